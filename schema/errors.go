@@ -1,0 +1,50 @@
+package schema
+
+import "fmt"
+
+// Class says what kind of failure an [Error] is, and so what can be done about it.
+type Class string
+
+// The classes of failure. Every result that did not succeed has exactly one.
+const (
+	ClassTransient     Class = "transient"      // the upstream failed in a way that may pass
+	ClassRateLimited   Class = "rate_limited"   // the upstream asked for a slower pace
+	ClassUpstreamFatal Class = "upstream_fatal" // this deployment cannot serve anyone: bad key, no quota, no such model
+	ClassRequestFatal  Class = "request_fatal"  // no deployment would take this request
+	ClassContextWindow Class = "context_window" // the request is longer than the model reads
+	ClassContentPolicy Class = "content_policy" // refused for its content
+	ClassTimeout       Class = "timeout"        // the request's own time ran out
+	ClassCancelled     Class = "cancelled"      // aborted: cancel, fail-fast or a hard stop
+	ClassExpired       Class = "expired"        // the job's deadline passed first
+	ClassInternal      Class = "internal"       // Pelton's own fault
+)
+
+// Error is why a request did not succeed. It is a Go error, and the "error"
+// field of results and attempts.
+type Error struct {
+	Class      Class  `json:"class"`
+	Code       string `json:"code,omitempty"`
+	Type       string `json:"type,omitempty"`
+	Message    string `json:"message"`
+	Param      string `json:"param,omitempty"`
+	StatusCode int    `json:"status_code,omitempty"` // HTTP status of the upstream's answer; 0 when there was none
+}
+
+// Error returns class, code and message on one line.
+func (e *Error) Error() string {
+	if e.Code == "" {
+		return fmt.Sprintf("%s: %s", e.Class, e.Message)
+	}
+	return fmt.Sprintf("%s (%s): %s", e.Class, e.Code, e.Message)
+}
+
+// Code values that Pelton itself puts into an [Error]; an upstream's own codes
+// are passed on as they came.
+const (
+	CodeCancelled      = "cancelled"
+	CodeExpired        = "batch_expired" // OpenAI's name for a line that its batch did not reach in time
+	CodeTimeout        = "timeout"
+	CodeConnection     = "connection_error"
+	CodeNoDeployment   = "no_deployment"
+	CodeInvalidRequest = "invalid_request"
+)

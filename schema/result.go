@@ -1,0 +1,86 @@
+package schema
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Status is the outcome of one request.
+type Status string
+
+// The outcomes a stored result can have. A request that was never fed has no
+// result at all and is counted as not started.
+const (
+	StatusSucceeded Status = "succeeded"
+	StatusFailed    Status = "failed"
+	StatusCancelled Status = "cancelled" // was fed, then aborted
+	StatusExpired   Status = "expired"   // was fed, then the job's deadline passed
+)
+
+// Result is the one final answer to one request of a job.
+type Result struct {
+	ID         string          `json:"id"` // JOB.INDEX
+	Job        string          `json:"job"`
+	Index      int             `json:"index"`
+	CustomID   string          `json:"custom_id,omitempty"`
+	Status     Status          `json:"status"`
+	Request    json.RawMessage `json:"request,omitempty"`  // the body, when the job asked for it
+	Response   *Response       `json:"response"`           // the upstream's last answer, failed ones included
+	Error      *Error          `json:"error"`              // nil exactly when Status is succeeded
+	Attempts   []Attempt       `json:"attempts,omitempty"` // every call made, in order
+	Usage      *Usage          `json:"usage,omitempty"`    // summed over all attempts that reported one
+	Cost       *float64        `json:"cost,omitempty"`     // USD over all attempts; nil is unknown
+	TTFTMs     *float64        `json:"ttft_ms,omitempty"`  // time to first token of the last attempt, streamed requests only
+	QueuedAt   *time.Time      `json:"queued_at,omitempty"`
+	StartedAt  *time.Time      `json:"started_at,omitempty"`
+	FinishedAt *time.Time      `json:"finished_at,omitempty"`
+}
+
+// Err returns the result's error, or nil exactly when it succeeded.
+func (r *Result) Err() error {
+	if r.Status == StatusSucceeded {
+		return nil
+	}
+	if r.Error == nil {
+		return &Error{Class: ClassInternal, Message: "result with status " + string(r.Status) + " carries no error"}
+	}
+	return r.Error
+}
+
+// Response is an upstream's answer. Body holds its bytes as they came; an
+// answer that is no JSON is held as one JSON string.
+type Response struct {
+	StatusCode int             `json:"status_code"`
+	RequestID  string          `json:"request_id,omitempty"`
+	Body       json.RawMessage `json:"body"`
+}
+
+// Attempt is one call to one deployment.
+type Attempt struct {
+	Deployment string    `json:"deployment"`
+	Model      string    `json:"model"` // the name the upstream was given
+	StartedAt  time.Time `json:"started_at"`
+	LatencyMs  float64   `json:"latency_ms"`
+	WaitedMs   float64   `json:"waited_ms"`   // back-off and waiting for a free deployment before this call
+	StatusCode int       `json:"status_code"` // 0 when no answer came
+	Error      *Error    `json:"error"`
+	Usage      *Usage    `json:"usage,omitempty"`
+	Cost       *float64  `json:"cost,omitempty"`
+	TTFTMs     *float64  `json:"ttft_ms,omitempty"`
+}
+
+// Usage is the upstream's count of tokens. The zero value is "none".
+type Usage struct {
+	PromptTokens     int64 `json:"prompt_tokens"`
+	CompletionTokens int64 `json:"completion_tokens"`
+	TotalTokens      int64 `json:"total_tokens"`
+}
+
+// Add returns the sum of u and o.
+func (u Usage) Add(o Usage) Usage {
+	return Usage{
+		PromptTokens:     u.PromptTokens + o.PromptTokens,
+		CompletionTokens: u.CompletionTokens + o.CompletionTokens,
+		TotalTokens:      u.TotalTokens + o.TotalTokens,
+	}
+}

@@ -1,0 +1,134 @@
+package schema
+
+import (
+	"strconv"
+	"strings"
+)
+
+// DefaultPrefix is the first token of every subject unless configured otherwise.
+const DefaultPrefix = "pelton"
+
+// DefaultQueue is the queue of a job that names none.
+const DefaultQueue = "default"
+
+// Names gives the subjects, streams, buckets and consumers of one installation.
+// The zero value uses [DefaultPrefix]. It is a pure value, safe to copy and to
+// use concurrently.
+type Names struct{ Prefix string }
+
+func (n Names) prefix() string {
+	if n.Prefix == "" {
+		return DefaultPrefix
+	}
+	return n.Prefix
+}
+
+func (n Names) subject(tokens ...string) string {
+	return n.prefix() + "." + strings.Join(tokens, ".")
+}
+
+// upper is the prefix as stream names carry it: they may hold no dots.
+func (n Names) upper(suffix string) string {
+	return strings.ToUpper(strings.ReplaceAll(n.prefix(), ".", "_")) + "_" + suffix
+}
+
+// The streams, buckets and consumers.
+
+func (n Names) JobsStream() string    { return n.upper("JOBS") }
+func (n Names) WorkStream() string    { return n.upper("WORK") }
+func (n Names) ResultsStream() string { return n.upper("RESULTS") }
+func (n Names) CancelsStream() string { return n.upper("CANCELS") }
+func (n Names) StateBucket() string   { return n.upper("STATE") }
+func (n Names) InputBucket() string   { return n.upper("INPUT") }
+func (n Names) BodiesBucket() string  { return n.upper("BODIES") }
+
+// OwnersConsumer is the durable consumer on the jobs stream for one queue.
+func (n Names) OwnersConsumer(queue string) string { return "owners-" + queue }
+
+// WorkersConsumer is the durable consumer on the work stream for one queue.
+func (n Names) WorkersConsumer(queue string) string { return "workers-" + queue }
+
+// StateKey is a job's key in the state bucket.
+func (n Names) StateKey(queue, job string) string { return queue + "." + job }
+
+// The subjects. A queue, job or index of "*" makes the wildcard.
+
+func (n Names) Jobs(queue string) string { return n.subject("jobs", queue) }
+func (n Names) Work(queue, job string, index int) string {
+	return n.subject("work", queue, job, strconv.Itoa(index))
+}
+func (n Names) WorkOf(queue, job string) string { return n.subject("work", queue, job, "*") }
+func (n Names) Result(queue, job string, index int) string {
+	return n.subject("results", queue, job, strconv.Itoa(index))
+}
+func (n Names) ResultsOf(queue, job string) string { return n.subject("results", queue, job, "*") }
+func (n Names) End(queue, job string) string       { return n.subject("results", queue, job, EndToken) }
+func (n Names) Cancel(queue, job string) string    { return n.subject("cancel", queue, job) }
+func (n Names) Progress(queue, job string) string  { return n.subject("progress", queue, job) }
+
+// Stored is the subject of the worker's word to a job's owner that a result is
+// stored. It is core NATS and may be lost: owners also look for themselves.
+func (n Names) Stored(queue, job string) string { return n.subject("stored", queue, job) }
+
+// Service is the subject of one verb of the micro service: run, submit, status,
+// list or cancel.
+func (n Names) Service(verb, queue string) string { return n.subject("svc", verb, queue) }
+
+// EndToken stands in the place of an index on the subject of a job's final state.
+const EndToken = "end"
+
+// Address is what a work or result subject says.
+type Address struct {
+	Queue, Job string
+	Index      int  // -1 for End
+	End        bool // the job's final state
+}
+
+// Parse reads a subject of the given kind ("work", "results", "cancel",
+// "progress", "stored"); the last three have no index and leave it at -1. It
+// reports false for any other subject.
+func (n Names) Parse(kind, subject string) (Address, bool) {
+	rest, ok := strings.CutPrefix(subject, n.prefix()+"."+kind+".")
+	if !ok {
+		return Address{}, false
+	}
+	tokens := strings.Split(rest, ".")
+	indexed := kind == "work" || kind == "results"
+	switch {
+	case !indexed && len(tokens) == 2:
+		return Address{Queue: tokens[0], Job: tokens[1], Index: -1}, true
+	case !indexed || len(tokens) != 3:
+		return Address{}, false
+	case kind == "results" && tokens[2] == EndToken:
+		return Address{Queue: tokens[0], Job: tokens[1], Index: -1, End: true}, true
+	}
+	index, err := strconv.Atoi(tokens[2])
+	if err != nil || index < 0 {
+		return Address{}, false
+	}
+	return Address{Queue: tokens[0], Job: tokens[1], Index: index}, true
+}
+
+// Names of headers on requests, results and replies.
+const (
+	HeaderJob      = "Pelton-Job"
+	HeaderIndex    = "Pelton-Index" // an index or "end"
+	HeaderStatus   = "Pelton-Status"
+	HeaderTotal    = "Pelton-Total"
+	HeaderCustomID = "Pelton-Custom-Id"
+	HeaderObject   = "Pelton-Object" // the body lies in the bodies bucket under this name
+	HeaderReply    = "Pelton-Reply"  // "stream" on a call of svc.run
+	HeaderTrace    = "traceparent"
+
+	// On results, for owners that count without reading bodies.
+	HeaderCode  = "Pelton-Code"
+	HeaderUsage = "Pelton-Usage" // prompt,completion,total
+	HeaderCost  = "Pelton-Cost"
+
+	// On requests in the work stream.
+	HeaderURL      = "Pelton-Url"
+	HeaderTimeout  = "Pelton-Timeout"
+	HeaderDeadline = "Pelton-Deadline"
+	HeaderQueuedAt = "Pelton-Queued-At"
+	HeaderInclude  = "Pelton-Include-Request"
+)
