@@ -14,9 +14,10 @@ var ErrNotObject = errors.New("must be a JSON object")
 
 // field is one top-level member of an object, as offsets into its bytes.
 type field struct {
-	key              string
-	start, end       int // the value
-	keyStart, keyEnd int // the key with its quotes
+	key              []byte // the key's text, unescaped
+	start, end       int    // the value
+	keyStart, keyEnd int    // the key with its quotes
+	depth            int    // how deep the value nests; 0 for one that is no array and no object
 }
 
 // Field returns the raw value of a top-level member of the object body, and
@@ -25,7 +26,7 @@ func Field(body []byte, key string) (json.RawMessage, bool) {
 	var value json.RawMessage
 	found := false
 	_ = scanObject(body, func(f field) {
-		if f.key == key {
+		if string(f.key) == key {
 			value, found = body[f.start:f.end], true
 		}
 	})
@@ -47,12 +48,16 @@ func StringField(body []byte, key string) (string, bool) {
 
 // SetField returns body with the top-level member key set to the raw JSON
 // value: in its place where it exists (every occurrence), else appended as the
-// last. No other byte changes. The argument is not modified.
+// last. No other byte changes. The argument is not modified. It fails when body
+// is no JSON object or value is no JSON.
 func SetField(body []byte, key string, value []byte) ([]byte, error) {
+	if !json.Valid(value) {
+		return nil, fmt.Errorf("value of %q: %w", key, syntaxError(value))
+	}
 	out := make([]byte, 0, len(body)+len(key)+len(value)+4)
 	last, found := 0, false
 	err := scanObject(body, func(f field) {
-		if f.key != key {
+		if string(f.key) != key {
 			return
 		}
 		out = append(out, body[last:f.start]...)
@@ -65,23 +70,36 @@ func SetField(body []byte, key string, value []byte) ([]byte, error) {
 	if found {
 		return append(out, body[last:]...), nil
 	}
-	return appendFields(body, []member{{key, value}}), nil
+	quoted, err := json.Marshal(key)
+	if err != nil {
+		return nil, err
+	}
+	return appendFields(body, []member{{quoted, value}}), nil
 }
 
 // Merge returns body with every top-level member of defaults that body lacks
-// appended. No byte that was there changes.
+// appended, key and value as they are written there. No byte that was there
+// changes. Of a key that defaults has twice the last counts. Without anything
+// to add it returns body itself. It fails when either is no JSON object; empty
+// defaults are none.
 func Merge(body, defaults []byte) ([]byte, error) {
 	if len(defaults) == 0 {
 		return body, nil
 	}
-	have := map[string]bool{}
-	if err := scanObject(body, func(f field) { have[f.key] = true }); err != nil {
+	const ours = -1
+	at := map[string]int{} // where in missing a key stands
+	if err := scanObject(body, func(f field) { at[string(f.key)] = ours }); err != nil {
 		return nil, err
 	}
 	var missing []member
 	err := scanObject(defaults, func(f field) {
-		if !have[f.key] {
-			missing = append(missing, member{f.key, defaults[f.start:f.end]})
+		m := member{defaults[f.keyStart:f.keyEnd], defaults[f.start:f.end]}
+		switch i, ok := at[string(f.key)]; {
+		case !ok:
+			at[string(f.key)] = len(missing)
+			missing = append(missing, m)
+		case i != ours:
+			missing[i] = m
 		}
 	})
 	if err != nil {
@@ -93,10 +111,7 @@ func Merge(body, defaults []byte) ([]byte, error) {
 	return appendFields(body, missing), nil
 }
 
-type member struct {
-	key   string
-	value []byte
-}
+type member struct{ key, value []byte } // both raw, the key with its quotes
 
 // appendFields splices members in before the closing brace of a valid object.
 func appendFields(body []byte, members []member) []byte {
@@ -115,101 +130,7 @@ func appendFields(body []byte, members []member) []byte {
 			out = append(out, ',')
 		}
 		empty = false
-		key, _ := json.Marshal(m.key)
-		out = append(append(append(out, key...), ':'), m.value...)
+		out = append(append(append(out, m.key...), ':'), m.value...)
 	}
 	return append(out, body[head:]...)
-}
-
-// scanObject calls visit for each top-level member of the JSON object body, in
-// order. It fails, before the first call, unless body is one valid object.
-func scanObject(body []byte, visit func(field)) error {
-	if !json.Valid(body) {
-		var v any
-		err := json.Unmarshal(body, &v)
-		if err == nil { // cannot be: Valid and Unmarshal share their scanner
-			err = errors.New("invalid")
-		}
-		return fmt.Errorf("not valid JSON: %w", err)
-	}
-	i := skipSpace(body, 0)
-	if body[i] != '{' {
-		return ErrNotObject
-	}
-	for i = skipSpace(body, i+1); body[i] != '}'; {
-		var f field
-		f.keyStart = i
-		i = skipString(body, i)
-		f.keyEnd = i
-		f.key = keyText(body[f.keyStart:f.keyEnd])
-		i = skipSpace(body, skipSpace(body, i)+1) // the colon
-		f.start = i
-		i = skipValue(body, i)
-		f.end = i
-		visit(f)
-		if i = skipSpace(body, i); body[i] == ',' {
-			i = skipSpace(body, i+1)
-		}
-	}
-	return nil
-}
-
-func keyText(quoted []byte) string {
-	for _, c := range quoted[1 : len(quoted)-1] {
-		if c == '\\' || c >= 0x80 {
-			var s string
-			_ = json.Unmarshal(quoted, &s)
-			return s
-		}
-	}
-	return string(quoted[1 : len(quoted)-1])
-}
-
-func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
-
-func skipSpace(b []byte, i int) int {
-	for i < len(b) && isSpace(b[i]) {
-		i++
-	}
-	return i
-}
-
-// skipString returns the offset behind the string that starts at i.
-func skipString(b []byte, i int) int {
-	for i++; b[i] != '"'; i++ {
-		if b[i] == '\\' {
-			i++
-		}
-	}
-	return i + 1
-}
-
-// skipValue returns the offset behind the value that starts at i; b is valid.
-func skipValue(b []byte, i int) int {
-	depth := 0
-	for {
-		switch c := b[i]; {
-		case c == '"':
-			i = skipString(b, i)
-			if depth == 0 {
-				return i
-			}
-			continue
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			if depth == 0 {
-				return i // the end of what encloses a bare value
-			}
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		case depth == 0 && (c == ',' || isSpace(c)):
-			return i
-		}
-		i++
-		if i == len(b) {
-			return i
-		}
-	}
 }

@@ -46,6 +46,14 @@ type Request struct {
 	CustomID string          // the producer's own name for it; unique in a job
 	URL      Endpoint        // empty: [ChatCompletions]
 	Timeout  time.Duration   // with all its retries; 0: the job's
+
+	// Problem is set on a request that is not valid: why it cannot be sent, as
+	// the error of its failed result. Body then holds what stood in its place,
+	// the batch line around it included, always as valid JSON (text that is no
+	// JSON as one string), or nil where it was too long to hold. Only parsers
+	// set it; a job with such a request is invalid unless SkipBad is set. Other
+	// requests may share it: do not modify it.
+	Problem *Error
 }
 
 // Endpoint is the path of an OpenAI-compatible endpoint.

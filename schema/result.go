@@ -34,6 +34,10 @@ type Result struct {
 	QueuedAt   *time.Time      `json:"queued_at,omitempty"`
 	StartedAt  *time.Time      `json:"started_at,omitempty"`
 	FinishedAt *time.Time      `json:"finished_at,omitempty"`
+
+	// Seq is the result's place in the order of completion: the sequence of its
+	// message in the results stream. 0 outside of what collectors hand out.
+	Seq uint64 `json:"-"`
 }
 
 // Err returns the result's error, or nil exactly when it succeeded.

@@ -58,6 +58,7 @@ func (n Names) Work(queue, job string, index int) string {
 	return n.subject("work", queue, job, strconv.Itoa(index))
 }
 func (n Names) WorkOf(queue, job string) string { return n.subject("work", queue, job, "*") }
+func (n Names) WorkIn(queue string) string      { return n.subject("work", queue, "*", "*") }
 func (n Names) Result(queue, job string, index int) string {
 	return n.subject("results", queue, job, strconv.Itoa(index))
 }
@@ -84,9 +85,9 @@ type Address struct {
 	End        bool // the job's final state
 }
 
-// Parse reads a subject of the given kind ("work", "results", "cancel",
-// "progress", "stored"); the last three have no index and leave it at -1. It
-// reports false for any other subject.
+// Parse reads a subject of the given kind ("jobs", "work", "results", "cancel",
+// "progress", "stored"). Kinds without an index leave it at -1, "jobs" also the
+// job empty. It reports false for any other subject.
 func (n Names) Parse(kind, subject string) (Address, bool) {
 	rest, ok := strings.CutPrefix(subject, n.prefix()+"."+kind+".")
 	if !ok {
@@ -95,6 +96,8 @@ func (n Names) Parse(kind, subject string) (Address, bool) {
 	tokens := strings.Split(rest, ".")
 	indexed := kind == "work" || kind == "results"
 	switch {
+	case kind == "jobs":
+		return Address{Queue: tokens[0], Index: -1}, len(tokens) == 1
 	case !indexed && len(tokens) == 2:
 		return Address{Queue: tokens[0], Job: tokens[1], Index: -1}, true
 	case !indexed || len(tokens) != 3:
