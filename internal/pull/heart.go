@@ -1,0 +1,73 @@
+package pull
+
+import (
+	"context"
+	"time"
+)
+
+var inProgress = []byte("+WPI")
+
+// heart renews the acknowledgement deadlines of all deliveries in hand, and
+// goes on through a drain until the last of them is settled.
+func (p *Puller) heart() {
+	defer close(p.still)
+	beat := time.NewTicker(p.cfg.Heartbeat)
+	defer beat.Stop()
+	for {
+		select {
+		case <-beat.C:
+			p.expire()
+			p.renew()
+		case <-p.idle:
+			return
+		}
+	}
+}
+
+// renew sends one renewal per delivery and has the last of them answered. The
+// broker takes a connection's messages in their order, so one answer speaks for
+// the whole round.
+func (p *Puller) renew() {
+	round := p.list()
+	if len(round) == 0 {
+		return
+	}
+	sent := int64(time.Since(epoch))
+	last := len(round) - 1
+	for _, d := range round[:last] {
+		if d.Msg.Reply != "" {
+			_ = p.cfg.Conn.Publish(d.Msg.Reply, inProgress)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), p.cfg.Heartbeat*2/3)
+	defer cancel()
+	if _, err := p.cfg.Conn.RequestWithContext(ctx, round[last].Msg.Reply, inProgress); err != nil {
+		p.cfg.Log.Debug().Err(err).Int("in_hand", len(round)).Msg("heartbeat was not answered")
+		return
+	}
+	for _, d := range round {
+		d.renewed.Store(sent)
+	}
+}
+
+// expire ends the context of every delivery whose deadline may pass before the
+// next round can renew it.
+func (p *Puller) expire() {
+	limit := p.cfg.AckWait - p.cfg.Heartbeat
+	now := time.Since(epoch)
+	for _, d := range p.list() {
+		if now-time.Duration(d.renewed.Load()) > limit {
+			d.cancel(ErrLost)
+		}
+	}
+}
+
+func (p *Puller) list() []*Delivery {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]*Delivery, 0, len(p.inHand))
+	for d := range p.inHand {
+		list = append(list, d)
+	}
+	return list
+}

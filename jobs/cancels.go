@@ -1,0 +1,175 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Cancels knows which jobs are cancelled. It hears every cancel as it is
+// published and looks a job's durable marker up the first time it is asked, so
+// that a process that joins later knows as much. It is safe for concurrent use.
+type Cancels struct {
+	b   *Broker
+	sub *nats.Subscription
+
+	mu     sync.Mutex
+	known  map[string]verdict                   // by state key
+	listen map[string]map[int]func(code string) // by state key: who wants to hear of it
+	nextID int
+}
+
+type verdict struct {
+	cancelled bool
+	code      string // why, where an owner did it
+	losses    uint64 // the connection's, when it was looked up: a cancel may have passed unheard since
+	used      time.Time
+}
+
+// forgetAfter is how long a job's verdict is kept after it was last asked for;
+// a look-up costs one round trip.
+const forgetAfter = 10 * time.Minute
+
+// WatchCancels begins to listen. The caller must call Close.
+func (b *Broker) WatchCancels() (*Cancels, error) {
+	c := &Cancels{b: b, known: map[string]verdict{}, listen: map[string]map[int]func(string){}}
+	sub, err := b.nc.Subscribe(b.names.Cancel("*", "*"), c.hear)
+	if err != nil {
+		return nil, err
+	}
+	c.sub = sub
+	// What is published after this returns is heard.
+	return c, b.nc.Flush()
+}
+
+// Close stops listening.
+func (c *Cancels) Close() { _ = c.sub.Unsubscribe() }
+
+func (c *Cancels) hear(m *nats.Msg) {
+	if at, ok := c.b.names.Parse("cancel", m.Subject); ok {
+		c.mark(c.b.names.StateKey(at.Queue, at.Job), parseCancel(m.Data).Code)
+	}
+}
+
+func (c *Cancels) mark(key, code string) {
+	c.mu.Lock()
+	fresh := !c.known[key].cancelled
+	c.known[key] = verdict{cancelled: true, code: code, used: time.Now()}
+	var tell []func(string)
+	if fresh {
+		for _, f := range c.listen[key] {
+			tell = append(tell, f)
+		}
+	}
+	c.mu.Unlock()
+	for _, f := range tell {
+		f(code)
+	}
+}
+
+// Cancelled reports whether the job is cancelled, and the code of the [schema.Reason]
+// where its owner did it. Its error means that this could not be told.
+func (c *Cancels) Cancelled(ctx context.Context, queue, job string) (code string, cancelled bool, err error) {
+	key := c.b.names.StateKey(queue, job)
+	losses := c.b.nc.Stats().Reconnects
+	c.mu.Lock()
+	v, ok := c.known[key]
+	if ok && (v.cancelled || v.losses == losses) {
+		v.used = time.Now()
+		c.known[key] = v
+		c.mu.Unlock()
+		return v.code, v.cancelled, nil
+	}
+	c.mu.Unlock()
+	m, err := c.b.lastMsg(ctx, c.b.names.CancelsStream(), c.b.names.Cancel(queue, job))
+	if err != nil {
+		return "", false, err
+	}
+	if m != nil {
+		code := parseCancel(m.Data).Code
+		c.mark(key, code)
+		return code, true, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if v := c.known[key]; v.cancelled { // heard meanwhile
+		return v.code, true, nil
+	}
+	c.forgetOld()
+	c.known[key] = verdict{losses: losses, used: time.Now()}
+	return "", false, nil
+}
+
+// forgetOld keeps the table to the jobs of the last minutes. Called with mu held.
+func (c *Cancels) forgetOld() {
+	if len(c.known)&1023 != 1023 {
+		return // look through it now and then only
+	}
+	for key, v := range c.known {
+		if time.Since(v.used) > forgetAfter && len(c.listen[key]) == 0 {
+			delete(c.known, key)
+		}
+	}
+}
+
+// OnCancel calls f once when the job is cancelled, at once if it is known to be
+// already. f must not block. The returned function takes it back.
+func (c *Cancels) OnCancel(queue, job string, f func(code string)) (forget func()) {
+	key := c.b.names.StateKey(queue, job)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if v := c.known[key]; v.cancelled {
+		f(v.code)
+		return func() {}
+	}
+	if c.listen[key] == nil {
+		c.listen[key] = map[int]func(string){}
+	}
+	c.nextID++
+	id := c.nextID
+	c.listen[key][id] = f
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if delete(c.listen[key], id); len(c.listen[key]) == 0 {
+			delete(c.listen, key)
+		}
+	}
+}
+
+// cancelMessage is the content of a cancel. Code and Index are there when an
+// owner ends a job itself, so that the next one knows why.
+type cancelMessage struct {
+	Reason string `json:"reason,omitempty"`
+	Code   string `json:"code,omitempty"`
+	Index  *int   `json:"index,omitempty"`
+}
+
+// publishCancel writes the durable marker, which every worker hears as well.
+func (b *Broker) publishCancel(ctx context.Context, queue, job string, marker cancelMessage) error {
+	data, err := json.Marshal(marker)
+	if err != nil {
+		return err
+	}
+	_, err = b.js.Publish(ctx, b.names.Cancel(queue, job), data)
+	return b.explain(err)
+}
+
+// cancelMarker returns the durable marker, and whether there is one.
+func (b *Broker) cancelMarker(ctx context.Context, queue, job string) (cancelMessage, bool, error) {
+	m, err := b.lastMsg(ctx, b.names.CancelsStream(), b.names.Cancel(queue, job))
+	if m == nil || err != nil {
+		return cancelMessage{}, false, err
+	}
+	return parseCancel(m.Data), true, nil
+}
+
+// parseCancel reads a cancel; an empty or odd one cancels all the same.
+func parseCancel(data []byte) cancelMessage {
+	var c cancelMessage
+	_ = json.Unmarshal(data, &c)
+	return c
+}

@@ -1,0 +1,225 @@
+package jobs
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+	"github.com/rs/zerolog"
+
+	"pelton/schema"
+)
+
+// Client submits jobs and reads their results. It needs no more of the broker
+// than any NATS client has, and is safe for concurrent use.
+type Client struct {
+	b     *Broker
+	queue string
+}
+
+// Option changes a [Client].
+type Option func(*clientOptions)
+
+type clientOptions struct {
+	queue string
+	set   Settings
+}
+
+// WithQueue sets the queue that jobs are submitted to; the default is
+// [schema.DefaultQueue].
+func WithQueue(queue string) Option { return func(o *clientOptions) { o.queue = queue } }
+
+// WithPrefix sets the first token of all subjects, for an installation that
+// does not use [schema.DefaultPrefix].
+func WithPrefix(prefix string) Option {
+	return func(o *clientOptions) { o.set.Names.Prefix = prefix }
+}
+
+// WithLogger sets where interruptions are logged, at debug level; the default
+// is nowhere.
+func WithLogger(log zerolog.Logger) Option { return func(o *clientOptions) { o.set.Log = log } }
+
+// NewClient returns a client on a connection that the caller keeps and closes.
+// It fails for a queue name that no queue can have.
+func NewClient(nc *nats.Conn, options ...Option) (*Client, error) {
+	opts := clientOptions{queue: schema.DefaultQueue, set: Settings{Log: zerolog.Nop()}}
+	for _, option := range options {
+		option(&opts)
+	}
+	if !schema.ValidQueue(opts.queue) {
+		return nil, fmt.Errorf("queue %q: must be 1 to %d letters, digits, - and _", opts.queue, schema.MaxIDLength)
+	}
+	b, err := NewBroker(nc, opts.set)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{b: b, queue: opts.queue}, nil
+}
+
+// Client returns a client for one queue on the broker's connection.
+func (b *Broker) Client(queue string) *Client { return &Client{b: b, queue: queue} }
+
+// SubmitOption changes one [Client.Submit].
+type SubmitOption func(*submission)
+
+type submission struct {
+	input io.Reader
+}
+
+// WithInput takes the job's requests from NDJSON of any length, one request per
+// line as in [schema.ParseRequest], instead of from the job. It is streamed to
+// the broker's object store and judged by the job's owner.
+func WithInput(r io.Reader) SubmitOption { return func(s *submission) { s.input = r } }
+
+// ErrStoreFull means that the broker has no room for another job now.
+var ErrStoreFull = errors.New("the broker's store is full: wait until results age out, remove jobs with `pelton rm`, or give it more room")
+
+// Submit publishes a job and returns a handle to it. A job without an id is
+// given one. It returns once the broker has the job: from then on it is carried
+// out, or ends with a state that says why not. An invalid job is refused with
+// [*schema.Problems]; one above the broker's message limit goes through the
+// object store. Submitting the same job with the same id again is safe.
+func (c *Client) Submit(ctx context.Context, job schema.Job, options ...SubmitOption) (*Handle, error) {
+	h, _, err := c.submit(ctx, job, options...)
+	return h, err
+}
+
+func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOption) (h *Handle, duplicate bool, err error) {
+	var s submission
+	for _, option := range options {
+		option(&s)
+	}
+	if job.ID == "" {
+		job.ID = nuid.Next()
+	}
+	if used, most, err := c.b.Store(ctx); err == nil && most > 0 && float64(used) > fullAt*float64(most) {
+		return nil, false, ErrStoreFull
+	}
+	object := ""
+	if s.input == nil {
+		if err := job.Validate(c.b.limits()); err != nil {
+			return nil, false, err
+		}
+		data, err := job.AppendJSON(nil)
+		if err != nil {
+			return nil, false, err
+		}
+		if len(data)+headroom <= int(c.b.nc.MaxPayload()) {
+			duplicate, err = c.publish(ctx, &job, data)
+			return c.Job(c.queue, job.ID), duplicate, err
+		}
+		s.input = requestLines(job.Requests)
+	}
+	if object, err = c.putInput(ctx, job.ID, s.input); err != nil {
+		return nil, false, err
+	}
+	job.Requests, job.Input = nil, &schema.Input{Object: object}
+	data, err := job.AppendJSON(nil)
+	if err == nil {
+		duplicate, err = c.publish(ctx, &job, data)
+	}
+	if err != nil || duplicate {
+		c.dropInput(ctx, object)
+	}
+	return c.Job(c.queue, job.ID), duplicate, err
+}
+
+// publish hands the job's message to the broker, and tries again while the
+// broker does not answer: the message's own id makes that harmless.
+func (c *Client) publish(ctx context.Context, job *schema.Job, data []byte) (duplicate bool, err error) {
+	sum := sha256.Sum256(data)
+	m := nats.NewMsg(c.b.names.Jobs(c.queue))
+	m.Data = data
+	m.Header.Set(nats.MsgIdHdr, job.ID+"."+hex.EncodeToString(sum[:8]))
+	for range 3 {
+		var ack *jetstream.PubAck
+		ack, err = c.b.js.PublishMsg(ctx, m)
+		if err == nil {
+			return ack.Duplicate, nil
+		}
+		if !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			break
+		}
+	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) && (api.ErrorCode == 10077 || api.ErrorCode == 10023 || api.ErrorCode == 10047) {
+		return false, fmt.Errorf("%w (%w)", ErrStoreFull, err)
+	}
+	return false, fmt.Errorf("publish the job: %w", c.b.explain(err))
+}
+
+func (c *Client) putInput(ctx context.Context, job string, r io.Reader) (string, error) {
+	store, err := c.b.objects(ctx, c.b.names.InputBucket())
+	if err != nil {
+		return "", err
+	}
+	name := c.b.names.StateKey(c.queue, job) + "." + nuid.Next()
+	if _, err := store.Put(ctx, jetstream.ObjectMeta{Name: name}, r); err != nil {
+		_ = store.Delete(context.WithoutCancel(ctx), name) // what came before the fault
+		return "", fmt.Errorf("upload the requests: %w", err)
+	}
+	return name, nil
+}
+
+func (c *Client) dropInput(ctx context.Context, name string) {
+	if store, err := c.b.objects(ctx, c.b.names.InputBucket()); err == nil {
+		_ = store.Delete(ctx, name)
+	}
+}
+
+// Job returns a handle to a job that was submitted before, here or elsewhere.
+// It does not look whether there is one: the handle's methods do.
+func (c *Client) Job(queue, id string) *Handle { return &Handle{b: c.b, queue: queue, id: id} }
+
+// Run submits a job, waits for it and returns its results, in input order
+// unless the job says otherwise. The end of ctx cancels the job.
+//
+// A request that fails is a result with an error, and no error of Run. Run
+// returns an error when the job as a whole ended early: a [*ResultError] after
+// fail-fast, a [*StateError] otherwise; the results that exist come with it.
+func (c *Client) Run(ctx context.Context, job schema.Job) ([]schema.Result, error) {
+	h, err := c.Submit(ctx, job)
+	if err != nil {
+		return nil, err
+	}
+	order := job.Order
+	if order == schema.OrderDefault {
+		order = schema.OrderInput
+	}
+	results := make([]schema.Result, 0, len(job.Requests))
+	for result, err := range h.Collect(ctx, order) {
+		if err != nil {
+			if ctx.Err() != nil {
+				h.cancelBehind(ctx)
+			}
+			return results, err
+		}
+		if result.Request == nil && result.Index < len(job.Requests) {
+			result.Request = job.Requests[result.Index].Body
+		}
+		results = append(results, *result)
+	}
+	return results, nil
+}
+
+// requestLines streams requests as NDJSON.
+func requestLines(requests []schema.Request) io.Reader {
+	r, w := io.Pipe()
+	go func() {
+		var line []byte
+		for _, request := range requests {
+			line = append(schema.AppendRequest(line[:0], request), '\n')
+			if _, err := w.Write(line); err != nil {
+				return // the reader has gone
+			}
+		}
+		_ = w.Close()
+	}()
+	return r
+}

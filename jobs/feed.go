@@ -1,0 +1,264 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"pelton/schema"
+)
+
+// fedAck is a published request whose acknowledgement is awaited.
+type fedAck struct {
+	index  int
+	future jetstream.PubAckFuture
+}
+
+// retryFeed is how long after a failed publish a request is fed again.
+const retryFeed = 500 * time.Millisecond
+
+// feed fills the job's window: at most its concurrency and its share of the
+// queue, and only while the lease holds.
+func (j *owned) feed(ctx context.Context) error {
+	limit := min(j.job.Concurrency, j.o.shares[j.rec.Queue].of(j.rec.ID))
+	for j.ending == nil && len(j.window) < limit && time.Since(j.renewed) < leaseTime && time.Now().After(j.hold) {
+		index, ok := j.nextIndex()
+		if !ok {
+			return nil
+		}
+		if err := j.feedOne(ctx, index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// nextIndex picks what was lost on the way first, then the next in the input.
+func (j *owned) nextIndex() (int, bool) {
+	for len(j.again) > 0 {
+		index := j.again[len(j.again)-1]
+		j.again = j.again[:len(j.again)-1]
+		if !j.tally.done.has(index) {
+			return index, true
+		}
+	}
+	for j.cursor < j.rec.Total {
+		index := j.cursor
+		j.cursor++
+		if _, fed := j.window[index]; !fed && !j.tally.done.has(index) {
+			return index, true
+		}
+	}
+	return 0, false
+}
+
+// feedOne publishes one request. The subject must be empty: what is queued or
+// in a worker's hands is not fed twice.
+func (j *owned) feedOne(ctx context.Context, index int) error {
+	request, err := j.src.At(index)
+	if err != nil {
+		return fmt.Errorf("job %s: read request %d: %w", j.rec.ID, index, err)
+	}
+	if request.Problem != nil {
+		return j.storeInvalid(ctx, index, request)
+	}
+	w, err := j.work(index, request)
+	if err != nil {
+		return err
+	}
+	fed := fedRequest{at: time.Now()}
+	if len(w.Body)+headroom > int(j.b.nc.MaxPayload()) {
+		if w.object, err = j.b.putBody(ctx, j.key(), w.Body); err != nil {
+			return fmt.Errorf("job %s: request %d: %w", j.rec.ID, index, err)
+		}
+		fed.object = w.object
+	}
+	j.window[index] = fed
+	future, err := j.b.js.PublishMsgAsync(expectNew(j.b.workMsg(w)))
+	if err != nil {
+		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Int("index", index).Msg("could not feed; trying again")
+		j.lost(index)
+		return nil
+	}
+	select {
+	case j.acks <- fedAck{index, future}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// work makes the message for a request: its body with the job's defaults.
+func (j *owned) work(index int, r schema.Request) (*Work, error) {
+	body, err := schema.Merge(r.Body, j.job.Defaults)
+	if err != nil {
+		return nil, fmt.Errorf("job %s: request %d: %w", j.rec.ID, index, err)
+	}
+	w := &Work{
+		Queue: j.rec.Queue, Job: j.rec.ID, Index: index, Total: j.rec.Total,
+		CustomID: r.CustomID, Endpoint: r.URL, Timeout: r.Timeout, Deadline: j.deadline,
+		QueuedAt: j.rec.CreatedAt, Include: j.job.WithBodies, Trace: j.trace, Body: body,
+	}
+	if w.Endpoint == "" {
+		w.Endpoint = schema.ChatCompletions
+	}
+	if w.Timeout == 0 {
+		w.Timeout = j.job.Timeout
+	}
+	if w.Timeout == 0 {
+		w.Timeout = schema.DefaultTimeout
+	}
+	return w, nil
+}
+
+// storeInvalid gives a request that the job said to skip its failed result.
+func (j *owned) storeInvalid(ctx context.Context, index int, r schema.Request) error {
+	w, err := j.work(index, schema.Request{Body: []byte("{}"), CustomID: r.CustomID})
+	if err != nil {
+		return err
+	}
+	result := w.Result()
+	result.Request = nil
+	result.Status, result.Error = schema.StatusFailed, r.Problem
+	now := time.Now().UTC()
+	result.FinishedAt = &now
+	return j.storeOwn(ctx, result)
+}
+
+// storeOwn stores a result that the owner itself decides, until it is stored.
+func (j *owned) storeOwn(ctx context.Context, r *schema.Result) error {
+	for {
+		out, err := j.b.PutResult(ctx, j.rec.Queue, r, j.rec.Total)
+		if errors.Is(err, ErrStored) {
+			var ok bool
+			if out, ok, err = j.b.StoredOutcome(ctx, j.rec.Queue, j.rec.ID, r.Index); err == nil && !ok {
+				err = fmt.Errorf("result %s is said to exist but cannot be read", r.ID)
+			}
+		}
+		if err == nil {
+			return j.count(ctx, []Outcome{out})
+		}
+		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Int("index", r.Index).Msg("could not store; trying again")
+		if err := j.pause(ctx, retryFeed); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits, and keeps the lease meanwhile.
+func (j *owned) pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return j.renew(ctx)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// awaitAcks waits for the broker's word on each publish, in their order.
+func (j *owned) awaitAcks(ctx context.Context) {
+	for {
+		select {
+		case ack := <-j.acks:
+			select {
+			case <-ack.future.Ok():
+			case err := <-ack.future.Err():
+				if occupied(err) {
+					continue // it is there: an earlier publish whose answer was lost
+				}
+				j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Int("index", ack.index).Msg("a request was not taken; feeding it again")
+				j.unfed.put(ack.index)
+			case <-ctx.Done():
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// lost puts a request that did not reach the work stream, or vanished from it,
+// back in line.
+func (j *owned) lost(index int) {
+	if _, fed := j.window[index]; fed {
+		delete(j.window, index)
+		j.again = append(j.again, index)
+		j.hold = time.Now().Add(retryFeed)
+	}
+}
+
+// reconcile looks at what has been out for a while: what has left the work
+// stream is stored, or was lost with it. That catches every word that did not
+// reach us, and a broker that came back without its memory.
+func (j *owned) reconcile(ctx context.Context) {
+	cutoff := time.Now().Add(-reconcileEvery)
+	var old []int
+	for index, fed := range j.window {
+		if fed.at.Before(cutoff) {
+			old = append(old, index)
+		}
+	}
+	if len(old) == 0 && len(j.again) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaseTime/2)
+	defer cancel()
+	// The list first: what has left it was stored before.
+	present, err := j.b.workIndexes(ctx, j.rec.Queue, j.rec.ID)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		err = j.b.setup(ctx, map[string]int{j.rec.Queue: j.o.cfg.Queues[j.rec.Queue]})
+	}
+	if err != nil {
+		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Msg("could not look at the work stream")
+		return
+	}
+	for _, index := range old {
+		if present[index] {
+			continue
+		}
+		out, ok, err := j.b.StoredOutcome(ctx, j.rec.Queue, j.rec.ID, index)
+		switch {
+		case err != nil:
+			return
+		case ok:
+			j.inbox.put(out)
+		default:
+			j.lost(index)
+		}
+	}
+	j.inbox.nudge()
+}
+
+// catchUp learns what an earlier owner left: what is in the work stream, then
+// what is stored. In this order: a request that moves from the one to the other
+// meanwhile is seen.
+func (j *owned) catchUp(ctx context.Context) error {
+	present, err := j.b.workIndexes(ctx, j.rec.Queue, j.rec.ID)
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return j.b.explain(err)
+	}
+	history := j.b.newTail(j.b.names.ResultsStream(), j.b.names.ResultsOf(j.rec.Queue, j.rec.ID), 0, true)
+	err = history.history(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+		if out, ok := parseOutcome(m.Headers()); ok && out.Index < j.rec.Total {
+			out.Seq = meta.Sequence.Stream
+			j.tally.add(out)
+		}
+		if time.Since(j.renewed) > Heartbeat {
+			return j.renew(ctx)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for index := range present {
+		if index < j.rec.Total && !j.tally.done.has(index) {
+			j.window[index] = fedRequest{at: now}
+		}
+	}
+	return j.applyFailFast(ctx)
+}

@@ -1,0 +1,247 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"pelton/schema"
+)
+
+// end begins the end of a job that is not complete: nothing more is fed, every
+// worker is told to stop, and what was fed gets time to come back.
+func (j *owned) end(ctx context.Context, why ending) error {
+	if j.ending != nil || j.tally.counts.Stored() == j.rec.Total {
+		return nil
+	}
+	j.ending = &why
+	j.want()
+	j.grace = time.After(graceTime)
+	if why.reason.Code == schema.ReasonCancelled {
+		return nil // its marker is what told us
+	}
+	marker := cancelMessage{Reason: why.reason.Message, Code: why.reason.Code, Index: why.reason.Index}
+	for {
+		err := j.b.publishCancel(ctx, j.rec.Queue, j.rec.ID, marker)
+		if err == nil {
+			return nil
+		}
+		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Msg("could not publish the cancel; trying again")
+		if err := j.pause(ctx, retryFeed); err != nil {
+			return err
+		}
+	}
+}
+
+// endCancelled ends the job for the reason that its durable marker gives: that
+// of whoever cancelled it, or of an earlier owner that had begun to end it.
+func (j *owned) endCancelled(ctx context.Context) error {
+	marker, _, err := j.b.cancelMarker(ctx, j.rec.Queue, j.rec.ID)
+	if err != nil {
+		return err
+	}
+	why := ending{schema.Reason{Code: schema.ReasonCancelled, Message: "cancelled"}, schema.StatusCancelled}
+	if marker.Reason != "" {
+		why.reason.Message = marker.Reason
+	}
+	switch marker.Code {
+	case schema.ReasonFailFast:
+		why.reason.Code, why.reason.Index = marker.Code, marker.Index
+	case schema.ReasonDeadline:
+		why.reason.Code, why.leftover = marker.Code, schema.StatusExpired
+	}
+	if j.ending != nil || j.tally.counts.Stored() == j.rec.Total {
+		return nil
+	}
+	j.ending = &why
+	j.want()
+	j.grace = time.After(graceTime)
+	return nil
+}
+
+// storeLeftovers gives every request that was fed and did not come back in time
+// the result that the ending gives it. One that a worker stores first stands.
+func (j *owned) storeLeftovers(ctx context.Context) error {
+	j.grace = nil
+	for index := range j.window {
+		if err := j.storeLeftover(ctx, index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (j *owned) storeLeftover(ctx context.Context, index int) error {
+	if time.Since(j.renewed) > Heartbeat {
+		if err := j.renew(ctx); err != nil {
+			return err
+		}
+	}
+	request, err := j.src.At(index)
+	if err != nil {
+		return err
+	}
+	w, err := j.work(index, request)
+	if err != nil {
+		return err
+	}
+	result := w.Result()
+	now := time.Now().UTC()
+	result.Status, result.FinishedAt = j.ending.leftover, &now
+	result.Error = &schema.Error{Class: schema.ClassCancelled, Code: schema.CodeCancelled,
+		Message: "the job ended (" + j.ending.reason.Code + ") before this request had an answer"}
+	if result.Status == schema.StatusExpired {
+		result.Error.Class, result.Error.Code = schema.ClassExpired, schema.CodeExpired
+	}
+	return j.storeOwn(ctx, result)
+}
+
+// conclude writes the final state, publishes it, and clears up.
+func (j *owned) conclude(ctx context.Context) error {
+	j.tally.write(&j.rec.State, 0)
+	j.rec.State.State, j.rec.Reason = j.verdict()
+	j.rec.Counts.NotStarted = j.rec.Total - j.tally.counts.Stored()
+	if err := j.b.closeRecord(ctx, j.rec); err != nil {
+		return err
+	}
+	j.o.logEnd(j.rec)
+	if err := j.b.publishEnd(ctx, j.rec); err != nil {
+		return err
+	}
+	j.b.publishProgress(&j.rec.State, 0)
+	if err := j.b.purgeWork(ctx, j.rec.Queue, j.rec.ID); err != nil {
+		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Msg("what is left of its work ages out")
+	}
+	return j.relay.wait(ctx)
+}
+
+// verdict derives the final state from the counts, and where they do not
+// decide, from why the job was ended.
+func (j *owned) verdict() (schema.Phase, *schema.Reason) {
+	c, total := j.tally.counts, j.rec.Total
+	switch {
+	case c.Succeeded == total:
+		return schema.Succeeded, nil
+	case c.Failed == total:
+		reason := &schema.Reason{Code: schema.ReasonAllFailed, Message: "every request failed"}
+		if total > 0 {
+			first := j.tally.first
+			reason.Index = &first
+		}
+		return schema.Failed, reason
+	case c.Succeeded+c.Failed == total:
+		return schema.CompletedWithErrors, nil
+	}
+	why := ending{reason: schema.Reason{Code: schema.ReasonCancelled, Message: "cancelled"}}
+	if j.ending != nil {
+		why = *j.ending
+	} else if c.Expired > 0 {
+		why.reason = schema.Reason{Code: schema.ReasonDeadline, Message: "the deadline passed"}
+	}
+	switch why.reason.Code {
+	case schema.ReasonDeadline:
+		return schema.Expired, &why.reason
+	case schema.ReasonCancelled:
+		return schema.Cancelled, &why.reason
+	}
+	return schema.Failed, &why.reason
+}
+
+// closeRecord writes a record that has become final, until it is written or
+// turns out to be somebody else's.
+func (b *Broker) closeRecord(ctx context.Context, r *record) error {
+	now := time.Now().UTC()
+	r.FinishedAt, r.Owner, r.InFlight, r.ETASeconds = &now, "", 0, nil
+	for {
+		err := b.saveRecord(ctx, r)
+		if errors.Is(err, errFenced) {
+			// Ours after all, when the answer to an earlier try was lost.
+			have, loadErr := b.loadRecord(ctx, r.Queue, r.ID)
+			if loadErr == nil && (have == nil || have.FinishedAt == nil || !have.FinishedAt.Equal(now)) {
+				return errFenced
+			}
+			err = loadErr
+		}
+		if err == nil {
+			return nil
+		}
+		b.set.Log.Debug().Err(err).Str("job", r.ID).Msg("could not write the final state; trying again")
+		if err := sleep(ctx, retryFeed); err != nil {
+			return err
+		}
+	}
+}
+
+// publishEnd publishes a job's final state behind its results. The bytes come
+// from the record alone, so whoever repeats this publishes the same.
+func (b *Broker) publishEnd(ctx context.Context, r *record) error {
+	data, err := json.Marshal(r.State)
+	if err != nil {
+		return err
+	}
+	m := endMsg(b.names.End(r.Queue, r.ID), &r.State, data)
+	for {
+		_, err := b.js.PublishMsg(ctx, expectNew(m), jetstream.WithRetryAttempts(0))
+		if err == nil || occupied(err) {
+			return nil
+		}
+		b.set.Log.Debug().Err(err).Str("job", r.ID).Msg("could not publish the end; trying again")
+		if err := sleep(ctx, retryFeed); err != nil {
+			return err
+		}
+	}
+}
+
+// endMsg is the message that carries a final state, on the results stream and
+// on a reply subject.
+func endMsg(subject string, s *schema.State, data []byte) *nats.Msg {
+	m := nats.NewMsg(subject)
+	m.Header.Set(schema.HeaderJob, s.ID)
+	m.Header.Set(schema.HeaderIndex, schema.EndToken)
+	m.Header.Set(schema.HeaderStatus, string(s.State))
+	m.Header.Set(schema.HeaderTotal, strconv.Itoa(s.Total))
+	m.Data = data
+	return m
+}
+
+// publishProgress sends a snapshot to whoever listens; wanted is for other owners.
+func (b *Broker) publishProgress(s *schema.State, wanted int) {
+	data, err := json.Marshal(s)
+	if err != nil {
+		return
+	}
+	m := nats.NewMsg(b.names.Progress(s.Queue, s.ID))
+	m.Header.Set(schema.HeaderJob, s.ID)
+	m.Header.Set(headerWanted, strconv.Itoa(wanted))
+	m.Data = data
+	_ = b.nc.PublishMsg(m)
+}
+
+// logEnd writes the one line that a job's end is worth.
+func (o *Owner) logEnd(r *record) {
+	c := r.Counts
+	line := o.cfg.Log.Info().Str("job", r.ID).Str("queue", r.Queue).Str("state", string(r.State.State)).
+		Int("total", r.Total).Int("succeeded", c.Succeeded).Int("failed", c.Failed)
+	if r.Reason != nil {
+		line = line.Str("reason", r.Reason.Code).Str("why", r.Reason.Message)
+	}
+	if r.StartedAt != nil {
+		line = line.Dur("took", r.FinishedAt.Sub(*r.StartedAt))
+	}
+	line.Msg("job ended")
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("stopped waiting: %w", context.Cause(ctx))
+	}
+}

@@ -1,0 +1,70 @@
+package jobs
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"pelton/schema"
+)
+
+// Outcome is what a result's headers say: enough to count by, without its body.
+type Outcome struct {
+	Index  int
+	Status schema.Status
+	Code   string // of the error; its class where the upstream gave no code
+	Usage  *schema.Usage
+	Cost   *float64
+	Seq    uint64 // in the results stream; 0 where it is not known
+}
+
+func outcomeOf(r *schema.Result) Outcome {
+	out := Outcome{Index: r.Index, Status: r.Status, Usage: r.Usage, Cost: r.Cost}
+	if r.Error != nil {
+		if out.Code = r.Error.Code; out.Code == "" {
+			out.Code = string(r.Error.Class)
+		}
+	}
+	return out
+}
+
+func (o Outcome) header(h nats.Header, job string) {
+	h.Set(schema.HeaderJob, job)
+	h.Set(schema.HeaderIndex, strconv.Itoa(o.Index))
+	h.Set(schema.HeaderStatus, string(o.Status))
+	if o.Code != "" {
+		h.Set(schema.HeaderCode, headerText(o.Code))
+	}
+	if u := o.Usage; u != nil {
+		usage := strconv.AppendInt(nil, u.PromptTokens, 10)
+		usage = strconv.AppendInt(append(usage, ','), u.CompletionTokens, 10)
+		usage = strconv.AppendInt(append(usage, ','), u.TotalTokens, 10)
+		h.Set(schema.HeaderUsage, string(usage))
+	}
+	if o.Cost != nil {
+		h.Set(schema.HeaderCost, strconv.FormatFloat(*o.Cost, 'g', -1, 64))
+	}
+}
+
+// parseOutcome reads the headers back; it reports false when they are not a result's.
+func parseOutcome(h nats.Header) (Outcome, bool) {
+	index, err := strconv.Atoi(h.Get(schema.HeaderIndex))
+	if err != nil || index < 0 {
+		return Outcome{}, false
+	}
+	out := Outcome{Index: index, Status: schema.Status(h.Get(schema.HeaderStatus)), Code: h.Get(schema.HeaderCode)}
+	if parts := strings.Split(h.Get(schema.HeaderUsage), ","); len(parts) == 3 {
+		var u schema.Usage
+		for i, field := range []*int64{&u.PromptTokens, &u.CompletionTokens, &u.TotalTokens} {
+			if *field, err = strconv.ParseInt(parts[i], 10, 64); err != nil {
+				return out, true // a count that cannot be read is unknown
+			}
+		}
+		out.Usage = &u
+	}
+	if cost, err := strconv.ParseFloat(h.Get(schema.HeaderCost), 64); err == nil {
+		out.Cost = &cost
+	}
+	return out, true
+}

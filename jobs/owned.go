@@ -1,0 +1,273 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"pelton/internal/pull"
+	"pelton/schema"
+)
+
+// owned is one job in the hands of this process, from the claim of its record
+// to its end or to the next owner. Only the loop's goroutine touches it, but
+// for the inbox.
+type owned struct {
+	o   *Owner
+	b   *Broker
+	d   *pull.Delivery // the job's message, kept alive while we own the job
+	job *schema.Job
+	rec *record
+	src source
+
+	deadline time.Time
+	trace    string
+
+	tally  tally
+	window map[int]fedRequest // fed and not known to be stored
+	again  []int              // lost on the way: to be fed once more
+	cursor int                // every index below has been fed or is stored
+	inbox  *inbox[Outcome]    // results that are stored
+	acks   chan fedAck        // publishes whose acknowledgement is awaited
+	unfed  *inbox[int]        // publishes that failed
+	hold   time.Time          // nothing is fed before: the broker did not take the last
+
+	renewed time.Time // when the lease was last renewed; nothing is fed without it
+	told    time.Time // when progress was last published
+	ending  *ending   // set once the job is to end before all requests are done
+	grace   <-chan time.Time
+	relay   *relay
+}
+
+// fedRequest is a request between its feeding and its result.
+type fedRequest struct {
+	at     time.Time
+	object string // its body's object, to be dropped with it
+}
+
+// ending is why a job ends early, and what becomes of what was fed.
+type ending struct {
+	reason   schema.Reason
+	leftover schema.Status
+}
+
+// leaseTime is how long after a renewal nobody else can have taken the job:
+// the broker redelivers its message after AckWait at the earliest.
+const leaseTime = AckWait - Heartbeat
+
+// Periods of the owner's loop.
+const (
+	progressEvery  = 250 * time.Millisecond
+	reconcileEvery = 3 * time.Second
+	graceTime      = 3 * time.Second // for calls to be aborted and stored after a cancel
+)
+
+func (j *owned) key() string { return j.b.names.StateKey(j.rec.Queue, j.rec.ID) }
+
+// see runs the job to its end: one loop that feeds, counts, renews and ends.
+func (j *owned) see(ctx context.Context, takeover bool) error {
+	defer j.src.Close()
+	j.inbox, j.unfed, j.window = newInbox[Outcome](), newInbox[int](), map[int]fedRequest{}
+	j.acks = make(chan fedAck, j.job.Concurrency)
+	j.tally.first = -1
+	j.renewed = time.Now()
+	inner, stop := context.WithCancel(ctx)
+	defer stop()
+	go j.awaitAcks(inner)
+
+	j.o.enlist(j)
+	defer j.o.drop(j)
+	sub, err := j.b.nc.Subscribe(j.b.names.Stored(j.rec.Queue, j.rec.ID), j.hearStored)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	cancelled := make(chan struct{})
+	defer j.o.cfg.Cancels.OnCancel(j.rec.Queue, j.rec.ID, func(string) { close(cancelled) })()
+
+	if takeover {
+		if err := j.catchUp(ctx); err != nil {
+			return err
+		}
+	}
+	// Asked after OnCancel, so that no cancel falls between the two.
+	if _, was, err := j.o.cfg.Cancels.Cancelled(ctx, j.rec.Queue, j.rec.ID); err != nil {
+		return err
+	} else if was {
+		cancelled = nil
+		if err := j.endCancelled(ctx); err != nil {
+			return err
+		}
+	}
+	j.startRelay(inner)
+	return j.loop(ctx, cancelled)
+}
+
+func (j *owned) loop(ctx context.Context, cancelled <-chan struct{}) error {
+	renew := time.NewTicker(Heartbeat)
+	defer renew.Stop()
+	progress := time.NewTicker(progressEvery)
+	defer progress.Stop()
+	reconcile := time.NewTicker(reconcileEvery)
+	defer reconcile.Stop()
+	deadline := time.NewTimer(time.Until(j.deadline))
+	defer deadline.Stop()
+	var spare []Outcome
+	var err error
+	for {
+		if j.complete() {
+			return j.conclude(ctx)
+		}
+		if err = j.feed(ctx); err != nil {
+			return err
+		}
+		select {
+		case <-j.inbox.wake:
+			spare = j.inbox.take(spare)
+			err = j.count(ctx, spare)
+		case <-j.unfed.wake:
+			for _, index := range j.unfed.take(nil) {
+				j.lost(index)
+			}
+		case <-renew.C:
+			err = j.renew(ctx)
+		case now := <-progress.C:
+			j.tell(now)
+		case <-reconcile.C:
+			j.reconcile(ctx)
+		case <-deadline.C:
+			err = j.end(ctx, ending{schema.Reason{Code: schema.ReasonDeadline,
+				Message: "the deadline passed at " + j.deadline.UTC().Format(time.RFC3339)}, schema.StatusExpired})
+		case <-cancelled:
+			cancelled = nil
+			err = j.endCancelled(ctx)
+		case <-j.grace:
+			err = j.storeLeftovers(ctx)
+		case <-j.o.quit:
+			return j.handBack(ctx)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// complete reports whether no result is still to come.
+func (j *owned) complete() bool {
+	if j.tally.counts.Stored() == j.rec.Total {
+		return true
+	}
+	return j.ending != nil && len(j.window) == 0
+}
+
+// count takes note of stored results.
+func (j *owned) count(ctx context.Context, list []Outcome) error {
+	for _, out := range list {
+		if out.Index >= j.rec.Total || !j.tally.add(out) {
+			continue
+		}
+		if fed, ok := j.window[out.Index]; ok {
+			j.b.dropBody(ctx, fed.object)
+			delete(j.window, out.Index)
+		}
+	}
+	j.want()
+	return j.applyFailFast(ctx)
+}
+
+// applyFailFast ends the job when its policy says so.
+func (j *owned) applyFailFast(ctx context.Context) error {
+	policy, counts := j.job.FailFast, j.tally.counts
+	stored := counts.Stored()
+	byCount := policy.Failures > 0 && counts.Failed >= policy.Failures
+	byRate := policy.Rate > 0 && stored >= max(1, policy.After) && float64(counts.Failed) >= policy.Rate*float64(stored)
+	if !byCount && !byRate || counts.Failed == 0 {
+		return nil
+	}
+	index := j.tally.first
+	return j.end(ctx, ending{schema.Reason{Code: schema.ReasonFailFast, Index: &index,
+		Message: strconv.Itoa(counts.Failed) + " of " + strconv.Itoa(stored) + " results failed, the first of them index " + strconv.Itoa(index)},
+		schema.StatusCancelled})
+}
+
+// want tells the queue's shares what this job could use.
+func (j *owned) want() {
+	wanted := min(j.job.Concurrency, j.rec.Total-j.tally.counts.Stored())
+	if j.ending != nil {
+		wanted = 0
+	}
+	j.o.shares[j.rec.Queue].set(j.rec.ID, wanted, j.inbox.nudge)
+}
+
+func (j *owned) hearStored(m *nats.Msg) {
+	if out, ok := parseOutcome(m.Header); ok {
+		j.inbox.put(out)
+	}
+}
+
+// renew writes the state with the revision of our last write: that is the
+// lease. Until it works again nothing is fed.
+func (j *owned) renew(ctx context.Context) error {
+	started := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, Heartbeat)
+	defer cancel()
+	j.writeState()
+	err := j.b.saveRecord(ctx, j.rec)
+	if errors.Is(err, errFenced) {
+		return j.fenced(ctx)
+	}
+	if err != nil {
+		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Msg("could not renew the lease")
+		return nil
+	}
+	j.renewed = started
+	return nil
+}
+
+// fenced tells a write of our own whose answer was lost from another owner's.
+func (j *owned) fenced(ctx context.Context) error {
+	have, err := j.b.loadRecord(ctx, j.rec.Queue, j.rec.ID)
+	if err != nil {
+		return nil // not known yet: the lease decides
+	}
+	if have == nil || have.Owner != j.rec.Owner || have.Seq != j.rec.Seq || have.State.State.Final() {
+		return errFenced
+	}
+	j.rec.revision = have.revision
+	return nil
+}
+
+func (j *owned) writeState() {
+	j.tally.pace(time.Now())
+	j.tally.write(&j.rec.State, len(j.window))
+	if j.relay != nil {
+		j.rec.Relayed = j.relay.checkpoint()
+	}
+}
+
+// tell publishes a progress snapshot when something has changed, and now and
+// then when nothing has, so that other owners know of this job.
+func (j *owned) tell(now time.Time) {
+	if !j.tally.changed && now.Sub(j.told) < Heartbeat {
+		return
+	}
+	j.writeState()
+	j.told, j.tally.changed = now, false
+	j.b.publishProgress(&j.rec.State, min(j.job.Concurrency, j.rec.Total-j.tally.counts.Stored()))
+}
+
+// handBack writes down how far we came and leaves the job to the next owner.
+func (j *owned) handBack(ctx context.Context) error {
+	if err := j.renew(ctx); err != nil {
+		return err
+	}
+	return errHandedBack
+}
+
+// errHandedBack ends the loop of a process that drains.
+var errHandedBack = errors.New("the worker is stopping")

@@ -1,0 +1,290 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"pelton/internal/pull"
+)
+
+// DefaultOwnedJobs is how many jobs one process owns at once.
+const DefaultOwnedJobs = 256
+
+// OwnerConfig says which jobs a process owns.
+type OwnerConfig struct {
+	Queues  map[string]int // served queues and their caps
+	Name    string         // of this worker, for people; required
+	Slots   int            // jobs at once, 0: [DefaultOwnedJobs]
+	Cancels *Cancels       // required; the caller closes it after Stop
+	Log     zerolog.Logger
+}
+
+// Owner takes jobs from the served queues and sees each to its end: it feeds
+// requests, counts results, and writes the state. It may die at any time: the
+// next owner goes on from what is stored. Make one with [Broker.StartOwner].
+type Owner struct {
+	b       *Broker
+	cfg     OwnerConfig
+	hard    context.Context
+	pullers []*pull.Puller
+	subs    []*nats.Subscription
+	shares  map[string]*shares // by queue
+
+	quit chan struct{} // closed by Stop: hand every job back
+	bg   sync.WaitGroup
+
+	mu   sync.Mutex
+	live map[string]*owned // by state key
+}
+
+// StartOwner begins to take jobs. The end of hard drops the jobs in hand where
+// they stand; Stop hands them back properly and must be called in any case.
+func (b *Broker) StartOwner(hard context.Context, cfg OwnerConfig) (*Owner, error) {
+	if cfg.Slots == 0 {
+		cfg.Slots = DefaultOwnedJobs
+	}
+	o := &Owner{
+		b: b, cfg: cfg, hard: hard, shares: map[string]*shares{},
+		quit: make(chan struct{}), live: map[string]*owned{},
+	}
+	for queue, limit := range cfg.Queues {
+		o.shares[queue] = newShares(limit)
+		sub, err := b.nc.Subscribe(b.names.Progress(queue, "*"), o.hearProgress)
+		if err != nil {
+			return nil, err
+		}
+		o.subs = append(o.subs, sub)
+	}
+	slots := pull.NewSlots(cfg.Slots)
+	for queue, limit := range cfg.Queues {
+		p, err := pull.Start(hard, pull.Config{
+			Conn: b.nc, Stream: b.names.JobsStream(), Consumer: b.names.OwnersConsumer(queue),
+			AckWait: AckWait, Heartbeat: Heartbeat, Slots: slots, Handle: o.take,
+			Ensure: func(ctx context.Context) error { return b.setup(ctx, map[string]int{queue: limit}) },
+			Paused: o.storeFull(), Log: cfg.Log,
+		})
+		if err != nil {
+			o.Stop()
+			return nil, err
+		}
+		o.pullers = append(o.pullers, p)
+	}
+	o.bg.Add(1)
+	go o.housekeeping()
+	return o, nil
+}
+
+// Stop takes no further job and hands those in hand back, so that another
+// process goes on with them at once.
+func (o *Owner) Stop() {
+	close(o.quit)
+	for _, p := range o.pullers {
+		p.Stop()
+	}
+	for _, sub := range o.subs {
+		_ = sub.Unsubscribe()
+	}
+	o.bg.Wait()
+}
+
+// Stored passes on that a result is stored: straight to the job's owner where
+// that is this process, else over the broker.
+func (o *Owner) Stored(queue, job string, out Outcome) {
+	o.mu.Lock()
+	j := o.live[o.b.names.StateKey(queue, job)]
+	o.mu.Unlock()
+	if j != nil {
+		j.inbox.put(out)
+		return
+	}
+	o.b.TellStored(queue, job, out)
+}
+
+// TellStored tells a job's owner, wherever it is, that a result is stored. The
+// word may be lost: owners also look for themselves every few seconds.
+func (b *Broker) TellStored(queue, job string, out Outcome) {
+	m := nats.NewMsg(b.names.Stored(queue, job))
+	out.header(m.Header, job)
+	_ = b.nc.PublishMsg(m)
+}
+
+// housekeeping keeps the caps and the shares up to date, and ends jobs of
+// queues that nobody serves.
+func (o *Owner) housekeeping() {
+	defer o.bg.Done()
+	tick := time.NewTicker(Heartbeat)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		if n%3 == 0 {
+			o.refreshCaps()
+		}
+		if n%10 == 9 {
+			o.endUnserved()
+		}
+		select {
+		case now := <-tick.C:
+			for _, s := range o.shares {
+				s.sweep(now)
+			}
+		case <-o.quit:
+			return
+		}
+	}
+}
+
+func (o *Owner) refreshCaps() {
+	for queue, s := range o.shares {
+		ctx, cancel := context.WithTimeout(o.hard, Heartbeat)
+		if limit, err := o.b.QueueCap(ctx, queue); err == nil {
+			s.setCap(limit)
+		}
+		cancel()
+	}
+}
+
+// QueueCap returns the cap of a queue: the requests it may have in flight on
+// all workers together.
+func (b *Broker) QueueCap(ctx context.Context, queue string) (int, error) {
+	consumer, err := b.js.Consumer(ctx, b.names.WorkStream(), b.names.WorkersConsumer(queue))
+	if err != nil {
+		return 0, b.explain(err)
+	}
+	return consumer.CachedInfo().Config.MaxAckPending, nil
+}
+
+// headerWanted travels on progress messages between owners.
+const headerWanted = "Pelton-Wanted"
+
+func (o *Owner) hearProgress(m *nats.Msg) {
+	at, ok := o.b.names.Parse("progress", m.Subject)
+	if !ok {
+		return
+	}
+	wanted, err := strconv.Atoi(m.Header.Get(headerWanted))
+	if s := o.shares[at.Queue]; s != nil && err == nil {
+		s.heard(at.Job, wanted, time.Now())
+	}
+}
+
+// fullAt is the share of the store above which no new job is begun, so that
+// the results of those in hand always fit.
+const fullAt = 0.9
+
+// storeFull returns a check that is cheap enough to be made before every pull.
+func (o *Owner) storeFull() func() bool {
+	var mu sync.Mutex
+	var asked time.Time
+	var full bool
+	return func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(asked) < 5*time.Second {
+			return full
+		}
+		ctx, cancel := context.WithTimeout(o.hard, Heartbeat)
+		defer cancel()
+		used, most, err := o.b.Store(ctx)
+		asked = time.Now()
+		if err != nil {
+			return full
+		}
+		was := full
+		full = most > 0 && float64(used) > fullAt*float64(most)
+		if full && !was {
+			o.cfg.Log.Error().Int64("used_bytes", used).Int64("limit_bytes", most).
+				Msg("the store is nearly full: no further jobs are begun until results age out or are removed with `pelton rm`")
+		}
+		return full
+	}
+}
+
+// Store returns how many bytes the installation's account uses and may use; a
+// limit of 0 means that there is none.
+func (b *Broker) Store(ctx context.Context) (used, most int64, err error) {
+	if b.set.StoreUsage != nil {
+		used, most = b.set.StoreUsage()
+		return used, most, nil
+	}
+	account, err := b.js.AccountInfo(ctx)
+	if err != nil {
+		return 0, 0, b.explain(err)
+	}
+	return int64(account.Store), max(0, account.Limits.MaxStore), nil
+}
+
+// take handles one job message: it returns when the job has ended, or is
+// somebody else's.
+func (o *Owner) take(d *pull.Delivery) {
+	if err := o.own(d); err != nil {
+		switch {
+		case errors.Is(err, errFenced), errors.Is(err, pull.ErrLost):
+			// The message may be another owner's by now: not a word about it.
+			o.cfg.Log.Info().Err(err).Uint64("sequence", d.Sequence).Msg("gave up a job")
+			return
+		case !errors.Is(err, errHandedBack) && o.hard.Err() == nil:
+			o.cfg.Log.Warn().Err(err).Uint64("sequence", d.Sequence).Msg("the job is handed back")
+			_ = sleep(d.Context(), retryFeed) // it may come right back to us
+		}
+		d.Nak()
+		return
+	}
+	d.Ack()
+}
+
+// enlist makes the job known to this process's workers, and drop forgets it.
+func (o *Owner) enlist(j *owned) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.live[j.key()] = j
+}
+
+func (o *Owner) drop(j *owned) {
+	o.mu.Lock()
+	if o.live[j.key()] == j {
+		delete(o.live, j.key())
+	}
+	o.mu.Unlock()
+	if s := o.shares[j.rec.Queue]; s != nil {
+		s.drop(j.rec.ID)
+	}
+}
+
+// workIndexes lists the indexes of a job that are in the work stream: queued
+// or in the hands of a worker.
+func (b *Broker) workIndexes(ctx context.Context, queue, job string) (map[int]bool, error) {
+	stream, err := b.js.Stream(ctx, b.names.WorkStream())
+	if err != nil {
+		return nil, err
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(b.names.WorkOf(queue, job)))
+	if err != nil {
+		return nil, err
+	}
+	indexes := make(map[int]bool, len(info.State.Subjects))
+	for subject := range info.State.Subjects {
+		if at, ok := b.names.Parse("work", subject); ok {
+			indexes[at.Index] = true
+		}
+	}
+	return indexes, nil
+}
+
+// purgeWork removes what is left of a job in the work stream.
+func (b *Broker) purgeWork(ctx context.Context, queue, job string) error {
+	stream, err := b.js.Stream(ctx, b.names.WorkStream())
+	if err != nil {
+		return b.explain(err)
+	}
+	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(b.names.WorkOf(queue, job))); err != nil {
+		return fmt.Errorf("purge the work of job %s: %w", job, err)
+	}
+	return nil
+}

@@ -1,0 +1,191 @@
+package jobs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"pelton/schema"
+)
+
+// ErrStored means that a result for the same index is there already: the work
+// is done, and what was brought is not needed.
+var ErrStored = errors.New("this index has its result already")
+
+// headroom is what the headers of a message may take of the broker's limit.
+const headroom = 16 << 10
+
+// PutResult stores the one final result of an index. It returns an [Outcome]
+// that says what is stored, and [ErrStored] when another result came first;
+// any other error leaves open whether it was stored, and calling again is right.
+// A result above the broker's message limit goes to the object store.
+func (b *Broker) PutResult(ctx context.Context, queue string, r *schema.Result, total int) (Outcome, error) {
+	data, err := r.AppendJSON(nil)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("encode result %s: %w", r.ID, err)
+	}
+	out := outcomeOf(r)
+	m := nats.NewMsg(b.names.Result(queue, r.Job, r.Index))
+	out.header(m.Header, r.Job)
+	m.Header.Set(schema.HeaderTotal, strconv.Itoa(total))
+	if r.CustomID != "" {
+		m.Header.Set(schema.HeaderCustomID, headerText(r.CustomID))
+	}
+	m.Data = data
+	var object string
+	if len(data)+headroom > int(b.nc.MaxPayload()) {
+		if object, err = b.putBody(ctx, b.names.StateKey(queue, r.ID), data); err != nil {
+			return Outcome{}, fmt.Errorf("result %s: %w", r.ID, err)
+		}
+		m.Header.Set(schema.HeaderObject, object)
+		if m.Data, err = withoutBodies(r).AppendJSON(nil); err != nil {
+			return Outcome{}, err
+		}
+	}
+	ack, err := b.js.PublishMsg(ctx, expectNew(m), jetstream.WithRetryAttempts(0))
+	if occupied(err) {
+		b.dropBody(ctx, object)
+		return Outcome{}, ErrStored
+	}
+	if err != nil {
+		b.dropBody(ctx, object)
+		return Outcome{}, fmt.Errorf("store result %s: %w", r.ID, err)
+	}
+	out.Seq = ack.Sequence
+	return out, nil
+}
+
+// withoutBodies is what a result's message holds when the whole lies in the
+// object store.
+func withoutBodies(r *schema.Result) *schema.Result {
+	small := *r
+	small.Request = nil
+	if r.Response != nil {
+		small.Response = &schema.Response{StatusCode: r.Response.StatusCode, RequestID: r.Response.RequestID}
+	}
+	return &small
+}
+
+// StoredOutcome looks up what is stored for an index, and reports false when
+// nothing is.
+func (b *Broker) StoredOutcome(ctx context.Context, queue, job string, index int) (Outcome, bool, error) {
+	m, err := b.lastMsg(ctx, b.names.ResultsStream(), b.names.Result(queue, job, index))
+	if m == nil || err != nil {
+		return Outcome{}, false, err
+	}
+	out, ok := parseOutcome(m.Header)
+	out.Seq = m.Sequence
+	return out, ok, nil
+}
+
+// GetResult returns the stored result of an index, or nil when there is none.
+func (b *Broker) GetResult(ctx context.Context, queue, job string, index int) (*schema.Result, error) {
+	m, err := b.lastMsg(ctx, b.names.ResultsStream(), b.names.Result(queue, job, index))
+	if m == nil || err != nil {
+		return nil, err
+	}
+	return b.readResult(ctx, m.Header, m.Data, m.Sequence)
+}
+
+// readResult decodes a result's message, with what lies in the object store.
+func (b *Broker) readResult(ctx context.Context, header nats.Header, data []byte, seq uint64) (*schema.Result, error) {
+	if object := header.Get(schema.HeaderObject); object != "" {
+		whole, err := b.getBody(ctx, object)
+		if err != nil {
+			return nil, fmt.Errorf("result %s.%s: %w", header.Get(schema.HeaderJob), header.Get(schema.HeaderIndex), err)
+		}
+		data = whole
+	}
+	r, err := schema.ParseResult(data)
+	if err != nil {
+		return nil, fmt.Errorf("result %s.%s: %w", header.Get(schema.HeaderJob), header.Get(schema.HeaderIndex), err)
+	}
+	r.Seq = seq
+	return r, nil
+}
+
+// lastMsg returns the last message on a subject, or nil when there is none.
+func (b *Broker) lastMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
+	// Straight to the direct-get subject: a stream handle would cost a look-up.
+	reply, err := b.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
+	if err != nil {
+		return nil, b.explain(err)
+	}
+	switch reply.Header.Get("Status") {
+	case "":
+	case "404":
+		return nil, nil
+	default:
+		return nil, fmt.Errorf("read %s: %s %s", subject, reply.Header.Get("Status"), reply.Header.Get("Description"))
+	}
+	seq, err := strconv.ParseUint(reply.Header.Get(jetstream.SequenceHeader), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: no sequence in the answer", subject)
+	}
+	return &jetstream.RawStreamMsg{Subject: subject, Sequence: seq, Header: reply.Header, Data: reply.Data}, nil
+}
+
+// putBody stores bytes above the message limit under a name of their own: two
+// writers of the same index must not overwrite each other.
+func (b *Broker) putBody(ctx context.Context, prefix string, data []byte) (string, error) {
+	store, err := b.objects(ctx, b.names.BodiesBucket())
+	if err != nil {
+		return "", err
+	}
+	name := prefix + "." + nuid.Next()
+	if _, err := store.Put(ctx, jetstream.ObjectMeta{Name: name}, bytes.NewReader(data)); err != nil {
+		return "", fmt.Errorf("put %d bytes into the object store: %w", len(data), err)
+	}
+	return name, nil
+}
+
+func (b *Broker) getBody(ctx context.Context, name string) ([]byte, error) {
+	store, err := b.objects(ctx, b.names.BodiesBucket())
+	if err != nil {
+		return nil, err
+	}
+	data, err := store.GetBytes(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("read the object %s: %w", name, err)
+	}
+	return data, nil
+}
+
+// dropBody deletes an object that nothing points to. What it leaves behind on
+// failure ages out with the bucket.
+func (b *Broker) dropBody(ctx context.Context, name string) {
+	if name == "" {
+		return
+	}
+	if store, err := b.objects(ctx, b.names.BodiesBucket()); err == nil {
+		if err := store.Delete(ctx, name); err != nil {
+			b.set.Log.Debug().Err(err).Str("object", name).Msg("could not delete a body that is no longer needed")
+		}
+	}
+}
+
+// headerText makes any text fit a header: control characters and the percent
+// sign are percent-encoded.
+func headerText(s string) string {
+	if !strings.ContainsFunc(s, encoded) {
+		return s
+	}
+	var out strings.Builder
+	for i := 0; i < len(s); i++ {
+		if encoded(rune(s[i])) {
+			fmt.Fprintf(&out, "%%%02X", s[i])
+		} else {
+			out.WriteByte(s[i])
+		}
+	}
+	return out.String()
+}
+
+func encoded(c rune) bool { return c < ' ' || c == 0x7f || c == '%' }

@@ -1,0 +1,288 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/rs/zerolog"
+
+	"pelton/schema"
+)
+
+// Service answers requests about jobs over core NATS, as the micro service
+// "pelton" that `nats micro ls` finds. Make it with [Broker.StartService].
+type Service struct {
+	b      *Broker
+	micro  micro.Service
+	ctx    context.Context // ends with Stop
+	cancel context.CancelFunc
+	calls  sync.WaitGroup
+	log    zerolog.Logger
+}
+
+// ServiceName and ServiceVersion are how the micro service shows itself.
+const (
+	ServiceName    = "pelton"
+	ServiceVersion = "1.0.0"
+)
+
+// StartService serves the verbs run, submit, status, list and cancel for each
+// queue. The caller must call Stop.
+func (b *Broker) StartService(queues map[string]int, log zerolog.Logger) (*Service, error) {
+	svc, err := micro.AddService(b.nc, micro.Config{
+		Name: ServiceName, Version: ServiceVersion,
+		Description: "runs batches of LLM requests: publish a job, read one result per request",
+	})
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{b: b, micro: svc, log: log}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	verbs := map[string]func(context.Context, *Client, micro.Request){
+		"run": s.run, "submit": s.submit, "status": s.status, "list": s.list, "cancel": s.cancelJob,
+	}
+	for queue := range queues {
+		client := b.Client(queue)
+		for verb, handle := range verbs {
+			// Each call in a goroutine of its own: a run takes as long as its job.
+			handler := micro.HandlerFunc(func(r micro.Request) {
+				s.calls.Go(func() { handle(s.ctx, client, r) })
+			})
+			if err := svc.AddEndpoint(verb+"-"+queue, handler, micro.WithEndpointSubject(b.names.Service(verb, queue))); err != nil {
+				s.Stop()
+				return nil, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// Stop answers nothing more. Callers of a run that is not finished get no
+// answer; their job goes on.
+func (s *Service) Stop() {
+	_ = s.micro.Stop()
+	s.cancel()
+	s.calls.Wait()
+}
+
+// jobFrom reads the job of a call; a call that has none is answered.
+func (s *Service) jobFrom(r micro.Request) (*schema.Job, bool) {
+	data, id, err := unwrap(&nats.Msg{Header: nats.Header(r.Headers()), Data: r.Data()})
+	var job *schema.Job
+	if err == nil {
+		job, err = schema.ParseJob(data, s.b.limits())
+	}
+	if err == nil {
+		err = s.b.checkJob(job, time.Now())
+	}
+	if err != nil {
+		s.fail(r, err)
+		return nil, false
+	}
+	if job.ID == "" {
+		job.ID, _ = schema.NormalizeID(id)
+	}
+	return job, true
+}
+
+// submitted is the answer of the verb submit.
+type submitted struct {
+	ID        string       `json:"id"`
+	State     schema.Phase `json:"state"`
+	Duplicate bool         `json:"duplicate"`
+}
+
+func (s *Service) submit(ctx context.Context, c *Client, r micro.Request) {
+	job, ok := s.jobFrom(r)
+	if !ok {
+		return
+	}
+	h, duplicate, err := c.submit(ctx, *job)
+	if err != nil {
+		s.fail(r, err)
+		return
+	}
+	_ = r.RespondJSON(submitted{h.id, schema.Queued, duplicate})
+}
+
+func (s *Service) run(ctx context.Context, c *Client, r micro.Request) {
+	job, ok := s.jobFrom(r)
+	if !ok {
+		return
+	}
+	h, _, err := c.submit(ctx, *job)
+	if err != nil {
+		s.fail(r, err)
+		return
+	}
+	order := job.Order
+	if order == schema.OrderDefault {
+		order = schema.OrderInput
+	}
+	from := s.b.sequence(c.queue, h.id, order, 0)
+	defer from.close()
+	if micro.Headers(r.Headers()).Get(schema.HeaderReply) == "stream" {
+		s.stream(ctx, r, from)
+	} else {
+		s.collect(ctx, r, from)
+	}
+}
+
+// stream answers with a message per result, the final state last.
+func (s *Service) stream(ctx context.Context, r micro.Request, from sequence) {
+	for {
+		it, err := from.next(ctx)
+		if err != nil {
+			return // stopping: the caller sees no end
+		}
+		m := nats.NewMsg(r.Reply())
+		m.Data = it.data
+		copyHeaders(m.Header, it.header)
+		if s.b.nc.PublishMsg(m) != nil || it.end() {
+			return
+		}
+	}
+}
+
+// collect answers with one array of all results, if that fits a message.
+func (s *Service) collect(ctx context.Context, r micro.Request, from sequence) {
+	array := []byte{'['}
+	tooLarge := false
+	for {
+		it, err := from.next(ctx)
+		if err != nil {
+			return
+		}
+		if it.end() {
+			s.respond(r, array, tooLarge, it.data)
+			return
+		}
+		tooLarge = tooLarge || it.header.Get(schema.HeaderObject) != "" || len(array)+len(it.data)+headroom > int(s.b.nc.MaxPayload())
+		if tooLarge {
+			array = array[:1] // it will not be sent
+			continue
+		}
+		if len(array) > 1 {
+			array = append(array, ',')
+		}
+		array = append(array, it.data...)
+	}
+}
+
+func (s *Service) respond(r micro.Request, array []byte, tooLarge bool, end []byte) {
+	state, err := schema.ParseState(end)
+	switch {
+	case err != nil:
+		s.fail(r, err)
+	case state.Reason != nil && state.Reason.Code == schema.ReasonIDConflict:
+		_ = r.Error("409", state.Reason.Message, end)
+	case tooLarge:
+		_ = r.Error("413", "the results of job "+state.ID+" do not fit one message: call again with the header "+schema.HeaderReply+
+			": stream, or read "+s.b.names.ResultsOf(state.Queue, state.ID), end)
+	default:
+		_ = r.Respond(append(array, ']'))
+	}
+}
+
+func (s *Service) status(ctx context.Context, c *Client, r micro.Request) {
+	if h, ok := s.named(c, r); ok {
+		state, err := h.State(ctx)
+		if err != nil {
+			s.fail(r, err)
+			return
+		}
+		_ = r.RespondJSON(state)
+	}
+}
+
+func (s *Service) cancelJob(ctx context.Context, c *Client, r micro.Request) {
+	h, ok := s.named(c, r)
+	if !ok {
+		return
+	}
+	if err := h.Cancel(ctx, named(r.Data()).Reason); err != nil {
+		s.fail(r, err)
+		return
+	}
+	_ = r.RespondJSON(map[string]string{"id": h.id})
+}
+
+// nameMessage is the content of a call of status and cancel: a JSON object, or
+// the bare id.
+type nameMessage struct {
+	ID     string `json:"id"`
+	Reason string `json:"reason"`
+}
+
+func named(data []byte) nameMessage {
+	var n nameMessage
+	if json.Unmarshal(data, &n) != nil {
+		n.ID = string(data)
+	}
+	return n
+}
+
+func (s *Service) named(c *Client, r micro.Request) (*Handle, bool) {
+	id := named(r.Data()).ID
+	if id == "" || len(id) > schema.MaxIDLength {
+		_ = r.Error("400", `name the job: {"id": "…"}`, nil)
+		return nil, false
+	}
+	return c.Job(c.queue, id), true
+}
+
+func (s *Service) list(ctx context.Context, c *Client, r micro.Request) {
+	states, err := c.List(ctx)
+	if err != nil {
+		s.fail(r, err)
+		return
+	}
+	data := []byte{'['}
+	for i, state := range states {
+		one, err := json.Marshal(state)
+		if err != nil {
+			s.fail(r, err)
+			return
+		}
+		if len(data)+len(one)+headroom > int(s.b.nc.MaxPayload()) {
+			break // the newest come first
+		}
+		if i > 0 {
+			data = append(data, ',')
+		}
+		data = append(data, one...)
+	}
+	_ = r.Respond(append(data, ']'), micro.WithHeaders(micro.Headers{schema.HeaderTotal: {strconv.Itoa(len(states))}}))
+}
+
+// fail answers with an error by the convention of micro services.
+func (s *Service) fail(r micro.Request, err error) {
+	var problems *schema.Problems
+	switch {
+	case errors.As(err, &problems):
+		data, _ := json.Marshal(problems)
+		_ = r.Error("400", headerText(firstLine(problems.Error())), data)
+	case errors.Is(err, ErrNotFound):
+		_ = r.Error("404", err.Error(), nil)
+	case errors.Is(err, ErrStoreFull):
+		_ = r.Error("507", err.Error(), nil)
+	default:
+		s.log.Warn().Err(err).Str("subject", r.Subject()).Msg("could not answer a call")
+		_ = r.Error("500", headerText(err.Error()), nil)
+	}
+}
+
+func firstLine(s string) string {
+	for i, c := range s {
+		if c == '\n' {
+			return s[:i]
+		}
+	}
+	return s
+}

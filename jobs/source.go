@@ -1,0 +1,183 @@
+package jobs
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"pelton/schema"
+)
+
+// source gives the requests of a job by index. It is used by one goroutine.
+type source interface {
+	Len() int
+	At(index int) (schema.Request, error)
+	Close()
+}
+
+// inline is a job whose requests are in its message.
+type inline []schema.Request
+
+func (s inline) Len() int                             { return len(s) }
+func (s inline) At(index int) (schema.Request, error) { return s[index], nil }
+func (s inline) Close()                               {}
+
+// spool is a job whose requests are an object: they are copied once to a
+// temporary file, from where any of them can be read again. Memory holds one
+// offset per stride of lines and one bit per line.
+type spool struct {
+	file    *os.File
+	limits  schema.Limits
+	n       int
+	offsets []int64 // of every stride-th line
+	bad     bitset  // lines that hold a badLine
+	in      *bufio.Reader
+	next    int // the index in stands before
+}
+
+// badLine takes the place of a request that is not valid.
+type badLine struct {
+	CustomID string        `json:"custom_id,omitempty"`
+	Error    *schema.Error `json:"error"`
+}
+
+const stride = 64
+
+// openSource makes a job's requests readable. An error that is a
+// [*schema.Problems] is the job's own fault, any other is not.
+func (b *Broker) openSource(ctx context.Context, job *schema.Job) (source, error) {
+	if job.Input == nil {
+		return inline(job.Requests), nil
+	}
+	store, err := b.objects(ctx, b.names.InputBucket())
+	if err != nil {
+		return nil, err
+	}
+	object, err := store.Get(ctx, job.Input.Object)
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil, noInput(job.Input.Object, b.names.InputBucket())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the input %s: %w", job.Input.Object, err)
+	}
+	defer func() { _ = object.Close() }()
+	file, err := os.CreateTemp("", "pelton-input-*")
+	if err != nil {
+		return nil, fmt.Errorf("make a temporary file for the input: %w", err)
+	}
+	_ = os.Remove(file.Name()) // gone with the process, however it ends; where that is not possible, with Close
+	s := &spool{file: file, limits: b.limits()}
+	if err := s.fill(object, job); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func noInput(name, bucket string) error {
+	return &schema.Problems{Total: 1, List: []schema.Problem{{Code: schema.ProblemMissing, Index: -1, Field: "input.object",
+		Message: fmt.Sprintf("there is no object %q in %s; upload it before the job is published", name, bucket)}}}
+}
+
+// fill copies the input, and judges every line of it.
+func (s *spool) fill(r io.Reader, job *schema.Job) error {
+	lines := schema.NewLineReader(r, s.limits, job.Defaults)
+	lines.SkipBad = job.SkipBad
+	out := bufio.NewWriterSize(s.file, 256<<10)
+	var offset int64
+	var line []byte
+	for lines.Next() {
+		request, index := lines.Request(), lines.Index()
+		if index%stride == 0 {
+			s.offsets = append(s.offsets, offset)
+		}
+		line = line[:0]
+		if request.Problem == nil {
+			line = schema.AppendRequest(line, request)
+		} else {
+			s.bad.add(index)
+			data, err := json.Marshal(badLine{request.CustomID, request.Problem})
+			if err != nil {
+				return err
+			}
+			line = append(line, data...)
+		}
+		line = append(line, '\n')
+		if _, err := out.Write(line); err != nil {
+			return fmt.Errorf("copy the input to a temporary file: %w", err)
+		}
+		offset += int64(len(line))
+		s.n = index + 1
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read the input: %w", err)
+	}
+	if err := lines.Problems(); err != nil {
+		return err
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("copy the input to a temporary file: %w", err)
+	}
+	return nil
+}
+
+func (s *spool) Len() int { return s.n }
+
+func (s *spool) Close() {
+	_ = s.file.Close()
+	_ = os.Remove(s.file.Name())
+}
+
+// At reads one request; in the order of the input that is one line further.
+func (s *spool) At(index int) (schema.Request, error) {
+	if err := s.seek(index); err != nil {
+		return schema.Request{}, err
+	}
+	line, err := s.in.ReadBytes('\n')
+	if err != nil {
+		return schema.Request{}, fmt.Errorf("read the copied input: %w", err)
+	}
+	s.next++
+	if s.bad.has(index) {
+		var b badLine
+		err := json.Unmarshal(line, &b)
+		return schema.Request{CustomID: b.CustomID, Problem: b.Error}, err
+	}
+	// It was judged on its way in; a custom_id alone cannot be seen twice here,
+	// and the job's defaults may hold what the body lacks.
+	request, _ := schema.ParseRequest(line[:len(line)-1], s.limits, nil)
+	request.Problem = nil
+	return request, nil
+}
+
+func (s *spool) seek(index int) error {
+	ahead := index - s.next
+	if s.in == nil || ahead < 0 || ahead > stride {
+		if _, err := s.file.Seek(s.offsets[index/stride], io.SeekStart); err != nil {
+			return err
+		}
+		s.in = bufio.NewReaderSize(s.file, 64<<10)
+		s.next = index / stride * stride
+	}
+	for ; s.next < index; s.next++ {
+		if err := skipLine(s.in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func skipLine(r *bufio.Reader) error {
+	for {
+		_, err := r.ReadSlice('\n')
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return err
+		}
+	}
+}

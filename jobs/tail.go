@@ -1,0 +1,126 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// tail reads the messages of one filter of a stream in their order: what is
+// there, then what comes. It survives lost connections and restarted servers,
+// buffers little, and is not safe for concurrent use.
+type tail struct {
+	b       *Broker
+	stream  string
+	filter  string
+	headers bool   // leave out the content
+	last    uint64 // sequence of the last message handed out
+
+	it      jetstream.MessagesContext
+	pending uint64 // messages that were there when the consumer was made
+}
+
+// What a tail asks for ahead, in messages and bytes.
+const (
+	aheadMessages = 256
+	aheadBytes    = 8 << 20
+)
+
+// newTail starts behind the sequence after.
+func (b *Broker) newTail(stream, filter string, after uint64, headersOnly bool) *tail {
+	return &tail{b: b, stream: stream, filter: filter, last: after, headers: headersOnly}
+}
+
+// open makes the consumer unless there is one.
+func (t *tail) open(ctx context.Context) error {
+	if t.it != nil {
+		return nil
+	}
+	consumer, err := t.b.js.OrderedConsumer(ctx, t.stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{t.filter}, HeadersOnly: t.headers,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: t.last + 1,
+		MaxResetAttempts: 1, // we make the next one ourselves, with a context
+	})
+	if err != nil {
+		return t.b.explain(err)
+	}
+	// A limit below the largest message would stop the consumer for good.
+	limit := max(aheadBytes, 2*int(t.b.nc.MaxPayload()))
+	t.pending = consumer.CachedInfo().NumPending
+	t.it, err = consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(aheadMessages, limit))
+	return err
+}
+
+// next waits for the next message, through whatever happens to the connection,
+// until ctx ends.
+func (t *tail) next(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+	for {
+		m, meta, err := t.try(ctx)
+		if err == nil {
+			return m, meta, nil
+		}
+		if ctx.Err() != nil {
+			return nil, nil, context.Cause(ctx)
+		}
+		if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, ErrNotSetUp) || errors.Is(err, ErrDenied) {
+			return nil, nil, err
+		}
+		t.b.set.Log.Debug().Err(err).Str("filter", t.filter).Msg("reading was interrupted")
+		t.close()
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, nil, context.Cause(ctx)
+		}
+	}
+}
+
+func (t *tail) try(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+	if err := t.open(ctx); err != nil {
+		return nil, nil, err
+	}
+	m, err := t.it.Next(jetstream.NextContext(ctx))
+	if err != nil {
+		return nil, nil, err
+	}
+	meta, err := m.Metadata()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", m.Subject(), err)
+	}
+	t.last = meta.Sequence.Stream
+	return m, meta, nil
+}
+
+// history calls f for every message that is there now, and not for later ones.
+func (t *tail) history(ctx context.Context, f func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
+	defer t.close()
+	if err := t.open(ctx); err != nil {
+		return err
+	}
+	if t.pending == 0 {
+		return nil
+	}
+	for {
+		m, meta, err := t.next(ctx)
+		if err != nil {
+			return err
+		}
+		if err := f(m, meta); err != nil {
+			return err
+		}
+		if meta.NumPending == 0 {
+			return nil
+		}
+	}
+}
+
+func (t *tail) close() {
+	if t.it != nil {
+		t.it.Stop()
+		t.it = nil
+	}
+}

@@ -1,0 +1,104 @@
+package jobs
+
+import (
+	"slices"
+	"time"
+
+	"pelton/schema"
+)
+
+// tally counts a job's results, each index once.
+type tally struct {
+	done   bitset
+	counts schema.Counts
+	usage  *schema.Usage
+	cost   *float64
+	errors []schema.ErrorCount
+	first  int // index of the first failure that was counted; -1 before
+
+	rate    float64 // results per second, smoothed
+	lastN   int
+	lastAt  time.Time
+	changed bool
+}
+
+// rateHalfLife smooths the rate: after so long an old pace counts half.
+const rateHalfLife = 5 * time.Second
+
+// add counts an outcome, and reports false for an index it has counted already.
+func (t *tally) add(o Outcome) bool {
+	if !t.done.add(o.Index) {
+		return false
+	}
+	t.changed = true
+	t.counts.Add(o.Status)
+	if o.Usage != nil {
+		sum := *o.Usage
+		if t.usage != nil {
+			sum = t.usage.Add(sum)
+		}
+		t.usage = &sum
+	}
+	if o.Cost != nil {
+		sum := *o.Cost
+		if t.cost != nil {
+			sum += *t.cost
+		}
+		t.cost = &sum
+	}
+	if o.Status != schema.StatusSucceeded {
+		t.addError(o)
+	}
+	return true
+}
+
+func (t *tally) addError(o Outcome) {
+	if o.Status == schema.StatusFailed && t.first < 0 {
+		t.first = o.Index
+	}
+	code := o.Code
+	at := slices.IndexFunc(t.errors, func(e schema.ErrorCount) bool { return e.Code == code })
+	if at < 0 && len(t.errors) >= schema.MaxErrorCodes-1 {
+		code = "other"
+		at = slices.IndexFunc(t.errors, func(e schema.ErrorCount) bool { return e.Code == code })
+	}
+	if at < 0 {
+		t.errors = append(t.errors, schema.ErrorCount{Code: code, FirstIndex: o.Index})
+		at = len(t.errors) - 1
+	}
+	t.errors[at].Count++
+	t.errors[at].FirstIndex = min(t.errors[at].FirstIndex, o.Index)
+}
+
+// pace brings the rate up to date.
+func (t *tally) pace(now time.Time) {
+	n := t.counts.Stored()
+	passed := now.Sub(t.lastAt)
+	if t.lastAt.IsZero() || passed <= 0 {
+		t.lastAt, t.lastN = now, n
+		return
+	}
+	lately := float64(n-t.lastN) / passed.Seconds()
+	weight := min(1, passed.Seconds()/rateHalfLife.Seconds())
+	if t.rate == 0 {
+		weight = 1
+	}
+	t.rate += (lately - t.rate) * weight
+	t.lastAt, t.lastN = now, n
+}
+
+// write puts the counts into a state.
+func (t *tally) write(s *schema.State, inFlight int) {
+	s.Counts = t.counts
+	s.InFlight = inFlight
+	s.Rate = t.rate
+	s.ETASeconds = nil
+	if left := s.Total - t.counts.Stored(); t.rate > 0 && left > 0 {
+		eta := float64(left) / t.rate
+		s.ETASeconds = &eta
+	}
+	s.Usage = t.usage
+	s.Cost = t.cost
+	s.Errors = slices.Clone(t.errors)
+	slices.SortFunc(s.Errors, func(a, b schema.ErrorCount) int { return b.Count - a.Count })
+}

@@ -1,0 +1,128 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"pelton/schema"
+)
+
+// Work is one request as the work stream carries it: the body as the message's
+// data, everything else in headers, so that nobody on the way decodes a body.
+type Work struct {
+	Queue, Job string
+	Index      int
+	Total      int // of the job
+	CustomID   string
+	Endpoint   schema.Endpoint
+	Timeout    time.Duration // for the request with all its retries
+	Deadline   time.Time     // of the job
+	QueuedAt   time.Time     // when the job was published
+	Include    bool          // the result repeats the body
+	Trace      string        // W3C traceparent
+	Body       []byte
+
+	object string // the body lies in the object store under this name
+}
+
+func (b *Broker) workMsg(w *Work) *nats.Msg {
+	m := nats.NewMsg(b.names.Work(w.Queue, w.Job, w.Index))
+	h := m.Header
+	h.Set(schema.HeaderJob, w.Job)
+	h.Set(schema.HeaderIndex, strconv.Itoa(w.Index))
+	h.Set(schema.HeaderTotal, strconv.Itoa(w.Total))
+	h.Set(schema.HeaderURL, string(w.Endpoint))
+	h.Set(schema.HeaderTimeout, w.Timeout.String())
+	h.Set(schema.HeaderDeadline, w.Deadline.UTC().Format(time.RFC3339Nano))
+	h.Set(schema.HeaderQueuedAt, w.QueuedAt.UTC().Format(time.RFC3339Nano))
+	if w.CustomID != "" {
+		h.Set(schema.HeaderCustomID, headerText(w.CustomID))
+	}
+	if w.Include {
+		h.Set(schema.HeaderInclude, "true")
+	}
+	if w.Trace != "" {
+		h.Set(schema.HeaderTrace, w.Trace)
+	}
+	if w.object != "" {
+		h.Set(schema.HeaderObject, w.object)
+	} else {
+		m.Data = w.Body
+	}
+	return m
+}
+
+// ReadWork decodes a message of the work stream. A body that lies in the object
+// store is fetched.
+func (b *Broker) ReadWork(ctx context.Context, m *nats.Msg) (*Work, error) {
+	at, ok := b.names.Parse("work", m.Subject)
+	if !ok {
+		return nil, fmt.Errorf("%s is no subject of a request", m.Subject)
+	}
+	h := m.Header
+	w := &Work{
+		Queue: at.Queue, Job: at.Job, Index: at.Index,
+		CustomID: headerValue(h.Get(schema.HeaderCustomID)),
+		Endpoint: schema.Endpoint(h.Get(schema.HeaderURL)),
+		Include:  h.Get(schema.HeaderInclude) == "true",
+		Trace:    h.Get(schema.HeaderTrace),
+		Body:     m.Data,
+		object:   h.Get(schema.HeaderObject),
+	}
+	var err error
+	if w.Total, err = strconv.Atoi(h.Get(schema.HeaderTotal)); err != nil {
+		return nil, fmt.Errorf("%s: header %s: %w", m.Subject, schema.HeaderTotal, err)
+	}
+	if w.Timeout, err = time.ParseDuration(h.Get(schema.HeaderTimeout)); err != nil {
+		return nil, fmt.Errorf("%s: header %s: %w", m.Subject, schema.HeaderTimeout, err)
+	}
+	if w.Deadline, err = time.Parse(time.RFC3339Nano, h.Get(schema.HeaderDeadline)); err != nil {
+		return nil, fmt.Errorf("%s: header %s: %w", m.Subject, schema.HeaderDeadline, err)
+	}
+	if w.QueuedAt, err = time.Parse(time.RFC3339Nano, h.Get(schema.HeaderQueuedAt)); err != nil {
+		return nil, fmt.Errorf("%s: header %s: %w", m.Subject, schema.HeaderQueuedAt, err)
+	}
+	if w.object != "" {
+		if w.Body, err = b.getBody(ctx, w.object); err != nil {
+			return nil, fmt.Errorf("%s: %w", m.Subject, err)
+		}
+	}
+	return w, nil
+}
+
+// Result begins the result of this request, with everything that does not
+// depend on how it went.
+func (w *Work) Result() *schema.Result {
+	queued := w.QueuedAt
+	r := &schema.Result{
+		ID: w.Job + "." + strconv.Itoa(w.Index), Job: w.Job, Index: w.Index,
+		CustomID: w.CustomID, QueuedAt: &queued,
+	}
+	if w.Include {
+		r.Request = w.Body
+	}
+	return r
+}
+
+// headerValue undoes headerText.
+func headerValue(s string) string {
+	out := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
+				out = append(out, byte(c))
+				i += 2
+				continue
+			}
+		}
+		out = append(out, s[i])
+	}
+	return string(out)
+}
+
+// Key identifies the request among all queues.
+func (w *Work) Key() string { return w.Queue + "." + w.Job + "." + strconv.Itoa(w.Index) }

@@ -1,0 +1,241 @@
+// Package worker joins the queue and the upstreams: it pulls requests, has the
+// router answer them, and stores one result each.
+//
+// # The life of a request
+//
+// A free slot comes first: nothing is pulled that cannot start at once. The
+// message is kept alive from the moment it is here until it is acknowledged, by
+// one heartbeat for all. Then, in this order:
+//
+//  1. The same request running here already is waited for, not started again.
+//  2. A result that is stored ends the matter: the message was a redelivery.
+//  3. A job that is cancelled, or past its deadline, gets its result without a call.
+//  4. The router makes the call, with every retry.
+//  5. The result is stored, once, whatever it takes.
+//  6. The job's owner is told, and the message is acknowledged.
+//
+// # What may go wrong between two lines
+//
+// The process dies before 5: the message is redelivered after [jobs.AckWait],
+// and called again. It dies between 5 and 6: the redelivery ends at 2. The
+// broker cannot be reached: the call is aborted before the message can be
+// somebody else's; one that has its answer keeps it, and stores it when the
+// broker is back. Two workers run the same request after all: the second to
+// store is told so, and what the first stored stands.
+//
+// # Two contexts
+//
+// [Run] has one context for taking work and one for doing it. When the first
+// ends, nothing more is taken and what is in hand is finished: a drain. When
+// the second ends, calls are aborted and their messages handed back at once,
+// for another worker to begin anew.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pelton/internal/pull"
+	"pelton/jobs"
+	"pelton/router"
+)
+
+// Router answers one request, with all its retries. [router.Router] is one.
+type Router interface {
+	Do(ctx context.Context, req router.Request) router.Outcome
+}
+
+// DefaultSlots is how many calls a process makes at once.
+const DefaultSlots = 256
+
+// Config says what a worker serves.
+type Config struct {
+	Broker *jobs.Broker   // required, set up
+	Router Router         // required
+	Queues map[string]int // required: the queues to serve, and the cap each is made with
+	Slots  int            // calls at once, over all queues; 0: [DefaultSlots]
+	Name   string         // required: of this worker, in states and logs
+	Log    zerolog.Logger
+	Ready  func() // called once work is being taken; nil: nobody is told
+}
+
+// worker is one process's part of the loop.
+type worker struct {
+	cfg     Config
+	hard    context.Context
+	cancels *jobs.Cancels
+	owner   *jobs.Owner
+	slots   *pull.Slots
+	stuck   atomic.Int64 // results that wait for the broker to take them
+
+	mu      sync.Mutex
+	running map[string]chan struct{} // by result id: closed when it is done
+}
+
+// Run serves until soft ends, then finishes what is in hand; the end of hard
+// aborts that. It returns when nothing is in hand any more.
+func Run(soft, hard context.Context, cfg Config) error {
+	if cfg.Slots == 0 {
+		cfg.Slots = DefaultSlots
+	}
+	w := &worker{cfg: cfg, hard: hard, slots: pull.NewSlots(cfg.Slots), running: map[string]chan struct{}{}}
+	var err error
+	if w.cancels, err = cfg.Broker.WatchCancels(); err != nil {
+		return fmt.Errorf("listen for cancels: %w", err)
+	}
+	defer w.cancels.Close()
+	w.owner, err = cfg.Broker.StartOwner(hard, jobs.OwnerConfig{
+		Queues: cfg.Queues, Name: cfg.Name, Cancels: w.cancels, Log: cfg.Log,
+	})
+	if err != nil {
+		return fmt.Errorf("take jobs: %w", err)
+	}
+	service, err := cfg.Broker.StartService(cfg.Queues, cfg.Log)
+	if err != nil {
+		w.owner.Stop()
+		return fmt.Errorf("start the micro service: %w", err)
+	}
+	pullers, err := w.pull()
+	if err == nil {
+		if cfg.Ready != nil {
+			cfg.Ready()
+		}
+		<-soft.Done()
+	}
+	// Owning stops with the taking: another process goes on with our jobs while
+	// we finish the calls that are in hand.
+	service.Stop()
+	w.owner.Stop()
+	w.stop(pullers)
+	return errors.Join(err, cfg.Broker.Conn().FlushTimeout(time.Second))
+}
+
+// pull starts one puller per queue; all share the slots.
+func (w *worker) pull() ([]*pull.Puller, error) {
+	b := w.cfg.Broker
+	var pullers []*pull.Puller
+	for queue, limit := range w.cfg.Queues {
+		p, err := pull.Start(w.hard, pull.Config{
+			Conn: b.Conn(), Stream: b.Names().WorkStream(), Consumer: b.Names().WorkersConsumer(queue),
+			AckWait: jobs.AckWait, Heartbeat: jobs.Heartbeat, Slots: w.slots, Handle: w.handle,
+			Ensure: func(ctx context.Context) error { return b.Setup(ctx, map[string]int{queue: limit}) },
+			Paused: func() bool { return w.stuck.Load() > 0 },
+			Log:    w.cfg.Log,
+		})
+		if err != nil {
+			return pullers, fmt.Errorf("pull from queue %s: %w", queue, err)
+		}
+		pullers = append(pullers, p)
+	}
+	return pullers, nil
+}
+
+func (w *worker) stop(pullers []*pull.Puller) {
+	var wg sync.WaitGroup
+	for _, p := range pullers {
+		wg.Go(p.Stop)
+	}
+	wg.Wait()
+}
+
+// handle is what happens to one request: the list at the top of this file.
+func (w *worker) handle(d *pull.Delivery) {
+	ctx := d.Context()
+	work, err := w.cfg.Broker.ReadWork(ctx, d.Msg)
+	if err != nil {
+		w.reject(d, err)
+		return
+	}
+	done, err := w.begin(ctx, work)
+	if err != nil {
+		w.giveUp(d)
+		return
+	}
+	defer done()
+	if out, stored, err := w.lookUp(ctx, work); err != nil {
+		w.giveUp(d)
+		return
+	} else if stored {
+		w.settle(d, work, out)
+		return
+	}
+	result := w.answer(ctx, work)
+	if result == nil {
+		w.giveUp(d)
+		return
+	}
+	if out, err := w.store(work, result); err == nil {
+		w.settle(d, work, out)
+	} else {
+		w.giveUp(d)
+	}
+}
+
+// settle tells the owner and acknowledges, in this order: an owner that hears
+// of neither finds the result when it looks.
+func (w *worker) settle(d *pull.Delivery, work *jobs.Work, out jobs.Outcome) {
+	w.owner.Stored(work.Queue, work.Job, out)
+	d.Ack()
+}
+
+// giveUp leaves a request to others: at once where this process is stopping;
+// otherwise the broker has stopped counting on us by itself.
+func (w *worker) giveUp(d *pull.Delivery) {
+	if errors.Is(context.Cause(d.Context()), pull.ErrLost) {
+		w.cfg.Log.Warn().Str("subject", d.Msg.Subject).Msg("aborted a call that could not be kept alive: the broker does not answer")
+		return
+	}
+	d.Nak()
+}
+
+// reject deals with a message that is no request, or whose body cannot be read.
+func (w *worker) reject(d *pull.Delivery, err error) {
+	if d.Context().Err() != nil {
+		w.giveUp(d)
+		return
+	}
+	w.cfg.Log.Warn().Err(err).Str("subject", d.Msg.Subject).Msg("cannot read a request; its owner feeds it again")
+	d.Ack()
+}
+
+// begin enters the request into the table of running ones, after waiting for
+// the same one to end. The returned function takes it out again.
+func (w *worker) begin(ctx context.Context, work *jobs.Work) (done func(), err error) {
+	key := work.Key()
+	for {
+		w.mu.Lock()
+		other := w.running[key]
+		if other == nil {
+			mine := make(chan struct{})
+			w.running[key] = mine
+			w.mu.Unlock()
+			return func() {
+				w.mu.Lock()
+				delete(w.running, key)
+				w.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		w.mu.Unlock()
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// lookUp asks for a stored result until it is told.
+func (w *worker) lookUp(ctx context.Context, work *jobs.Work) (out jobs.Outcome, stored bool, err error) {
+	err = w.insist(ctx, "look up a result", func(ctx context.Context) error {
+		out, stored, err = w.cfg.Broker.StoredOutcome(ctx, work.Queue, work.Job, work.Index)
+		return err
+	})
+	return out, stored, err
+}
