@@ -10,9 +10,13 @@ import (
 // ParseRequest reads one element of a job's requests, or one line of an input:
 // a bare body, or a batch line with the body inside. defaults is the job's, nil
 // for none: it counts towards what a body must have, but is not merged in. The
-// request shares raw's memory. An error is a [*Problems], its indexes 0.
+// request shares raw's memory.
+//
+// An error is a [*Problems], its indexes 0. The request then holds what could
+// be read, and no [Request.Problem].
 func ParseRequest(raw []byte, limits Limits, defaults json.RawMessage) (Request, error) {
 	c := newChecker(limits)
+	c.single = true
 	c.setDefaults(defaults)
 	request := c.requestText(raw, 0, 0)
 	return request, c.problems.err()
@@ -22,6 +26,7 @@ func ParseRequest(raw []byte, limits Limits, defaults json.RawMessage) (Request,
 type checker struct {
 	limits   Limits
 	skip     bool    // requests' problems go into the request, not into the job's
+	single   bool    // there is one request, which keeps what could be read of it
 	defaults members // what the job's defaults hold
 	problems Problems
 	seen     seen
@@ -137,10 +142,11 @@ func (c *checker) request(raw []byte, index, line int) Request {
 		c.flag(ProblemUnknownField, clip(string(key)), `is no field of a batch line, which has custom_id, method, url, body and timeout; the model's parameters go into "body"`)
 	}
 	url := c.readLine(&r, m, index)
-	if r.Body = m.body; m.body[0] != '{' {
+	if m.body[0] != '{' {
 		c.flag(ProblemType, "body", "must be an object, not %s", kind(m.body))
 		return c.settle(r, raw, index, line)
 	}
+	r.Body = m.body
 	inner := c.scan(m.body, "body")
 	c.checkBody(inner, url, len(m.body), "body")
 	return c.settle(r, raw, index, line)
@@ -197,8 +203,10 @@ func (c *checker) settle(r Request, raw []byte, index, line int) Request {
 	if len(c.found) == 0 {
 		return r
 	}
-	r.Body, r.URL, r.Timeout = raw, "", 0
-	r.Problem = c.failure()
+	if !c.single {
+		r.Body, r.URL, r.Timeout = raw, "", 0
+		r.Problem = c.failure()
+	}
 	if c.skip {
 		return r
 	}
