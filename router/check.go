@@ -1,0 +1,118 @@
+package router
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pelton/schema"
+)
+
+// Listing is whether a server lists a deployment's model.
+type Listing string
+
+// The answers to that.
+const (
+	Listed        Listing = "listed"
+	NotListed     Listing = "not_listed" // it may serve it all the same
+	ListedUnknown Listing = "unknown"    // it lists nothing, or the deployment takes any model
+)
+
+// CheckResult is what [Router.Check] found of one deployment.
+type CheckResult struct {
+	Deployment DeploymentInfo `json:"deployment"`
+	Reachable  bool           `json:"reachable"`  // it answered at all
+	Authorised bool           `json:"authorised"` // it answered, and did not refuse the key
+	Model      Listing        `json:"model"`
+	LatencyMs  float64        `json:"latency_ms"`
+	Error      *schema.Error  `json:"error"` // why the answer was no list of models; nil when it was one
+}
+
+// Bounds of a check: for one deployment, and at once.
+const (
+	checkTimeout = 10 * time.Second
+	checksAtOnce = 16
+)
+
+// Check asks each deployment for its list of models, a call that costs
+// nothing, and returns what came of it in the deployments' order. A deployment
+// gets one try of 10 s. A server may well serve chats and list no models: then
+// Reachable and Authorised hold and Error says what it answered.
+func (r *Router) Check(ctx context.Context) []CheckResult {
+	results := make([]CheckResult, len(r.deployments))
+	var all errgroup.Group
+	all.SetLimit(checksAtOnce)
+	for i, d := range r.deployments {
+		all.Go(func() error {
+			results[i] = d.check(ctx)
+			return nil
+		})
+	}
+	_ = all.Wait()
+	return results
+}
+
+func (d *deployment) check(ctx context.Context) CheckResult {
+	result := CheckResult{Deployment: d.info(), Model: ListedUnknown}
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, &timeUp{after: checkTimeout, attempt: true})
+	defer cancel()
+	c := &cell{}
+	start := time.Now()
+	_, err := d.client.ListModels(withCell(ctx, c))
+	result.LatencyMs = milliseconds(time.Since(start))
+	if c.status == 0 && c.err == nil {
+		result.Error = tidy(&schema.Error{Class: schema.ClassInternal, Message: err.Error()}, d.scrub)
+		return result
+	}
+	a := answer{
+		endpoint: listModels, base: d.BaseURL, host: d.host, status: c.status, header: c.answer,
+		body: c.raw, tooLarge: c.tooLarge, err: c.err, now: time.Now(),
+	}
+	if c.err != nil {
+		a.ended = context.Cause(ctx)
+	}
+	result.Reachable = c.status != 0
+	result.Authorised = result.Reachable && c.status != 401 && c.status != 403
+	if v := classify(a); v.err != nil {
+		result.Error = tidy(v.err, d.scrub)
+		return result
+	}
+	result.Model = d.listing(c.raw)
+	return result
+}
+
+// listModels is the endpoint of a check, to classify.
+const listModels schema.Endpoint = "/v1/models"
+
+// listing looks for the deployment's model in a list of models.
+func (d *deployment) listing(raw []byte) Listing {
+	var models struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
+	}
+	_ = json.Unmarshal(raw, &models)
+	if len(models.Data) == 0 || d.Model == "*" {
+		return ListedUnknown
+	}
+	for _, m := range models.Data {
+		// Gemini and Ollama list a name with more around it.
+		if m.ID == d.Model || m.ID == "models/"+d.Model || m.ID == d.Model+":latest" {
+			return Listed
+		}
+	}
+	return NotListed
+}
+
+// String is the result on one line.
+func (c CheckResult) String() string {
+	switch {
+	case c.Error != nil:
+		return fmt.Sprintf("%s: %s", c.Deployment.ID, c.Error.Message)
+	default:
+		return fmt.Sprintf("%s: %s answered in %.0f ms, model %s", c.Deployment.ID, c.Deployment.BaseURL, c.LatencyMs, c.Model)
+	}
+}

@@ -1,0 +1,90 @@
+package router
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"pelton/schema"
+)
+
+// Whatever a server answers, there is a verdict that can be stored.
+func FuzzClassify(f *testing.F) {
+	for _, a := range answers {
+		f.Add(a.status, string(a.endpoint), a.body, "", "")
+	}
+	f.Add(429, "", "{}", "1e9", "true")
+	f.Add(200, "/v1/models", `{"data":[]}`, "-1", "false")
+	f.Add(200, "", strings.Repeat(`{"error":`, 300), "", "")
+	f.Fuzz(func(t *testing.T, status int, endpoint, body, after, should string) {
+		if status < 100 || status > 999 {
+			t.Skip()
+		}
+		h := http.Header{"Retry-After": {after}, "X-Should-Retry": {should}, "Location": {after}}
+		a := answer{endpoint: schema.Endpoint(endpoint), base: "http://h", host: "h", status: status, header: h, body: []byte(body)}
+		v := classify(a)
+		if v.err == nil {
+			if status < 200 || status >= 300 || !json.Valid([]byte(body)) || !v.valid {
+				t.Fatalf("%d %q is a success", status, body)
+			}
+			return
+		}
+		e := tidy(v.err, newScrubber(testKey))
+		if e.Class == "" || e.Code == "" || e.Message == "" || e.StatusCode != status {
+			t.Fatalf("%d %q: %+v", status, body, e)
+		}
+		if len(e.Message) > maxMessage || !utf8.ValidString(e.Message+e.Code+e.Type+e.Param) || strings.ContainsAny(e.Message, "\n\r\x00") {
+			t.Fatalf("untidy: %q", e.Message)
+		}
+		if v.after < 0 || v.after > maxRetryAfter {
+			t.Fatalf("after %v", v.after)
+		}
+		if v.valid != json.Valid([]byte(body)) {
+			t.Fatalf("valid %v: %q", v.valid, body)
+		}
+		if !json.Valid(jsonText([]byte(body), v.valid)) {
+			t.Fatalf("no JSON of %q", body)
+		}
+	})
+}
+
+// Whatever a file holds, it is a configuration that works or an error with lines.
+func FuzzConfig(f *testing.F) {
+	text, err := os.ReadFile("testdata/litellm.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(string(text))
+	f.Add("model_list: [{model_name: '*', litellm_params: {model: 'openai/*', api_key: k, timeout: 1s}}]")
+	f.Add("x: &x {<<: [*x, *x]}\nmodel_list:\n- *x\n- model_name: a")
+	f.Add("model_list:\n- model_name: a\n  litellm_params: {model: x, api_base: 'http://u:p@h:1/%2f'}")
+	f.Fuzz(func(t *testing.T, text string) {
+		cfg, warnings, err := parseConfig("c.yaml", []byte(text), environ(litellmEnv))
+		for _, w := range warnings {
+			if w.Line < 1 || w.Key == "" {
+				t.Fatalf("warning %+v", w)
+			}
+		}
+		if err != nil {
+			var p Problem
+			if !errors.As(err, &p) || p.Message == "" || strings.Contains(err.Error(), testKey) {
+				t.Fatalf("error %v", err)
+			}
+			return
+		}
+		r, err := New(cfg)
+		if err != nil {
+			t.Fatalf("loads and is refused: %v", err)
+		}
+		defer r.Close()
+		for _, d := range r.Deployments() {
+			if g, _ := r.groups.match(d.Group); g == nil && d.Group != "" {
+				t.Fatalf("group %q does not match itself", d.Group)
+			}
+		}
+	})
+}

@@ -1,0 +1,133 @@
+package router
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sort"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Load reads a configuration file in the shape of LiteLLM's config.yaml: its
+// model_list and router_settings. References such as os.environ/NAME are looked
+// up with env (os.LookupEnv), and so are the keys of deployments that have none
+// of their own and no address of their own, under their provider's usual names.
+//
+// What the file says and Pelton does not use is returned as warnings, also
+// beside an error. The error joins all problems, one [Problem] each. The key
+// pelton_settings is left to others.
+func Load(path string, env func(string) (string, bool)) (*Config, []Warning, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("configuration: %w", err)
+	}
+	return parseConfig(path, text, env)
+}
+
+// Problem is something wrong in a configuration file.
+type Problem struct {
+	File    string
+	Line    int    // from 1; 0 when it concerns the file as a whole
+	Message string // begins with the key it is about
+}
+
+// Error returns file, line and message, as compilers do.
+func (p Problem) Error() string { return position(p.File, p.Line) + p.Message }
+
+// Warning is something in a configuration file that is not used.
+type Warning struct {
+	File    string
+	Line    int
+	Key     string // with the keys it lies under, such as "router_settings.routing_strategy"
+	Message string
+}
+
+// String returns file, line, key and message on one line.
+func (w Warning) String() string { return position(w.File, w.Line) + w.Key + ": " + w.Message }
+
+func position(file string, line int) string {
+	if line == 0 {
+		return file + ": "
+	}
+	return fmt.Sprintf("%s:%d: ", file, line)
+}
+
+// loader reads one file and collects what it finds.
+type loader struct {
+	file     string
+	env      func(string) (string, bool)
+	warnings []Warning
+	problems []Problem
+	ids      map[string]int // id of a deployment → its line
+}
+
+func parseConfig(file string, text []byte, env func(string) (string, bool)) (*Config, []Warning, error) {
+	l := &loader{file: file, env: env, ids: map[string]int{}}
+	cfg := l.document(text)
+	slices.SortStableFunc(l.warnings, func(a, b Warning) int { return a.Line - b.Line })
+	if len(l.problems) == 0 {
+		return cfg, l.warnings, nil
+	}
+	sort.SliceStable(l.problems, func(i, j int) bool { return l.problems[i].Line < l.problems[j].Line })
+	errs := make([]error, len(l.problems))
+	for i, p := range l.problems {
+		errs[i] = p
+	}
+	return nil, l.warnings, errors.Join(errs...)
+}
+
+func (l *loader) document(text []byte) *Config {
+	var root yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	if err := decoder.Decode(&root); err != nil {
+		l.syntax(err)
+		return nil
+	}
+	var second yaml.Node
+	if decoder.Decode(&second) == nil {
+		l.problem(second.Line, "a second YAML document: a configuration is one")
+	}
+	cfg := &Config{}
+	var models *yaml.Node
+	for _, e := range l.mapping(root.Content[0], "the file") {
+		switch e.key {
+		case "model_list":
+			models = e.value
+			l.modelList(cfg, e)
+		case "router_settings":
+			l.routerSettings(cfg, e)
+		case "litellm_settings":
+			for _, s := range l.mapping(e.value, e.path) {
+				l.unused(s, map[string]string{
+					"num_retries":     "; set it in router_settings",
+					"request_timeout": "; set router_settings.timeout",
+				}[s.key])
+			}
+		case "pelton_settings":
+		default:
+			l.unused(e, "")
+		}
+	}
+	if models == nil {
+		l.problem(0, "model_list: missing; it lists the models and where they are")
+	}
+	return cfg
+}
+
+func (l *loader) routerSettings(cfg *Config, section entry) {
+	for _, e := range l.mapping(section.value, section.path) {
+		switch e.key {
+		case "num_retries":
+			if n, ok := l.count(e); ok {
+				cfg.NumRetries = &n
+			}
+		case "timeout":
+			cfg.Timeout = l.seconds(e)
+		default:
+			l.unused(e, "")
+		}
+	}
+}

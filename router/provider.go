@@ -1,0 +1,141 @@
+package router
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// provider is a service that speaks OpenAI's protocol, by the prefix that
+// LiteLLM gives its models.
+type provider struct {
+	base    string   // base URL when none is configured; empty: api_base is needed
+	baseEnv string   // environment variable that replaces base
+	keyEnvs []string // environment variables that hold a key, the first that is set counts
+	keyless bool     // a server of one's own, which may need no key
+	ownPath string   // appended to a base URL without a path: what LiteLLM's native protocol does not need and OpenAI's does
+}
+
+// providers lists the prefixes that stand for an OpenAI-compatible service.
+// Base URLs and variables are LiteLLM's, except where LiteLLM talks to a
+// service in another protocol and the service offers OpenAI's as well.
+var providers = map[string]provider{
+	"openai":                 {base: defaultBase, baseEnv: "OPENAI_BASE_URL", keyEnvs: []string{"OPENAI_API_KEY"}},
+	"text-completion-openai": {base: defaultBase, baseEnv: "OPENAI_BASE_URL", keyEnvs: []string{"OPENAI_API_KEY"}},
+	"anthropic":              {base: "https://api.anthropic.com/v1", keyEnvs: []string{"ANTHROPIC_API_KEY"}, ownPath: "/v1"},
+	"anyscale":               {base: "https://api.endpoints.anyscale.com/v1", baseEnv: "ANYSCALE_API_BASE", keyEnvs: []string{"ANYSCALE_API_KEY"}},
+	"cerebras":               {base: "https://api.cerebras.ai/v1", baseEnv: "CEREBRAS_API_BASE", keyEnvs: []string{"CEREBRAS_API_KEY"}},
+	"codestral":              {base: "https://codestral.mistral.ai/v1", baseEnv: "CODESTRAL_API_BASE", keyEnvs: []string{"CODESTRAL_API_KEY"}},
+	"dashscope":              {base: "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", baseEnv: "DASHSCOPE_API_BASE", keyEnvs: []string{"DASHSCOPE_API_KEY"}},
+	"deepinfra":              {base: "https://api.deepinfra.com/v1/openai", baseEnv: "DEEPINFRA_API_BASE", keyEnvs: []string{"DEEPINFRA_API_KEY"}},
+	"deepseek":               {base: "https://api.deepseek.com/v1", baseEnv: "DEEPSEEK_API_BASE", keyEnvs: []string{"DEEPSEEK_API_KEY"}},
+	"fireworks_ai":           {base: "https://api.fireworks.ai/inference/v1", baseEnv: "FIREWORKS_API_BASE", keyEnvs: []string{"FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"}},
+	"gemini":                 {base: "https://generativelanguage.googleapis.com/v1beta/openai", keyEnvs: []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"}},
+	"github":                 {base: "https://models.inference.ai.azure.com", baseEnv: "GITHUB_API_BASE", keyEnvs: []string{"GITHUB_API_KEY"}},
+	"groq":                   {base: "https://api.groq.com/openai/v1", baseEnv: "GROQ_API_BASE", keyEnvs: []string{"GROQ_API_KEY"}},
+	"meta_llama":             {base: "https://api.llama.com/compat/v1", baseEnv: "LLAMA_API_BASE", keyEnvs: []string{"LLAMA_API_KEY"}},
+	"mistral":                {base: "https://api.mistral.ai/v1", baseEnv: "MISTRAL_API_BASE", keyEnvs: []string{"MISTRAL_API_KEY"}},
+	"moonshot":               {base: "https://api.moonshot.ai/v1", baseEnv: "MOONSHOT_API_BASE", keyEnvs: []string{"MOONSHOT_API_KEY"}},
+	"nebius":                 {base: "https://api.studio.nebius.ai/v1", baseEnv: "NEBIUS_API_BASE", keyEnvs: []string{"NEBIUS_API_KEY"}},
+	"novita":                 {base: "https://api.novita.ai/v3/openai", baseEnv: "NOVITA_API_BASE", keyEnvs: []string{"NOVITA_API_KEY"}},
+	"nvidia_nim":             {base: "https://integrate.api.nvidia.com/v1", baseEnv: "NVIDIA_NIM_API_BASE", keyEnvs: []string{"NVIDIA_NIM_API_KEY"}},
+	"openrouter":             {base: "https://openrouter.ai/api/v1", baseEnv: "OPENROUTER_API_BASE", keyEnvs: []string{"OPENROUTER_API_KEY"}},
+	"perplexity":             {base: "https://api.perplexity.ai", baseEnv: "PERPLEXITY_API_BASE", keyEnvs: []string{"PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"}},
+	"sambanova":              {base: "https://api.sambanova.ai/v1", baseEnv: "SAMBANOVA_API_BASE", keyEnvs: []string{"SAMBANOVA_API_KEY"}},
+	"together_ai":            {base: "https://api.together.xyz/v1", baseEnv: "TOGETHER_AI_API_BASE", keyEnvs: []string{"TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN"}},
+	"volcengine":             {base: "https://ark.cn-beijing.volces.com/api/v3", baseEnv: "VOLCENGINE_API_BASE", keyEnvs: []string{"VOLCENGINE_API_KEY"}},
+	"xai":                    {base: "https://api.x.ai/v1", baseEnv: "XAI_API_BASE", keyEnvs: []string{"XAI_API_KEY"}},
+
+	"custom_openai": {keyless: true},
+	"hosted_vllm":   {baseEnv: "HOSTED_VLLM_API_BASE", keyEnvs: []string{"HOSTED_VLLM_API_KEY"}, keyless: true},
+	"litellm_proxy": {baseEnv: "LITELLM_PROXY_API_BASE", keyEnvs: []string{"LITELLM_PROXY_API_KEY"}, keyless: true},
+	"llamafile":     {base: "http://127.0.0.1:8080/v1", baseEnv: "LLAMAFILE_API_BASE", keyless: true},
+	"lm_studio":     {base: "http://127.0.0.1:1234/v1", baseEnv: "LM_STUDIO_API_BASE", keyEnvs: []string{"LM_STUDIO_API_KEY"}, keyless: true},
+	"ollama":        {base: "http://127.0.0.1:11434", baseEnv: "OLLAMA_API_BASE", keyless: true, ownPath: "/v1"},
+	"ollama_chat":   {base: "http://127.0.0.1:11434", baseEnv: "OLLAMA_API_BASE", keyless: true, ownPath: "/v1"},
+	"openai_like":   {baseEnv: "OPENAI_LIKE_API_BASE", keyEnvs: []string{"OPENAI_LIKE_API_KEY"}, keyless: true},
+}
+
+const defaultBase = "https://api.openai.com/v1"
+
+// foreign lists prefixes of services that speak a protocol of their own, with
+// what to do about it. An api_base does not make them OpenAI-compatible.
+var foreign = map[string]string{
+	"azure":     `write "openai/DEPLOYMENT" with api_base "https://RESOURCE.openai.azure.com/openai/v1" instead`,
+	"azure_ai":  `write "openai/MODEL" with the resource's OpenAI-compatible api_base, which ends in /openai/v1, instead`,
+	"bedrock":   "put a gateway that speaks OpenAI's protocol in front of it",
+	"cohere":    `write "openai/MODEL" with api_base "https://api.cohere.ai/compatibility/v1" instead`,
+	"replicate": "put a gateway that speaks OpenAI's protocol in front of it",
+	"sagemaker": "put a gateway that speaks OpenAI's protocol in front of it",
+	"vertex_ai": `write "openai/MODEL" with the project's OpenAI-compatible api_base, or use "gemini/MODEL" with a Gemini key, instead`,
+	"watsonx":   "put a gateway that speaks OpenAI's protocol in front of it",
+}
+
+// target is where a configured model lies: its service, and its name there.
+type target struct {
+	provider string // a key of providers, or empty for a server known by its address only
+	model    string
+}
+
+// locate reads a litellm_params.model. custom is custom_llm_provider, hasBase
+// whether an address is configured. The error says what to write instead.
+func locate(model, custom string, hasBase bool) (target, error) {
+	prefix, rest, split := strings.Cut(model, "/")
+	if custom != "" {
+		if split && prefix == custom {
+			model = rest
+		}
+		prefix, rest, split = custom, model, true
+	}
+	if advice, ok := foreign[prefix]; ok && split {
+		return target{}, fmt.Errorf("%q speaks a protocol of its own, not OpenAI's: %s", prefix, advice)
+	}
+	if _, ok := providers[prefix]; ok && split {
+		if rest == "" {
+			return target{}, fmt.Errorf("no model behind %q", prefix+"/")
+		}
+		return target{prefix, rest}, nil
+	}
+	switch {
+	case hasBase:
+		return target{"", model}, nil // the slash, if any, is part of the name there
+	case split:
+		return target{}, fmt.Errorf("unknown provider %q: set api_base to the address of its OpenAI-compatible endpoint", prefix)
+	case strings.HasPrefix(model, "claude"):
+		return target{"anthropic", model}, nil
+	case strings.HasPrefix(model, "gemini"):
+		return target{"gemini", model}, nil
+	default:
+		return target{"openai", model}, nil
+	}
+}
+
+// parseBase reads a base URL. It returns it without credentials and without a
+// slash at its end, and the credentials as an Authorization header, empty when
+// it holds none.
+func parseBase(raw string) (base string, authorization Secret, err error) {
+	u, err := url.Parse(strings.TrimSpace(raw))
+	switch {
+	case err != nil:
+		// url.Error repeats the text, which may hold a password.
+		return "", Secret{}, fmt.Errorf("is no URL: write https://HOST/v1")
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", Secret{}, fmt.Errorf("must begin with https:// or http://")
+	case u.Host == "" || u.Hostname() == "":
+		return "", Secret{}, fmt.Errorf("names no host: write https://HOST/v1")
+	case u.RawQuery != "" || u.Fragment != "":
+		return "", Secret{}, fmt.Errorf("must not hold a query or a fragment")
+	}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		authorization = basicAuth(u.User.Username(), password)
+		u.User = nil
+	}
+	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
+	for _, full := range []string{"/chat/completions", "/completions", "/embeddings", "/responses"} {
+		if strings.HasSuffix(u.Path, full) {
+			return "", Secret{}, fmt.Errorf("must end before %s, which is appended to it", full)
+		}
+	}
+	return u.String(), authorization, nil
+}
