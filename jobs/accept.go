@@ -41,6 +41,9 @@ func (o *Owner) own(d *pull.Delivery) error {
 		return o.repeatEnd(ctx, rec, job)
 	case how == claimDuplicate:
 		o.cfg.Log.Info().Str("job", rec.ID).Msg("the same job was published again: it is not run twice")
+		if want.Input != rec.Input {
+			o.b.dropObject(ctx, o.b.names.InputBucket(), want.Input)
+		}
 		return o.replay(ctx, rec, job)
 	case how == claimConflict:
 		return o.refuse(ctx, conflict(want, d.Sequence), schema.Reason{Code: schema.ReasonIDConflict,
@@ -161,11 +164,15 @@ func (b *Broker) identify(ctx context.Context, message []byte, job *schema.Job) 
 	if err != nil {
 		return "", nil, fmt.Errorf("look up the input %s: %w", job.Input.Object, err)
 	}
+	return hashWithInput(message, info.Digest), nil, nil
+}
+
+func hashWithInput(message []byte, digest string) string {
 	var envelope map[string]json.RawMessage
 	_ = json.Unmarshal(message, &envelope)
 	delete(envelope, "input")
-	rest, err := json.Marshal(envelope) // sorts the keys
-	return hashOf(rest, []byte(info.Digest)), nil, err
+	rest, _ := json.Marshal(envelope) // sorts the keys
+	return hashOf(rest, []byte(digest))
 }
 
 func hashOf(parts ...[]byte) string {

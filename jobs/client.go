@@ -95,39 +95,57 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 	for _, option := range options {
 		option(&s)
 	}
-	if job.ID == "" {
+	named := job.ID != ""
+	if !named {
 		job.ID = nuid.Next()
 	}
 	if used, most, err := c.b.Store(ctx); err == nil && most > 0 && float64(used) > fullAt*float64(most) {
 		return nil, false, ErrStoreFull
 	}
-	object := ""
-	if s.input == nil {
-		if err := job.Validate(c.b.limits()); err != nil {
-			return nil, false, err
-		}
-		data, err := job.AppendJSON(nil)
-		if err != nil {
-			return nil, false, err
-		}
-		if len(data)+headroom <= int(c.b.nc.MaxPayload()) {
-			duplicate, err = c.publish(ctx, &job, data)
-			return c.Job(c.queue, job.ID), duplicate, err
-		}
-		s.input = requestLines(job.Requests)
-	}
-	if object, err = c.putInput(ctx, job.ID, s.input); err != nil {
+	message, hash, err := c.pack(ctx, &job, s.input)
+	if err != nil {
 		return nil, false, err
 	}
-	job.Requests, job.Input = nil, &schema.Input{Object: object}
-	data, err := job.AppendJSON(nil)
+	h = &Handle{b: c.b, queue: c.queue, id: job.ID, submitted: true}
+	if named {
+		h.hash = hash
+		err = h.checkIdentity(ctx)
+	}
 	if err == nil {
-		duplicate, err = c.publish(ctx, &job, data)
+		duplicate, err = c.publish(ctx, &job, message)
 	}
-	if err != nil || duplicate {
-		c.dropInput(ctx, object)
+	if job.Input != nil && (err != nil || duplicate) {
+		c.b.dropObject(ctx, c.b.names.InputBucket(), job.Input.Object)
 	}
-	return c.Job(c.queue, job.ID), duplicate, err
+	if err != nil {
+		return nil, false, err
+	}
+	h.submitted = !duplicate // else it may have aged out already
+	return h, duplicate, nil
+}
+
+// pack makes the job's message, and uploads the requests where it would be
+// above the broker's limit. hash is what the job's owner will know it by.
+func (c *Client) pack(ctx context.Context, job *schema.Job, input io.Reader) (message []byte, hash string, err error) {
+	if input == nil {
+		if err := job.Validate(c.b.limits()); err != nil {
+			return nil, "", err
+		}
+		if message, err = job.AppendJSON(nil); err != nil {
+			return nil, "", err
+		}
+		if len(message)+headroom <= int(c.b.nc.MaxPayload()) {
+			return message, hashOf(message), nil
+		}
+		input = requestLines(job.Requests)
+	}
+	object, err := c.putInput(ctx, job.ID, input)
+	if err != nil {
+		return nil, "", err
+	}
+	job.Requests, job.Input = nil, &schema.Input{Object: object.Name}
+	message, err = job.AppendJSON(nil)
+	return message, hashWithInput(message, object.Digest), err
 }
 
 // publish hands the job's message to the broker, and tries again while the
@@ -154,23 +172,18 @@ func (c *Client) publish(ctx context.Context, job *schema.Job, data []byte) (dup
 	return false, fmt.Errorf("publish the job: %w", c.b.explain(err))
 }
 
-func (c *Client) putInput(ctx context.Context, job string, r io.Reader) (string, error) {
+func (c *Client) putInput(ctx context.Context, job string, r io.Reader) (*jetstream.ObjectInfo, error) {
 	store, err := c.b.objects(ctx, c.b.names.InputBucket())
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	name := c.b.names.StateKey(c.queue, job) + "." + nuid.Next()
-	if _, err := store.Put(ctx, jetstream.ObjectMeta{Name: name}, r); err != nil {
+	info, err := store.Put(ctx, jetstream.ObjectMeta{Name: name}, r)
+	if err != nil {
 		_ = store.Delete(context.WithoutCancel(ctx), name) // what came before the fault
-		return "", fmt.Errorf("upload the requests: %w", err)
+		return nil, fmt.Errorf("upload the requests: %w", err)
 	}
-	return name, nil
-}
-
-func (c *Client) dropInput(ctx context.Context, name string) {
-	if store, err := c.b.objects(ctx, c.b.names.InputBucket()); err == nil {
-		_ = store.Delete(ctx, name)
-	}
+	return info, nil
 }
 
 // Job returns a handle to a job that was submitted before, here or elsewhere.

@@ -17,6 +17,8 @@ import (
 type Handle struct {
 	b         *Broker
 	queue, id string
+	submitted bool   // by this process: it is there, and has not aged out
+	hash      string // of the content that was submitted under an id of the caller's choice
 }
 
 // ID returns the job's id, and Queue the queue it was submitted to.
@@ -28,6 +30,9 @@ func (h *Handle) Queue() string { return h.queue }
 // ErrNotFound means that there is no such job: it never was, it was removed, or
 // it has aged out.
 var ErrNotFound = errors.New("no such job")
+
+// ErrIDConflict means that the id belongs to a job with other content.
+var ErrIDConflict = errors.New("this id belongs to a job with other content: choose another")
 
 // ErrAgedOut means that results existed which are no longer kept.
 var ErrAgedOut = errors.New("some results have aged out of the store")
@@ -148,22 +153,19 @@ func (h *Handle) Collect(ctx context.Context, order schema.Order, options ...Col
 		option(&c)
 	}
 	return func(yield func(*schema.Result, error) bool) {
-		state, err := h.State(ctx)
-		if err != nil {
+		if err := h.readable(ctx); err != nil {
 			yield(nil, err)
 			return
-		}
-		if state.State.Final() {
-			if err := h.endThere(ctx, state); err != nil {
-				yield(nil, err)
-				return
-			}
 		}
 		from := h.b.sequence(h.queue, h.id, order, c.from)
 		defer from.close()
 		n := 0
 		for {
 			it, err := from.next(ctx)
+			if err == nil && n == 0 {
+				// The first message proves that the job has its record.
+				err = h.checkIdentity(ctx)
+			}
 			if err != nil {
 				yield(nil, err)
 				return
@@ -187,9 +189,32 @@ func (h *Handle) Collect(ctx context.Context, order schema.Order, options ...Col
 	}
 }
 
-// endThere makes sure that a reader of a job that has ended will find its end,
-// and does not wait for what has aged out.
-func (h *Handle) endThere(ctx context.Context, state *schema.State) error {
+// checkIdentity makes sure that the job of this id, if there is one yet, is the
+// one that was submitted.
+func (h *Handle) checkIdentity(ctx context.Context) error {
+	if h.hash == "" {
+		return nil
+	}
+	rec, err := h.b.loadRecord(ctx, h.queue, h.id)
+	if err != nil {
+		return err
+	}
+	if rec != nil && rec.Hash != h.hash {
+		return fmt.Errorf("job %s: %w", h.id, ErrIDConflict)
+	}
+	return nil
+}
+
+// readable makes sure that there is such a job, and that a reader of one that
+// has ended will find its end and not wait for what has aged out.
+func (h *Handle) readable(ctx context.Context) error {
+	if h.submitted {
+		return nil
+	}
+	state, err := h.State(ctx)
+	if err != nil || !state.State.Final() {
+		return err
+	}
 	m, err := h.b.lastMsg(ctx, h.b.names.ResultsStream(), h.b.names.End(h.queue, h.id))
 	if err != nil || m != nil {
 		return err

@@ -103,6 +103,7 @@ func (j *owned) see(ctx context.Context, takeover bool) error {
 		}
 	}
 	j.startRelay(inner)
+	j.want()
 	return j.loop(ctx, cancelled)
 }
 

@@ -158,16 +158,22 @@ func (b *Broker) getBody(ctx context.Context, name string) ([]byte, error) {
 	return data, nil
 }
 
-// dropBody deletes an object that nothing points to. What it leaves behind on
-// failure ages out with the bucket.
 func (b *Broker) dropBody(ctx context.Context, name string) {
+	b.dropObject(ctx, b.names.BodiesBucket(), name)
+}
+
+// dropObject deletes an object that nothing points to; an empty name is none.
+// What a failure leaves behind ages out with the bucket.
+func (b *Broker) dropObject(ctx context.Context, bucket, name string) {
 	if name == "" {
 		return
 	}
-	if store, err := b.objects(ctx, b.names.BodiesBucket()); err == nil {
-		if err := store.Delete(ctx, name); err != nil {
-			b.set.Log.Debug().Err(err).Str("object", name).Msg("could not delete a body that is no longer needed")
-		}
+	store, err := b.objects(ctx, bucket)
+	if err == nil {
+		err = store.Delete(ctx, name)
+	}
+	if err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
+		b.set.Log.Debug().Err(err).Str("object", name).Msg("could not delete an object that is no longer needed")
 	}
 }
 

@@ -1,0 +1,182 @@
+package testenv
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+
+	"pelton/internal/embednats"
+	"pelton/jobs"
+	"pelton/router"
+	"pelton/worker"
+)
+
+// roleVar makes a test binary play a part of its own instead of running tests.
+const roleVar = "PELTON_TEST_ROLE"
+
+// Role is what a process of its own does: a server, a worker, or both in one,
+// as `pelton worker` runs without a NATS_URL.
+type Role struct {
+	Name     string
+	Store    string         // a server on this directory
+	Port     int            // of that server; 0 for any
+	NATS     string         // or else the URL of a server
+	LLM      string         // a worker with this upstream; empty: none
+	Queues   map[string]int // of that worker
+	Slots    int
+	LogLevel string
+}
+
+// Main runs the tests, or the role that the environment asks for. A package
+// that uses [Env.Process] calls it from its TestMain with its own runner.
+func Main(run func()) {
+	text := os.Getenv(roleVar)
+	if text == "" {
+		run()
+		return
+	}
+	var role Role
+	if err := json.Unmarshal([]byte(text), &role); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	if err := role.play(); err != nil {
+		fmt.Fprintln(os.Stderr, role.Name+":", err)
+		os.Exit(1)
+	}
+}
+
+// play runs until standard input is closed, which the end of the test does.
+func (r Role) play() error {
+	ctx, stop := context.WithCancel(context.Background())
+	go func() {
+		_, _ = bufio.NewReader(os.Stdin).ReadString(0)
+		stop()
+	}()
+	level, _ := zerolog.ParseLevel(r.LogLevel)
+	log := zerolog.New(os.Stderr).Level(level).With().Str("process", r.Name).Timestamp().Logger()
+	set := jobs.Settings{Log: log}
+	connect := func() (*nats.Conn, error) {
+		return nats.Connect(r.NATS, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
+	}
+	url := r.NATS
+	if r.Store != "" {
+		srv, err := embednats.Start(embednats.Options{StoreDir: r.Store, Port: r.Port, Logger: log})
+		if err != nil {
+			return err
+		}
+		defer srv.Close()
+		url, set.WorkInMemory = srv.ClientURL(), true
+		connect = func() (*nats.Conn, error) { return srv.Connect() }
+	}
+	ready := func() { fmt.Println("ready", url) }
+	if r.LLM == "" {
+		ready()
+		<-ctx.Done()
+		return nil
+	}
+	nc, err := connect()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	b, err := jobs.NewBroker(nc, set)
+	if err != nil {
+		return err
+	}
+	if err := b.Setup(ctx, r.Queues); err != nil {
+		return err
+	}
+	up, err := router.New(&router.Config{Deployments: []router.Deployment{{ID: "mock", Group: "*", Model: "*", BaseURL: r.LLM}}})
+	if err != nil {
+		return err
+	}
+	defer up.Close()
+	return worker.Run(ctx, ctx, worker.Config{Broker: b, Router: up, Queues: r.Queues, Slots: r.Slots, Name: r.Name, Log: log, Ready: ready})
+}
+
+// Process is a running role.
+type Process struct {
+	T   testing.TB
+	URL string // of its server
+	cmd *exec.Cmd
+}
+
+// Process starts a role in a process of its own and returns when it is ready.
+// It is ended with the test.
+func StartProcess(t testing.TB, role Role) *Process {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	role.LogLevel = os.Getenv("PELTON_TEST_LOG")
+	if role.LogLevel == "" {
+		role.LogLevel = "disabled"
+	}
+	text, _ := json.Marshal(role)
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), roleVar+"="+string(text))
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = stdin.Close()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil {
+		t.Fatalf("process %s did not get ready: %v", role.Name, err)
+	}
+	return &Process{T: t, URL: strings.TrimSpace(strings.TrimPrefix(line, "ready")), cmd: cmd}
+}
+
+// Kill ends the process as a power cut would, and waits until it is gone.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill()
+	_ = p.cmd.Wait()
+}
+
+// Pause stops the process in its tracks, and Resume lets it go on.
+func (p *Process) Pause() { p.signal(sigStop) }
+
+// Resume lets a paused process go on.
+func (p *Process) Resume() { p.signal(sigCont) }
+
+func (p *Process) signal(s os.Signal) {
+	p.T.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.T.Fatal(err)
+	}
+}
+
+// Dial connects to a server in another process, through whatever happens to it.
+func Dial(t testing.TB, url string) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}

@@ -1,0 +1,343 @@
+package worker_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pelton/internal/faultyllm"
+	"pelton/internal/testenv"
+	"pelton/jobs"
+	"pelton/schema"
+)
+
+// One test for each aspect of the feature that the project started from:
+// LiteLLM's parallel_acompletions.
+
+var defaultQueue = map[string]int{"default": 256}
+
+func TestSeedRequest(t *testing.T) {
+	e := testenv.New(t)
+	e.Worker(defaultQueue)
+	// A model given twice is told, with its index, and nothing runs.
+	twice := schema.Request{Body: json.RawMessage(`{"model":"a","model":"b","messages":[{"role":"user","content":"x"}]}`)}
+	_, err := e.Client().Run(e.Ctx(), schema.Job{Requests: []schema.Request{testenv.Chat("a", ""), twice}})
+	var problems *schema.Problems
+	if !errors.As(err, &problems) || problems.List[0].Index != 1 || !problems.Has(schema.ProblemDuplicateField) {
+		t.Fatalf("want a problem with request 1, got %v", err)
+	}
+	if n := e.LLM.Stats().Calls; n != 0 {
+		t.Errorf("%d calls", n)
+	}
+}
+
+func TestSeedResult(t *testing.T) {
+	e := testenv.New(t)
+	e.Worker(defaultQueue)
+	request := testenv.Chat("hello", "")
+	request.CustomID = "greeting"
+	results, err := e.Client().Run(e.Ctx(), schema.Job{ID: "seed", Requests: []schema.Request{request}, WithBodies: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := results[0]
+	switch {
+	case r.ID != "seed.0", r.Job != "seed", r.Index != 0, r.CustomID != "greeting":
+		t.Errorf("identity: %+v", r)
+	case string(r.Request) != string(request.Body):
+		t.Errorf("request: %s", r.Request)
+	case r.Response == nil || r.Response.StatusCode != 200 || testenv.Answer(&r) != "You said: hello":
+		t.Errorf("response: %+v", r.Response)
+	case r.Usage == nil || r.Usage.TotalTokens == 0:
+		t.Errorf("usage: %+v", r.Usage)
+	case r.QueuedAt == nil || r.StartedAt == nil || r.FinishedAt == nil || r.FinishedAt.Before(*r.StartedAt):
+		t.Errorf("times: %v %v %v", r.QueuedAt, r.StartedAt, r.FinishedAt)
+	case len(r.Attempts) != 1 || r.Attempts[0].Deployment != "mock" || r.Attempts[0].StatusCode != 200:
+		t.Errorf("attempts: %+v", r.Attempts)
+	}
+}
+
+func TestSeedDuplicates(t *testing.T) {
+	e := testenv.New(t)
+	e.Worker(defaultQueue)
+	same := testenv.Chat("again", "")
+	results, err := e.Client().Run(e.Ctx(), schema.Job{Requests: []schema.Request{same, same, same}})
+	if err != nil || len(results) != 3 || results[2].Index != 2 {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	if n := e.LLM.Stats().Calls; n != 3 {
+		t.Errorf("three equal requests made %d calls", n)
+	}
+	same.CustomID = "a"
+	_, err = e.Client().Run(e.Ctx(), schema.Job{Requests: []schema.Request{same, same}})
+	if err == nil || !strings.Contains(err.Error(), "custom_id") {
+		t.Errorf("a repeated custom_id: %v", err)
+	}
+}
+
+func TestSeedConcurrency(t *testing.T) {
+	t.Run("default of 8", func(t *testing.T) {
+		e := testenv.New(t, testenv.LLM(faultyllm.Config{Latency: 10 * time.Millisecond}))
+		e.Worker(defaultQueue)
+		if _, err := e.Client().Run(e.Ctx(), schema.Job{Requests: testenv.Chats(100)}); err != nil {
+			t.Fatal(err)
+		}
+		if peak := e.LLM.Stats().Peak; peak != 8 {
+			t.Errorf("peak %d, want exactly 8", peak)
+		}
+	})
+	t.Run("three processes", func(t *testing.T) {
+		e := testenv.New(t, testenv.LLM(faultyllm.Config{Latency: 20 * time.Millisecond}))
+		server := testenv.StartProcess(t, testenv.Role{Name: "server", Store: t.TempDir()})
+		for i := range 3 {
+			testenv.StartProcess(t, testenv.Role{Name: fmt.Sprint("worker-", i), NATS: server.URL, LLM: e.LLM.URL(), Queues: defaultQueue, Slots: 10})
+		}
+		client, err := jobs.NewClient(testenv.Dial(t, server.URL))
+		if err != nil {
+			t.Fatal(err)
+		}
+		results, err := client.Run(e.Ctx(), schema.Job{Requests: testenv.Chats(600), Concurrency: 24})
+		if err != nil || len(results) != 600 {
+			t.Fatalf("%d results, %v", len(results), err)
+		}
+		if s := e.LLM.Stats(); s.Peak != 24 || s.Calls != 600 {
+			t.Errorf("peak %d, want exactly 24; calls %d, want 600", s.Peak, s.Calls)
+		}
+	})
+	t.Run("the queue's cap", func(t *testing.T) {
+		e := testenv.New(t, testenv.LLM(faultyllm.Config{Latency: 10 * time.Millisecond}))
+		e.Worker(map[string]int{"default": 5})
+		e.Worker(map[string]int{"default": 5})
+		if _, err := e.Client().Run(e.Ctx(), schema.Job{Requests: testenv.Chats(60), Concurrency: 30}); err != nil {
+			t.Fatal(err)
+		}
+		if peak := e.LLM.Stats().Peak; peak != 5 {
+			t.Errorf("peak %d, want exactly the cap of 5", peak)
+		}
+	})
+}
+
+func TestSeedScheduling(t *testing.T) {
+	e := testenv.New(t)
+	e.Worker(defaultQueue)
+	release := e.LLM.Hold()
+	defer release()
+	h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(5000), Concurrency: 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.InFlight == 16 }); err != nil {
+		t.Fatal(err)
+	}
+	// The work stream holds the window and nothing else of the 5,000.
+	queues, err := e.Client().Queues(e.Ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q := queues[0]; q.InFlight+q.Waiting != 16 {
+		t.Errorf("%d in flight and %d waiting, want 16 together", q.InFlight, q.Waiting)
+	}
+	release()
+	if state, err := h.Wait(e.Ctx()); err != nil || state.State != schema.Succeeded {
+		t.Fatalf("%+v, %v", state, err)
+	}
+}
+
+// return_exceptions=True: errors are captured per result.
+func TestSeedReturnExceptionsTrue(t *testing.T) {
+	e := testenv.New(t)
+	e.Worker(defaultQueue)
+	requests := testenv.Chats(20)
+	requests[3] = testenv.Chat("bad", `{"status":400}`)
+	requests[7] = testenv.Chat("bad", `{"fault":"content_filter"}`)
+	results, err := e.Client().Run(e.Ctx(), schema.Job{Requests: requests})
+	if err != nil || len(results) != 20 {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	for i, r := range results {
+		failed := i == 3 || i == 7
+		if (r.Err() != nil) != failed || (r.Status == schema.StatusFailed) != failed {
+			t.Errorf("result %d: %s, %v", i, r.Status, r.Err())
+		}
+	}
+	if c := results[7].Error.Class; c != schema.ClassContentPolicy {
+		t.Errorf("class %s", c)
+	}
+	if results[3].Response == nil || results[3].Response.StatusCode != 400 {
+		t.Errorf("a failed answer keeps its body: %+v", results[3].Response)
+	}
+}
+
+// return_exceptions=False: the first failure ends the job.
+func TestSeedReturnExceptionsFalse(t *testing.T) {
+	const total, concurrency, bad = 200, 10, 4
+	e := testenv.New(t)
+	e.Worker(defaultQueue)
+	requests := testenv.Chats(total)
+	requests[bad] = testenv.Chat("bad", `{"status":400}`)
+	// All but the failing request and two before it hang until they are aborted.
+	for i := range requests {
+		if i != bad && i != 0 && i != 1 {
+			requests[i] = testenv.Chat(fmt.Sprint(i), `{"fault":"hang"}`)
+		}
+	}
+	results, err := e.Client().Run(e.Ctx(), schema.Job{Requests: requests, Concurrency: concurrency, FailFast: schema.FailFast{Failures: 1}})
+	var failed *jobs.ResultError
+	if !errors.As(err, &failed) || failed.Index != bad || failed.Result.Error.StatusCode != 400 {
+		t.Fatalf("want the error of result %d, got %v", bad, err)
+	}
+	// At most what had been fed when the failure was stored was ever started:
+	// the window, and one more per result stored before it.
+	stats := e.LLM.Stats()
+	if fed := concurrency + 3; stats.Calls > fed {
+		t.Errorf("%d calls, at most %d had been fed", stats.Calls, fed)
+	}
+	if stats.InFlight != 0 {
+		if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.InFlight == 0 }); err != nil {
+			t.Error("calls in flight were not aborted")
+		}
+	}
+	counts := failed.State.Counts
+	if counts.Failed != 1 || counts.Stored()+counts.NotStarted != total || counts.NotStarted < total-concurrency-3 {
+		t.Errorf("counts %+v", counts)
+	}
+	if len(results) != counts.Stored() || results[0].Status != schema.StatusSucceeded {
+		t.Errorf("what finished is kept: %d results, %d counted", len(results), counts.Stored())
+	}
+	if failed.State.State != schema.Failed || failed.State.Reason.Code != schema.ReasonFailFast {
+		t.Errorf("state %s %+v", failed.State.State, failed.State.Reason)
+	}
+}
+
+func TestSeedPreserveOrder(t *testing.T) {
+	e := testenv.New(t)
+	e.Worker(defaultQueue)
+	// The first is answered last.
+	requests := testenv.Chats(50)
+	requests[0] = testenv.Chat("0", `{"latency_ms":300}`)
+	h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: requests})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ordered, completed []int
+	for r, err := range h.Ordered(e.Ctx()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ordered = append(ordered, r.Index)
+	}
+	for r, err := range h.Results(e.Ctx()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		completed = append(completed, r.Index)
+	}
+	if len(ordered) != 50 || !slices.IsSorted(ordered) {
+		t.Errorf("input order: %v", ordered)
+	}
+	if len(completed) != 50 || completed[0] == 0 {
+		t.Errorf("completion order: %v", completed)
+	}
+}
+
+func TestSeedIterator(t *testing.T) {
+	const total = 2000
+	e := testenv.New(t)
+	e.Worker(defaultQueue)
+	h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(total), Concurrency: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A reader that stops after the first result slows nobody.
+	n := 0
+	for _, err := range h.Results(e.Ctx()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; n == 1 {
+			if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.Answered == total }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n == 10 {
+			break // stops reading, not the job
+		}
+	}
+	if state, err := h.Wait(e.Ctx()); err != nil || state.Counts.Succeeded != total {
+		t.Fatalf("%+v, %v", state, err)
+	}
+	// It goes on where it was.
+	var last uint64
+	seen := map[int]bool{}
+	for r, err := range h.Results(e.Ctx()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen[r.Index], last = true, r.Seq
+		if len(seen) == 10 {
+			break
+		}
+	}
+	for r, err := range h.Collect(e.Ctx(), schema.OrderCompletion, jobs.After(last)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen[r.Index] {
+			t.Fatalf("result %d came again", r.Index)
+		}
+		seen[r.Index] = true
+	}
+	if len(seen) != total {
+		t.Errorf("%d results in two parts", len(seen))
+	}
+}
+
+func TestSeedFlag(t *testing.T) {
+	// Nothing needs a flag, and what is experimental says so when it is off.
+	_, err := schema.ParseJob([]byte(`{"requests":[{"model":"m","messages":[]}],"concurrency":"auto"}`), schema.Limits{})
+	var problems *schema.Problems
+	if !errors.As(err, &problems) || !problems.Has(schema.ProblemExperimentalOff) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestSeedRoadmap(t *testing.T) {
+	t.Run("a timeout per request", func(t *testing.T) {
+		e := testenv.New(t)
+		e.Worker(defaultQueue)
+		requests := []schema.Request{testenv.Chat("0", `{"fault":"hang"}`), testenv.Chat("1", "")}
+		requests[0].Timeout = 100 * time.Millisecond
+		results, err := e.Client().Run(e.Ctx(), schema.Job{Requests: requests})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if results[0].Error == nil || results[0].Error.Class != schema.ClassTimeout || results[1].Err() != nil {
+			t.Errorf("%v, %v", results[0].Err(), results[1].Err())
+		}
+	})
+	t.Run("progress", func(t *testing.T) {
+		e := testenv.New(t, testenv.LLM(faultyllm.Config{Latency: 20 * time.Millisecond}))
+		e.Worker(defaultQueue)
+		h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(300)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var calls atomic.Int64
+		last := -1
+		state, err := h.Wait(e.Ctx(), jobs.OnProgress(func(s schema.State) {
+			calls.Add(1)
+			if s.Counts.Stored() < last {
+				t.Errorf("progress went back from %d to %d", last, s.Counts.Stored())
+			}
+			last = s.Counts.Stored()
+		}))
+		if err != nil || state.State != schema.Succeeded || last != 300 || calls.Load() < 3 {
+			t.Errorf("%+v, %v, last %d, %d calls", state, err, last, calls.Load())
+		}
+	})
+}
