@@ -9,7 +9,7 @@ import (
 	"pelton/schema"
 )
 
-func TestMain(m *testing.M) { testenv.Main(func() { goleak.VerifyTestMain(m) }) }
+func verify(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestOneJobEndToEnd(t *testing.T) {
 	e := testenv.New(t)
