@@ -69,15 +69,6 @@ type envelope struct {
 	job *Job
 }
 
-// flush makes what was found problems of the job itself.
-func (p *envelope) flush() {
-	for _, problem := range p.found {
-		problem.Index = -1
-		p.problems.add(problem)
-	}
-	p.found = p.found[:0]
-}
-
 // jobFields are the names an envelope can have, in the order people read them.
 var jobFields = []string{
 	"id", "requests", "input", "concurrency", "order", "fail_fast", "reply", "timeout", "deadline", "max_cost",

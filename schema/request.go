@@ -81,10 +81,16 @@ func (c *checker) setDefaults(raw json.RawMessage) {
 			c.flag(ProblemUnavailable, "defaults.stream", "%s", needs)
 		}
 	}
+	c.flush()
+}
+
+// flush makes what was found problems of the job itself.
+func (c *checker) flush() {
 	for _, problem := range c.found {
 		problem.Index = -1
 		c.problems.add(problem)
 	}
+	c.found = c.found[:0]
 }
 
 func second[A, B any](_ A, b B) B { return b }

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -94,10 +95,15 @@ func (n Names) Parse(kind, subject string) (Address, bool) {
 		return Address{}, false
 	}
 	tokens := strings.Split(rest, ".")
+	if slices.Contains(tokens, "") {
+		return Address{}, false
+	}
 	indexed := kind == "work" || kind == "results"
 	switch {
+	case kind == "jobs" && len(tokens) == 1:
+		return Address{Queue: tokens[0], Index: -1}, true
 	case kind == "jobs":
-		return Address{Queue: tokens[0], Index: -1}, len(tokens) == 1
+		return Address{}, false
 	case !indexed && len(tokens) == 2:
 		return Address{Queue: tokens[0], Job: tokens[1], Index: -1}, true
 	case !indexed || len(tokens) != 3:
@@ -106,7 +112,7 @@ func (n Names) Parse(kind, subject string) (Address, bool) {
 		return Address{Queue: tokens[0], Job: tokens[1], Index: -1, End: true}, true
 	}
 	index, err := strconv.Atoi(tokens[2])
-	if err != nil || index < 0 {
+	if err != nil || index < 0 || strconv.Itoa(index) != tokens[2] { // "+1" and "01" are other subjects than "1"
 		return Address{}, false
 	}
 	return Address{Queue: tokens[0], Job: tokens[1], Index: index}, true
