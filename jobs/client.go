@@ -178,7 +178,7 @@ func (c *Client) putInput(ctx context.Context, job string, r io.Reader) (*jetstr
 		return nil, err
 	}
 	name := c.b.names.StateKey(c.queue, job) + "." + nuid.Next()
-	info, err := store.Put(ctx, jetstream.ObjectMeta{Name: name}, r)
+	info, err := store.Put(ctx, c.b.objectMeta(name), r)
 	if err != nil {
 		_ = store.Delete(context.WithoutCancel(ctx), name) // what came before the fault
 		return nil, fmt.Errorf("upload the requests: %w", err)

@@ -24,7 +24,7 @@ const retryFeed = 500 * time.Millisecond
 // queue, and only while the lease holds.
 func (j *owned) feed(ctx context.Context) error {
 	limit := min(j.job.Concurrency, j.o.shares[j.rec.Queue].of(j.rec.ID))
-	for j.ending == nil && len(j.window) < limit && time.Since(j.renewed) < leaseTime && time.Now().After(j.hold) {
+	for j.ending == nil && len(j.window) < limit && j.mayFeed(time.Now()) {
 		index, ok := j.nextIndex()
 		if !ok {
 			return nil
@@ -34,6 +34,12 @@ func (j *owned) feed(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// mayFeed reports whether nothing forbids it: a lease that may have ended, a
+// broker that did not take the last, or the deadline.
+func (j *owned) mayFeed(now time.Time) bool {
+	return now.Sub(j.renewed) < leaseTime && now.After(j.hold) && now.Before(j.deadline)
 }
 
 // nextIndex picks what was lost on the way first, then the next in the input.

@@ -140,10 +140,16 @@ func (b *Broker) putBody(ctx context.Context, prefix string, data []byte) (strin
 		return "", err
 	}
 	name := prefix + "." + nuid.Next()
-	if _, err := store.Put(ctx, jetstream.ObjectMeta{Name: name}, bytes.NewReader(data)); err != nil {
+	if _, err := store.Put(ctx, b.objectMeta(name), bytes.NewReader(data)); err != nil {
 		return "", fmt.Errorf("put %d bytes into the object store: %w", len(data), err)
 	}
 	return name, nil
+}
+
+// objectMeta describes an object whose pieces fit the broker's messages.
+func (b *Broker) objectMeta(name string) jetstream.ObjectMeta {
+	piece := min(512<<10, int(b.nc.MaxPayload())/2)
+	return jetstream.ObjectMeta{Name: name, Opts: &jetstream.ObjectMetaOptions{ChunkSize: uint32(piece)}}
 }
 
 func (b *Broker) getBody(ctx context.Context, name string) ([]byte, error) {
