@@ -106,7 +106,9 @@ func (c *checker) built(r Request, index int, skip bool) {
 	if url == "" {
 		url = ChatCompletions
 	}
-	c.flagFault(checkEndpoint(url), "url")
+	if c.flagFault(checkEndpoint(url), "url") {
+		url = ""
+	}
 	body := r.Body[skipSpace(r.Body, 0):]
 	if body[0] != '{' {
 		c.flag(ProblemType, "body", "must be an object, not %s", kind(body))
