@@ -92,7 +92,7 @@ func TestBarStates(t *testing.T) {
 	}
 	ending := running(1, 0)
 	ending.State, ending.Counts.Cancelled, ending.Counts.Expired = schema.Cancelled, 3, 1
-	if got := lineAt(120, ending, Options{}); !strings.HasSuffix(got, " 5/1,319, 3 cancelled, 1 expired, 12/s, 123.4k tokens") {
+	if got := lineAt(120, ending, Options{NoColor: true}); !strings.HasSuffix(got, " 5/1,319, 3 cancelled, 1 expired, 12/s, 123.4k tokens") {
 		t.Errorf("%q", got)
 	}
 	if got := lineAt(120, running(81, 0), Options{Before: 100}); !strings.Contains(got, "181/1,419") {
