@@ -184,8 +184,10 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
 }
 
-func plain(s string) bool {
-	for _, c := range []byte(s) {
+// plain reports whether s stands in JSON as it is.
+func plain[T string | []byte](s T) bool {
+	for i := range len(s) {
+		c := s[i]
 		if c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
 			return false
 		}

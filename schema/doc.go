@@ -14,4 +14,17 @@
 // a [json.RawMessage] when it is marshalled, so the types that hold one have an
 // AppendJSON method that splices the raw bytes in as they are; use it wherever
 // the bytes matter. Decoding keeps them as they came.
+//
+// # Reading
+//
+// [ParseJob] reads a whole job, [LineReader] an input of any length line by
+// line, [ParseRequest] one request; [FromCloudEvent] unwraps a job first. They
+// judge the envelope strictly and a body only by what its endpoint cannot do
+// without, and report everything wrong at once as [Problems]. [Job.Validate]
+// judges jobs built in Go by the same rules.
+//
+// # Documents
+//
+// [Documents] are the same rules for other languages: a JSON Schema for each
+// message, and an AsyncAPI description of all subjects.
 package schema

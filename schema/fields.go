@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +48,9 @@ func clip(s string) string {
 }
 
 func readString(raw []byte) (string, fault) {
+	if raw[0] == '"' && plain(raw[1:len(raw)-1]) {
+		return string(raw[1 : len(raw)-1]), fault{}
+	}
 	var s string
 	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
 		return "", faulty(ProblemType, "must be a string, not %s", kind(raw))
@@ -173,13 +177,28 @@ func checkReply(s, prefix string) fault {
 	return fault{}
 }
 
+var endpoints = [...]Endpoint{ChatCompletions, Responses, Completions, Embeddings, Moderations}
+
+// readEndpoint does not allocate for one that exists.
+func readEndpoint(raw []byte) (Endpoint, fault) {
+	for _, known := range endpoints {
+		if len(raw) == len(known)+2 && string(raw[1:len(raw)-1]) == string(known) {
+			return known, fault{}
+		}
+	}
+	url, bad := readString(raw)
+	if bad.code == "" {
+		bad = checkEndpoint(Endpoint(url))
+	}
+	return Endpoint(url), bad
+}
+
 func checkEndpoint(url Endpoint) fault {
-	switch url {
-	case ChatCompletions, Responses, Completions, Embeddings, Moderations:
+	if slices.Contains(endpoints[:], url) {
 		return fault{}
 	}
 	hint := ""
-	for _, known := range []Endpoint{ChatCompletions, Responses, Completions, Embeddings, Moderations} {
+	for _, known := range endpoints {
 		if strings.HasSuffix(strings.TrimRight(string(url), "/"), strings.TrimPrefix(string(known), "/v1")) {
 			hint = fmt.Sprintf("; write %q: the path alone, with /v1", known)
 			break // the first in the list is the longest

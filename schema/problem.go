@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -94,10 +95,13 @@ func (p *Problems) add(problem Problem) {
 	}
 }
 
-// err is p as an error, nil when there is no problem.
+// err is a copy of p as an error, nil when there is no problem: an error that is
+// kept should not keep the parser's memory.
 func (p *Problems) err() error {
 	if p.Total == 0 {
 		return nil
 	}
-	return p
+	own := *p
+	own.List = slices.Clone(p.List)
+	return &own
 }

@@ -171,18 +171,14 @@ func (c *checker) readLine(r *Request, m members, index int) Endpoint {
 			c.checkUnique(id, index)
 		}
 	}
-	if m.method != nil {
+	if m.method != nil && string(m.method) != `"POST"` {
 		if method, bad := readString(m.method); !c.flagFault(bad, "method") && method != "POST" {
 			c.flag(ProblemValue, "method", `must be "POST", not %q`, clip(method))
 		}
 	}
 	if m.url != nil {
-		url, bad := readString(m.url)
-		if bad.code == "" {
-			bad = checkEndpoint(Endpoint(url))
-		}
-		if !c.flagFault(bad, "url") {
-			r.URL = Endpoint(url)
+		if url, bad := readEndpoint(m.url); !c.flagFault(bad, "url") {
+			r.URL = url
 		}
 	}
 	if m.timeout != nil {
