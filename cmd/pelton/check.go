@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"pelton/internal/config"
+	"pelton/internal/natsconn"
+	"pelton/jobs"
+	"pelton/router"
+	"pelton/schema"
+)
+
+type checkCmd struct {
+	Conn connection `embed:""`
+	JSON bool       `name:"json" help:"Print JSON."`
+}
+
+func (checkCmd) Help() string {
+	return `Looks at configuration, connection, streams and deployments. A deployment is asked for its list of models, which costs nothing. Without NATS_URL, NATS_CONTEXT or -s no NATS server needs to be there. Exits 3 when something is wrong.
+
+Example:
+
+	pelton check
+	pelton check -s nats://nats:4222 --config config.yaml`
+}
+
+// finding is one thing that was checked.
+type finding struct {
+	What   string              `json:"what"`
+	OK     bool                `json:"ok"`
+	Detail string              `json:"detail"`
+	Result *router.CheckResult `json:"deployment,omitempty"`
+}
+
+func (c *checkCmd) Run(a *app) error {
+	cfg, log, err := a.load(&c.Conn, "warn")
+	if err != nil {
+		return err // it says all there is to say
+	}
+	from := "environment"
+	if cfg.File != "" {
+		from = cfg.File
+	}
+	list := []finding{{What: "configuration", OK: true, Detail: from}}
+	list = append(list, checkNATS(a, cfg, log)...)
+	models, err := a.models(cfg, log)
+	if err == nil {
+		var upstreams *router.Router
+		if upstreams, err = router.New(models); err == nil {
+			defer upstreams.Close()
+			for _, r := range upstreams.Check(a.soft) {
+				list = append(list, finding{What: "deployment " + r.Deployment.ID, OK: r.Reachable && r.Authorised, Detail: detail(r), Result: &r})
+			}
+		}
+	}
+	if err != nil {
+		list = append(list, finding{What: "deployments", Detail: err.Error()})
+	}
+	if a.soft.Err() != nil {
+		return errInterrupted
+	}
+	return c.print(a, list)
+}
+
+func detail(r router.CheckResult) string {
+	text := fmt.Sprintf("%s, %s", r.Deployment.BaseURL, r.Deployment.Model)
+	switch {
+	case r.Error != nil:
+		return text + ": " + r.Error.Message
+	case r.Model == router.NotListed:
+		return text + ": answers, but does not list this model"
+	}
+	return fmt.Sprintf("%s: %.0f ms", text, r.LatencyMs)
+}
+
+func checkNATS(a *app, cfg *config.Config, log zerolog.Logger) []finding {
+	ctx, cancel := a.brief()
+	defer cancel()
+	nc, err := natsconn.Connect(ctx, cfg, cfg.WorkerName, log)
+	var failed *natsconn.Error
+	if errors.As(err, &failed) && failed.Kind == natsconn.Unreachable && !cfg.Remote() {
+		return []finding{{What: "nats", OK: true, Detail: "none configured, none at " + failed.Server + ": `pelton run` and `pelton worker` bring their own"}}
+	}
+	if err != nil {
+		return []finding{{What: "nats", Detail: err.Error()}}
+	}
+	defer nc.Close()
+	list := []finding{{What: "nats", OK: true, Detail: fmt.Sprintf("%s, version %s", natsconn.Redact(nc.ConnectedUrl()), nc.ConnectedServerVersion())}}
+	return append(list, checkStreams(ctx, settings(cfg, log).Names, nc)...)
+}
+
+func checkStreams(ctx context.Context, names schema.Names, nc *nats.Conn) []finding {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return []finding{{What: "streams", Detail: err.Error()}}
+	}
+	client, err := jobs.NewClient(nc, jobs.WithPrefix(names.Prefix))
+	if err != nil {
+		return []finding{{What: "streams", Detail: err.Error()}}
+	}
+	var list []finding
+	for _, name := range []string{names.JobsStream(), names.WorkStream(), names.ResultsStream(), names.CancelsStream()} {
+		stream, err := js.Stream(ctx, name)
+		if err != nil {
+			list = append(list, finding{What: "stream " + name, Detail: missing(err)})
+			return list
+		}
+		state := stream.CachedInfo().State
+		list = append(list, finding{What: "stream " + name, OK: true, Detail: fmt.Sprintf("%d messages, %s", state.Msgs, bytesText(int64(state.Bytes)))})
+	}
+	queues, err := client.Queues(ctx)
+	if err != nil {
+		return append(list, finding{What: "queues", Detail: err.Error()})
+	}
+	for _, q := range queues {
+		list = append(list, finding{What: "queue " + q.Name, OK: true, Detail: fmt.Sprintf("cap %d, %d in flight, %d jobs", q.Cap, q.InFlight, q.Owned+q.Queued)})
+	}
+	return list
+}
+
+func missing(err error) string {
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return "not there: no `pelton worker` has run on this account"
+	}
+	return err.Error()
+}
+
+func (c *checkCmd) print(a *app, list []finding) error {
+	good := true
+	for _, f := range list {
+		good = good && f.OK
+	}
+	if c.JSON {
+		if err := writeJSON(a.stdout, map[string]any{"ok": good, "checks": list}); err != nil {
+			return err
+		}
+	} else {
+		t := table{{"", "WHAT", ""}}
+		for _, f := range list {
+			mark := "ok"
+			if !f.OK {
+				mark = "FAIL"
+			}
+			t = append(t, []string{mark, f.What, f.Detail})
+		}
+		if err := t.write(a.stdout, 0); err != nil {
+			return err
+		}
+	}
+	if !good {
+		return exit(exitSetup)
+	}
+	return nil
+}

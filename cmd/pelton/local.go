@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"pelton/internal/config"
+	"pelton/internal/embednats"
+	"pelton/internal/faultyllm"
+	"pelton/jobs"
+	"pelton/router"
+	"pelton/worker"
+)
+
+// site is where a job runs: on a service elsewhere, or in this process, which
+// then is a server, a worker and a client in one.
+type site struct {
+	nc     *nats.Conn
+	broker *jobs.Broker
+	name   string // of the server, without credentials; empty: our own
+	queue  string
+
+	server  *embednats.Server // nil for a service elsewhere, and so are the others
+	soft    context.CancelFunc
+	hard    context.CancelFunc
+	stopped chan struct{} // closed when the worker holds nothing any more
+	err     error         // why it ended, to be read after stopped
+	closers []func()
+}
+
+func (s *site) client() *jobs.Client { return s.broker.Client(s.queue) }
+
+// local reports whether the job runs in this process.
+func (s *site) local() bool { return s.server != nil }
+
+// close ends everything, the last begun first.
+func (s *site) close() {
+	if s.local() && s.stopped != nil {
+		s.hard()
+		s.soft()
+		<-s.stopped
+	}
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		s.closers[i]()
+	}
+}
+
+// remote is a service that is reached over the network.
+func (a *app) remote(cfg *config.Config, log zerolog.Logger, queue string) (*site, error) {
+	nc, err := a.connect(a.soft, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	broker, err := jobs.NewBroker(nc, settings(cfg, log))
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	return &site{nc: nc, broker: broker, name: redactedURL(nc), queue: queue, closers: []func(){nc.Close}}, nil
+}
+
+// openStore starts a server on a store directory, with nobody at work on it.
+func (a *app) openStore(cfg *config.Config, log zerolog.Logger, dir, queue string) (*site, error) {
+	server, err := embednats.Start(embednats.Options{
+		StoreDir: dir, Port: embednats.NoListen, Logger: log,
+		SyncAlways: cfg.Sync.Always, SyncInterval: cfg.Sync.Interval,
+	})
+	var locked *embednats.LockedError
+	if errors.As(err, &locked) {
+		return nil, setup(fmt.Errorf("another run is at work on it: the store %s is in use by process %d", dir, locked.PID))
+	}
+	if err != nil {
+		return nil, setup(err)
+	}
+	nc, err := server.Connect(nats.Name(cfg.WorkerName))
+	if err != nil {
+		server.Close()
+		return nil, setup(err)
+	}
+	set := settings(cfg, log)
+	set.WorkInMemory, set.StoreUsage, set.Replicas = true, server.StoreUsage, 1
+	broker, err := jobs.NewBroker(nc, set)
+	if err != nil {
+		nc.Close()
+		server.Close()
+		return nil, setup(err)
+	}
+	return &site{nc: nc, broker: broker, queue: queue, server: server, closers: []func(){server.Close, nc.Close}}, nil
+}
+
+// work starts the worker of a store that was opened, and returns when it takes
+// requests.
+func (s *site) work(a *app, cfg *config.Config, log zerolog.Logger, models *router.Config, concurrency int) error {
+	slots := max(cfg.Slots, concurrency)
+	models.MaxConnsHint = max(models.MaxConnsHint, concurrency)
+	upstreams, err := router.New(models, router.WithLogger(log))
+	if err != nil {
+		return setup(err)
+	}
+	s.closers = append(s.closers, upstreams.Close)
+	queues := map[string]int{s.queue: slots}
+	for _, q := range cfg.Queues {
+		if q.Name == s.queue {
+			queues[q.Name] = max(q.Cap, concurrency)
+		}
+	}
+	if err := setUp(a.soft, s.broker, queues); err != nil {
+		return interruptedOr(a, err)
+	}
+	soft, endSoft := context.WithCancelCause(context.Background())
+	hard, endHard := context.WithCancel(a.hard)
+	s.soft, s.hard, s.stopped = func() { endSoft(nil) }, endHard, make(chan struct{})
+	go watchHealth(soft, s.server, log, endSoft)
+	ready := make(chan struct{})
+	go func() {
+		defer close(s.stopped)
+		s.err = worker.Run(soft, hard, worker.Config{
+			Broker: s.broker, Router: upstreams, Queues: queues, Slots: slots, Name: cfg.WorkerName, Log: log,
+			Ready: func() { close(ready) },
+		})
+		if broken := (*unhealthyError)(nil); errors.As(context.Cause(soft), &broken) {
+			s.err = broken
+		}
+	}()
+	select {
+	case <-ready:
+		return nil
+	case <-s.stopped:
+		return setup(s.err)
+	}
+}
+
+// startMock starts the upstream of a run with --mock, as its only deployment.
+func startMock(knobs faultyllm.Config) (*router.Config, func(), error) {
+	server, err := faultyllm.New(knobs)
+	if err != nil {
+		return nil, nil, usage(err)
+	}
+	if err := server.Start(""); err != nil {
+		return nil, nil, setup(err)
+	}
+	models := &router.Config{Deployments: []router.Deployment{{ID: "mock", Group: "*", Model: "*", BaseURL: server.URL()}}}
+	return models, func() { _ = server.Close() }, nil
+}
+
+// lastStored returns the sequence of the last message of the results stream, 0
+// when there is none. In a store of a run's own it belongs to its only job.
+func (s *site) lastStored(ctx context.Context) (uint64, error) {
+	js, err := jetstream.New(s.nc)
+	if err != nil {
+		return 0, err
+	}
+	stream, err := js.Stream(ctx, s.broker.Names().ResultsStream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	state := stream.CachedInfo().State
+	if state.Msgs == 0 {
+		return 0, nil
+	}
+	return state.LastSeq, nil
+}
+
+// temporaryStore is the store of a run that cannot be resumed.
+func temporaryStore() (dir string, remove func(), err error) {
+	dir, err = os.MkdirTemp("", "pelton-run-*")
+	if err != nil {
+		return "", nil, setup(err)
+	}
+	return dir, func() { _ = os.RemoveAll(dir) }, nil
+}

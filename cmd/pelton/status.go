@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"pelton/schema"
+)
+
+// target names a job of a service.
+type target struct {
+	Conn  connection `embed:""`
+	Queue string     `default:"default" placeholder:"Q" help:"The job's queue (${default})."`
+	Job   string     `arg:"" help:"The job's id."`
+}
+
+type statusCmd struct {
+	target
+	JSON bool `name:"json" help:"Print the state as JSON."`
+}
+
+func (statusCmd) Help() string { return "Example:\n\n\tpelton status nightly-42 --json" }
+
+func (c *statusCmd) Run(a *app) error {
+	s, err := a.dial(&c.Conn, c.Queue)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	ctx, cancel := a.brief()
+	defer cancel()
+	state, err := s.client.Job(c.Queue, c.Job).State(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeJSON(a.stdout, state)
+	}
+	return stateTable(state).write(a.stdout, 0)
+}
+
+// stateTable is a state for people.
+func stateTable(s *schema.State) table {
+	t := table{{"job", s.ID}, {"queue", s.Queue}, {"state", string(s.State)}}
+	add := func(what, format string, args ...any) { t = append(t, []string{what, fmt.Sprintf(format, args...)}) }
+	if s.ExternalID != "" {
+		add("external id", "%s", s.ExternalID)
+	}
+	if s.Reason != nil {
+		add("reason", "%s: %s", s.Reason.Code, s.Reason.Message)
+	}
+	add("done", "%d of %d", s.Counts.Stored(), s.Total)
+	add("results", "%s", countsText(s.Counts))
+	if !s.State.Final() {
+		add("in flight", "%d", s.InFlight)
+		add("rate", "%.1f/s%s", s.Rate, etaText(s))
+	}
+	if s.Usage != nil {
+		add("tokens", "%s", usageText(s.Usage))
+	}
+	for _, e := range s.Errors {
+		add("error", "%s: %d, first at index %d", e.Code, e.Count, e.FirstIndex)
+	}
+	add("created", "%s", s.CreatedAt.Local().Format(time.DateTime))
+	if s.FinishedAt != nil && s.StartedAt != nil {
+		add("took", "%s", s.FinishedAt.Sub(*s.StartedAt).Round(time.Millisecond))
+	}
+	return t
+}
+
+// countsText lists the outcomes that there are: "9 succeeded, 1 failed".
+func countsText(c schema.Counts) string {
+	parts := []string{fmt.Sprintf("%d succeeded", c.Succeeded)}
+	for _, p := range []struct {
+		n    int
+		what string
+	}{{c.Failed, "failed"}, {c.Cancelled, "cancelled"}, {c.Expired, "expired"}, {c.NotStarted, "not started"}} {
+		if p.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func usageText(u *schema.Usage) string {
+	return fmt.Sprintf("%d in, %d out", u.PromptTokens, u.CompletionTokens)
+}
+
+func etaText(s *schema.State) string {
+	if s.ETASeconds == nil {
+		return ""
+	}
+	return ", " + (time.Duration(*s.ETASeconds) * time.Second).String() + " left"
+}
+
+// configurationCodes are those of failures that no request can help: what is
+// wrong is the connection, the key or the configuration.
+var configurationCodes = map[string]bool{
+	schema.CodeConnection: true, schema.CodeNoDeployment: true, string(schema.ClassUpstreamFatal): true,
+	"model_not_found": true, "invalid_api_key": true, "incorrect_api_key": true, "authentication_error": true,
+	"permission_error": true, "permission_denied": true, "insufficient_quota": true, "account_deactivated": true,
+	"billing_not_active": true, "billing_hard_limit_reached": true, "unsupported_country_region_territory": true,
+	"invalid_organization": true, "stream_unsupported": false,
+}
+
+// misconfigured reports whether every request failed for such a reason.
+func misconfigured(s *schema.State) bool {
+	if s.Counts.Failed == 0 || s.Counts.Succeeded > 0 || s.Counts.Failed != s.Counts.Stored() || s.Counts.NotStarted > 0 {
+		return false
+	}
+	for _, e := range s.Errors {
+		if !configurationCodes[e.Code] {
+			return false
+		}
+	}
+	return len(s.Errors) > 0
+}
+
+// exitOf is the exit code for a job that ended in state s.
+func exitOf(s *schema.State) int {
+	switch {
+	case s.State == schema.Succeeded:
+		return exitOK
+	case s.State == schema.Expired:
+		return exitLimit
+	case s.State == schema.Cancelled:
+		return exitCancelled
+	case misconfigured(s):
+		return exitSetup
+	case s.Reason == nil:
+		return exitFailures
+	}
+	switch s.Reason.Code {
+	case schema.ReasonInvalidJob, schema.ReasonIDConflict:
+		return exitUsage
+	case schema.ReasonUnknownQueue, schema.ReasonNoDeployment:
+		return exitSetup
+	case schema.ReasonMaxCost:
+		return exitLimit
+	}
+	return exitFailures
+}

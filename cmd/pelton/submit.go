@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+
+	"pelton/internal/progress"
+	"pelton/jobs"
+	"pelton/schema"
+)
+
+type submitCmd struct {
+	inputFlags
+	jobFlags
+	JobID    string     `name:"job-id" group:"job" placeholder:"ID" help:"The job's id; the same job again with the same id is not run twice."`
+	Reply    string     `group:"job" placeholder:"SUBJECT" help:"Where the service is to send the results as well."`
+	Wait     bool       `help:"Wait for the job's end, show its progress, exit by its state."`
+	Progress string     `default:"auto" placeholder:"MODE" help:"With --wait: auto, bar, plain, json or none (${default})."`
+	JSON     bool       `name:"json" help:"Print id, state and whether the job was there already, as JSON."`
+	Conn     connection `embed:""`
+}
+
+func (submitCmd) Help() string {
+	return `Checks the input, hands it to a running service and prints the job's id. Takes the same inputs as run, and job documents.
+
+Example:
+
+	id=$(pelton submit prompts.jsonl) && pelton results $id -o answers.jsonl`
+}
+
+func (c *submitCmd) Run(a *app) error {
+	mode, err := progress.ParseMode(c.Progress)
+	if err != nil {
+		return usage(err)
+	}
+	in, err := c.read(a)
+	if err != nil {
+		return err
+	}
+	defer in.close()
+	job, err := c.job(in, c.SkipInvalid)
+	if err != nil {
+		return err
+	}
+	over(&job.ID, c.JobID)
+	over(&job.Reply, c.Reply)
+	s, err := a.dial(&c.Conn, c.Queue)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	duplicate := false
+	if job.ID != "" {
+		ctx, cancel := a.brief()
+		_, err := s.client.Job(c.Queue, job.ID).State(ctx)
+		cancel()
+		duplicate = err == nil
+	}
+	h, err := c.submit(a, s.client, job, in)
+	if err != nil {
+		return interruptedOr(a, err)
+	}
+	if err := c.print(a, h, duplicate); err != nil || !c.Wait {
+		return err
+	}
+	return a.watch(h, mode)
+}
+
+func (c *submitCmd) submit(a *app, client *jobs.Client, job schema.Job, in *input) (*jobs.Handle, error) {
+	if in.open == nil {
+		job.Requests = requests(in.lines)
+		return client.Submit(a.soft, job)
+	}
+	reader, err := in.reader()
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close()
+	return client.Submit(a.soft, job, jobs.WithInput(reader))
+}
+
+func (c *submitCmd) print(a *app, h *jobs.Handle, duplicate bool) error {
+	if !c.JSON {
+		_, err := fmt.Fprintln(a.stdout, h.ID())
+		return err
+	}
+	ctx, cancel := a.brief()
+	defer cancel()
+	answer := struct {
+		ID        string       `json:"id"`
+		Queue     string       `json:"queue"`
+		State     schema.Phase `json:"state"`
+		Duplicate bool         `json:"duplicate"`
+	}{h.ID(), h.Queue(), schema.Queued, duplicate}
+	if state, err := h.State(ctx); err == nil {
+		answer.State = state.State
+	}
+	return writeJSON(a.stdout, answer)
+}

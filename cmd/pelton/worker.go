@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+
+	"pelton/internal/config"
+	"pelton/internal/embednats"
+	"pelton/internal/natsconn"
+	"pelton/jobs"
+	"pelton/router"
+	"pelton/worker"
+)
+
+type workerCmd struct {
+	Conn connection `embed:""`
+
+	Queues    string `placeholder:"Q=CAP,…" help:"Queues to serve and how many requests of each may be in flight on all workers together (PELTON_QUEUES)."`
+	Slots     string `placeholder:"N" help:"Calls of this process at once (PELTON_SLOTS)."`
+	Name      string `placeholder:"TEXT" help:"Name of this process in logs and states (PELTON_WORKER_NAME)."`
+	StoreDir  string `placeholder:"DIR" help:"Directory of the NATS server that this process runs (PELTON_STORE_DIR)."`
+	Sync      string `placeholder:"WHEN" help:"How often that writes through to the disk: always, or a duration (PELTON_SYNC)."`
+	Replicas  string `placeholder:"N" help:"Copies of each stream in a cluster (PELTON_REPLICAS)."`
+	MaxAge    string `name:"results-max-age" placeholder:"D" help:"How long jobs and results are kept (PELTON_RESULTS_MAX_AGE)."`
+	LogFormat string `placeholder:"FORMAT" help:"console, json or auto (PELTON_LOG_FORMAT)."`
+	Listen    string `default:"127.0.0.1:4222" placeholder:"HOST:PORT" help:"Where the NATS server of this process listens; port 0: any that is free (${default})."`
+	URLFile   string `name:"url-file" placeholder:"FILE" help:"Write the NATS URL there once requests are taken."`
+}
+
+func (workerCmd) Help() string {
+	return `Takes jobs and requests from its queues until it is stopped. Without NATS_URL, NATS_CONTEXT or -s it runs a NATS server of its own, which other processes on this machine can use.
+
+The first Ctrl-C (or SIGTERM) takes nothing more and finishes what is in hand; the second aborts that.
+
+Example:
+
+	pelton worker
+	pelton worker -s nats://nats:4222 --queues default=256,bulk=64 --slots 128`
+}
+
+func (c *workerCmd) Run(a *app) error {
+	cfg, log, err := a.load(&c.Conn, "info",
+		config.Flag{Flag: "--queues", Name: "PELTON_QUEUES", Value: c.Queues},
+		config.Flag{Flag: "--slots", Name: "PELTON_SLOTS", Value: c.Slots},
+		config.Flag{Flag: "--name", Name: "PELTON_WORKER_NAME", Value: c.Name},
+		config.Flag{Flag: "--store-dir", Name: "PELTON_STORE_DIR", Value: c.StoreDir},
+		config.Flag{Flag: "--sync", Name: "PELTON_SYNC", Value: c.Sync},
+		config.Flag{Flag: "--replicas", Name: "PELTON_REPLICAS", Value: c.Replicas},
+		config.Flag{Flag: "--results-max-age", Name: "PELTON_RESULTS_MAX_AGE", Value: c.MaxAge},
+		config.Flag{Flag: "--log-format", Name: "PELTON_LOG_FORMAT", Value: c.LogFormat},
+	)
+	if err != nil {
+		return err
+	}
+	models, err := a.models(cfg, log)
+	if err != nil {
+		return err
+	}
+	models.MaxConnsHint = cfg.Slots
+	upstreams, err := router.New(models, router.WithLogger(log))
+	if err != nil {
+		return setup(err)
+	}
+	defer upstreams.Close()
+
+	set := settings(cfg, log)
+	var nc *nats.Conn
+	var server *embednats.Server
+	if cfg.Remote() {
+		if nc, err = natsconn.ConnectRetry(a.soft, cfg, cfg.WorkerName, log); err != nil {
+			return interruptedOr(a, err)
+		}
+	} else {
+		if server, err = c.embedded(cfg, log); err != nil {
+			return err
+		}
+		defer server.Close()
+		if nc, err = server.Connect(nats.Name(cfg.WorkerName)); err != nil {
+			return err
+		}
+		set.WorkInMemory, set.StoreUsage = true, server.StoreUsage
+	}
+	defer nc.Close()
+	return c.serve(a, cfg, log, set, nc, server, upstreams)
+}
+
+func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jobs.Settings, nc *nats.Conn, server *embednats.Server, upstreams *router.Router) error {
+	broker, err := jobs.NewBroker(nc, set)
+	if err != nil {
+		return err
+	}
+	queues := capsOf(cfg.Queues)
+	if err := setUp(a.soft, broker, queues); err != nil {
+		return interruptedOr(a, err)
+	}
+	soft, stop := context.WithCancelCause(a.soft)
+	defer stop(nil)
+	go func() {
+		<-soft.Done()
+		if errors.Is(context.Cause(soft), errInterrupted) {
+			a.say("stopping: finishing what is in hand; once more to stop at once")
+		}
+	}()
+	if server != nil {
+		go watchHealth(soft, server, log, stop)
+	}
+	var unready error
+	err = worker.Run(soft, a.hard, worker.Config{
+		Broker: broker, Router: upstreams, Queues: queues, Slots: cfg.Slots, Name: cfg.WorkerName, Log: log,
+		Ready: func() {
+			if unready = c.ready(a, cfg, nc, server, upstreams); unready != nil {
+				stop(unready)
+			}
+		},
+	})
+	var broken *unhealthyError
+	switch cause := context.Cause(soft); {
+	case errors.As(cause, &broken):
+		return setup(broken)
+	case unready != nil:
+		return setup(unready)
+	case a.hard.Err() != nil:
+		return errInterrupted
+	}
+	return err
+}
+
+// ready tells that requests are taken, and where.
+func (c *workerCmd) ready(a *app, cfg *config.Config, nc *nats.Conn, server *embednats.Server, upstreams *router.Router) error {
+	url := natsconn.Redact(nc.ConnectedUrl())
+	if server != nil {
+		url = server.ClientURL()
+	}
+	var names []string
+	for _, d := range upstreams.Deployments() {
+		names = append(names, d.ID)
+	}
+	if more := len(names) - 5; more > 0 {
+		names = append(names[:5], fmt.Sprintf("and %d more", more))
+	}
+	a.say("ready: %s, queues %s, %d slots, deployments %s", url, cfg.Queues, cfg.Slots, strings.Join(names, ", "))
+	return writeURLFile(c.URLFile, url)
+}
+
+// embedded starts the NATS server of this process.
+func (c *workerCmd) embedded(cfg *config.Config, log zerolog.Logger) (*embednats.Server, error) {
+	host, port, err := net.SplitHostPort(c.Listen)
+	number, err2 := strconv.Atoi(port)
+	if err != nil || err2 != nil || number < 0 || number > 65535 {
+		return nil, usagef("--listen %q: must be HOST:PORT, like 127.0.0.1:4222", c.Listen)
+	}
+	server, err := embednats.Start(embednats.Options{
+		StoreDir: cfg.StoreDir, Host: host, Port: number,
+		SyncAlways: cfg.Sync.Always, SyncInterval: cfg.Sync.Interval, Logger: log,
+	})
+	if err != nil {
+		return nil, setup(err)
+	}
+	return server, nil
+}
+
+func capsOf(queues config.Queues) map[string]int {
+	caps := map[string]int{}
+	for _, q := range queues {
+		caps[q.Name] = q.Cap
+	}
+	return caps
+}
+
+// setUp makes the streams; a cluster that is starting gets a minute.
+func setUp(ctx context.Context, broker *jobs.Broker, queues map[string]int) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return broker.Setup(ctx, queues)
+}
+
+// interruptedOr returns err, unless it only says that a signal came.
+func interruptedOr(a *app, err error) error {
+	if err != nil && a.soft.Err() != nil {
+		return errInterrupted
+	}
+	return err
+}
+
+// unhealthyError ends a process whose own NATS server has given up.
+type unhealthyError struct{ error }
+
+// watchHealth stops the process when its NATS server has turned JetStream off:
+// nothing would work any more, and nobody would say why.
+func watchHealth(ctx context.Context, server *embednats.Server, log zerolog.Logger, stop context.CancelCauseFunc) {
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := server.Healthy(); err != nil {
+				log.Error().Err(err).Msg("stopping")
+				stop(&unhealthyError{err})
+				return
+			}
+		}
+	}
+}
+
+// writeURLFile writes all at once, so that who waits for the file reads a whole.
+func writeURLFile(path, url string) error {
+	if path == "" {
+		return nil
+	}
+	if err := os.WriteFile(path+".tmp", []byte(url+"\n"), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+".tmp", path)
+}
