@@ -61,7 +61,7 @@ func (b *Broker) itemOf(m jetstream.Msg, meta *jetstream.MsgMetadata) (item, boo
 type inOrder struct {
 	b          *Broker
 	queue, job string
-	from       *asStored
+	from       sequence
 	turn       int // the index whose turn it is
 	stored     bitset
 	held       map[int]item

@@ -85,8 +85,8 @@ func (j *owned) see(ctx context.Context, takeover bool) error {
 		return err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	cancelled := make(chan struct{})
-	defer j.o.cfg.Cancels.OnCancel(j.rec.Queue, j.rec.ID, func(string) { close(cancelled) })()
+	heard := make(chan struct{})
+	defer j.o.cfg.Cancels.OnCancel(j.rec.Queue, j.rec.ID, func(string) { close(heard) })()
 
 	if takeover {
 		if err := j.catchUp(ctx); err != nil {
@@ -97,14 +97,13 @@ func (j *owned) see(ctx context.Context, takeover bool) error {
 	if _, was, err := j.o.cfg.Cancels.Cancelled(ctx, j.rec.Queue, j.rec.ID); err != nil {
 		return err
 	} else if was {
-		cancelled = nil
 		if err := j.endCancelled(ctx); err != nil {
 			return err
 		}
 	}
 	j.startRelay(inner)
 	j.want()
-	return j.loop(ctx, cancelled)
+	return j.loop(ctx, heard)
 }
 
 func (j *owned) loop(ctx context.Context, cancelled <-chan struct{}) error {

@@ -15,6 +15,9 @@ import (
 	"pelton/internal/pull"
 )
 
+// DefaultUnservedAfter is the patience with jobs of unknown queues.
+const DefaultUnservedAfter = 30 * time.Second
+
 // DefaultOwnedJobs is how many jobs one process owns at once.
 const DefaultOwnedJobs = 256
 
@@ -25,6 +28,11 @@ type OwnerConfig struct {
 	Slots   int            // jobs at once, 0: [DefaultOwnedJobs]
 	Cancels *Cancels       // required; the caller closes it after Stop
 	Log     zerolog.Logger
+
+	// UnservedAfter is how old a job of a queue that nobody has ever served
+	// gets before it is ended: a worker for it may be starting just now.
+	// 0: [DefaultUnservedAfter].
+	UnservedAfter time.Duration
 }
 
 // Owner takes jobs from the served queues and sees each to its end: it feeds
@@ -50,6 +58,9 @@ type Owner struct {
 func (b *Broker) StartOwner(hard context.Context, cfg OwnerConfig) (*Owner, error) {
 	if cfg.Slots == 0 {
 		cfg.Slots = DefaultOwnedJobs
+	}
+	if cfg.UnservedAfter == 0 {
+		cfg.UnservedAfter = DefaultUnservedAfter
 	}
 	o := &Owner{
 		b: b, cfg: cfg, hard: hard, shares: map[string]*shares{},
@@ -120,20 +131,23 @@ func (b *Broker) TellStored(queue, job string, out Outcome) {
 // queues that nobody serves.
 func (o *Owner) housekeeping() {
 	defer o.bg.Done()
-	tick := time.NewTicker(Heartbeat)
-	defer tick.Stop()
-	for n := 0; ; n++ {
-		if n%3 == 0 {
-			o.refreshCaps()
-		}
-		if n%10 == 9 {
-			o.endUnserved()
-		}
+	caps := time.NewTicker(3 * Heartbeat)
+	defer caps.Stop()
+	sweep := time.NewTicker(Heartbeat)
+	defer sweep.Stop()
+	unserved := time.NewTicker(o.cfg.UnservedAfter / 2)
+	defer unserved.Stop()
+	o.refreshCaps()
+	for {
 		select {
-		case now := <-tick.C:
+		case <-caps.C:
+			o.refreshCaps()
+		case now := <-sweep.C:
 			for _, s := range o.shares {
 				s.sweep(now)
 			}
+		case <-unserved.C:
+			o.endUnserved()
 		case <-o.quit:
 			return
 		}

@@ -12,16 +12,12 @@ import (
 	"pelton/schema"
 )
 
-// unservedAfter is how long a job waits for somebody to serve its queue for the
-// first time: a worker for it may be starting just now.
-const unservedAfter = 30 * time.Second
-
 // endUnserved ends jobs of queues that nobody has ever served, which no owner
 // would ever see. Any process may do it: the record decides who was first.
 func (o *Owner) endUnserved() {
 	ctx, cancel := context.WithTimeout(o.hard, 5*time.Second)
 	defer cancel()
-	if err := o.endUnservedBefore(ctx, time.Now().Add(-unservedAfter)); err != nil && ctx.Err() == nil {
+	if err := o.endUnservedBefore(ctx, time.Now().Add(-o.cfg.UnservedAfter)); err != nil && ctx.Err() == nil {
 		o.cfg.Log.Debug().Err(err).Msg("could not look for jobs of unknown queues")
 	}
 }

@@ -1,0 +1,380 @@
+package jobs_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"pelton/internal/testenv"
+	"pelton/jobs"
+	"pelton/schema"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var queues = map[string]int{"default": 64}
+
+// bench is an owner without workers: the test plays the worker by hand.
+type bench struct {
+	*testenv.Env
+	b      *jobs.Broker
+	client *jobs.Client
+	js     jetstream.JetStream
+	stop   func()
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	t.Parallel()
+	e := testenv.New(t)
+	b := e.Broker(queues)
+	js, err := jetstream.New(e.Conn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &bench{Env: e, b: b, client: b.Client("default"), js: js}
+	x.stop = x.own("owner")
+	t.Cleanup(x.stop)
+	return x
+}
+
+func (x *bench) own(name string) (stop func()) {
+	x.T.Helper()
+	cancels, err := x.b.WatchCancels()
+	if err != nil {
+		x.T.Fatal(err)
+	}
+	hard, kill := context.WithCancel(context.Background())
+	o, err := x.b.StartOwner(hard, jobs.OwnerConfig{Queues: queues, Name: name, Cancels: cancels, Log: testenv.Logger(x.T), UnservedAfter: 200 * time.Millisecond})
+	if err != nil {
+		x.T.Fatal(err)
+	}
+	return sync.OnceFunc(func() {
+		o.Stop()
+		kill()
+		cancels.Close()
+	})
+}
+
+// take pulls one request as a worker would.
+func (x *bench) take() (*jobs.Work, jetstream.Msg) {
+	x.T.Helper()
+	for {
+		consumer, err := x.js.Consumer(x.Ctx(), "PELTON_WORK", "workers-default")
+		if err == nil {
+			var m jetstream.Msg
+			if m, err = consumer.Next(jetstream.FetchContext(x.Ctx())); err == nil {
+				w, err := x.b.ReadWork(x.Ctx(), &nats.Msg{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()})
+				if err != nil {
+					x.T.Fatal(err)
+				}
+				return w, m
+			}
+		}
+		if x.Ctx().Err() != nil {
+			x.T.Fatal(err)
+		}
+	}
+}
+
+func (x *bench) store(w *jobs.Work, status schema.Status) jobs.Outcome {
+	x.T.Helper()
+	r := w.Result()
+	r.Status = status
+	if status != schema.StatusSucceeded {
+		r.Error = &schema.Error{Class: schema.ClassRequestFatal, Code: "no", Message: "no"}
+	}
+	out, err := x.b.PutResult(x.Ctx(), w.Queue, r, w.Total)
+	if err != nil {
+		x.T.Fatal(err)
+	}
+	return out
+}
+
+func (x *bench) submit(job schema.Job) *jobs.Handle {
+	x.T.Helper()
+	h, err := x.client.Submit(x.Ctx(), job)
+	if err != nil {
+		x.T.Fatal(err)
+	}
+	return h
+}
+
+func (x *bench) final(h *jobs.Handle) *schema.State {
+	x.T.Helper()
+	state, err := h.Wait(x.Ctx())
+	if err != nil {
+		x.T.Fatal(err)
+	}
+	return state
+}
+
+func TestResultExistsOnce(t *testing.T) {
+	x := newBench(t)
+	h := x.submit(schema.Job{Requests: testenv.Chats(1)})
+	w, m := x.take()
+	var stored, refused atomic.Int64
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			r := w.Result()
+			r.Status = schema.StatusSucceeded
+			switch _, err := x.b.PutResult(context.Background(), w.Queue, r, w.Total); {
+			case err == nil:
+				stored.Add(1)
+			case errors.Is(err, jobs.ErrStored):
+				refused.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if stored.Load() != 1 || refused.Load() != 15 {
+		t.Errorf("%d stored, %d refused", stored.Load(), refused.Load())
+	}
+	_ = m.Ack()
+	if s := x.final(h); s.State != schema.Succeeded {
+		t.Errorf("%+v", s)
+	}
+}
+
+// The word of a stored result is lost: the owner looks for itself.
+func TestOwnerIsNotTold(t *testing.T) {
+	x := newBench(t)
+	h := x.submit(schema.Job{Requests: testenv.Chats(3)})
+	for range 3 {
+		w, m := x.take()
+		x.store(w, schema.StatusSucceeded)
+		_ = m.Ack()
+	}
+	if s := x.final(h); s.State != schema.Succeeded || s.Counts.Succeeded != 3 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// The work stream is lost with the broker's memory: it is made again, and what
+// is unstored is fed again.
+func TestWorkStreamIsLost(t *testing.T) {
+	x := newBench(t)
+	h := x.submit(schema.Job{Requests: testenv.Chats(4), Concurrency: 2})
+	w, _ := x.take()
+	x.store(w, schema.StatusSucceeded)
+	if err := x.js.DeleteStream(x.Ctx(), "PELTON_WORK"); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[int]bool{w.Index: true}
+	for len(seen) < 4 {
+		w, m := x.take()
+		if seen[w.Index] {
+			t.Errorf("request %d, which is stored, was fed again", w.Index)
+		}
+		seen[w.Index] = true
+		x.b.TellStored(w.Queue, w.Job, x.store(w, schema.StatusSucceeded))
+		_ = m.Ack()
+	}
+	if s := x.final(h); s.State != schema.Succeeded {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A worker that was given a request dies after the job was cancelled: after a
+// grace the owner stores what the worker cannot.
+func TestLeftovers(t *testing.T) {
+	x := newBench(t)
+	h := x.submit(schema.Job{Requests: testenv.Chats(10), Concurrency: 4})
+	x.take()
+	if err := h.Cancel(x.Ctx(), "enough"); err != nil {
+		t.Fatal(err)
+	}
+	s := x.final(h)
+	if s.State != schema.Cancelled || s.Counts.Cancelled != 4 || s.Counts.NotStarted != 6 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// All results are there when the cancel arrives: the counts decide.
+func TestCancelAfterTheLast(t *testing.T) {
+	x := newBench(t)
+	h := x.submit(schema.Job{Requests: testenv.Chats(2)})
+	first, m1 := x.take()
+	second, m2 := x.take()
+	x.store(first, schema.StatusSucceeded)
+	x.store(second, schema.StatusFailed)
+	if err := h.Cancel(x.Ctx(), "too late"); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = m1.Ack(), m2.Ack()
+	if s := x.final(h); s.State != schema.CompletedWithErrors {
+		t.Errorf("%+v", s)
+	}
+}
+
+// The owner stops between two results; the next one goes on from what is stored.
+func TestNextOwnerGoesOn(t *testing.T) {
+	x := newBench(t)
+	h := x.submit(schema.Job{Requests: testenv.Chats(6), Concurrency: 2, FailFast: schema.FailFast{Failures: 2}})
+	w, m := x.take()
+	x.b.TellStored(w.Queue, w.Job, x.store(w, schema.StatusFailed))
+	_ = m.Ack()
+	x.stop()
+	t.Cleanup(x.own("next"))
+	for {
+		w, m := x.take()
+		x.b.TellStored(w.Queue, w.Job, x.store(w, schema.StatusFailed))
+		_ = m.Ack()
+		break // the second failure, counted with the one before the takeover
+	}
+	s := x.final(h)
+	if s.State != schema.Failed || s.Reason.Code != schema.ReasonFailFast || s.Counts.Failed != 2 {
+		t.Errorf("%+v %+v", s, s.Reason)
+	}
+}
+
+// A relay goes on behind its checkpoint.
+func TestRelayGoesOn(t *testing.T) {
+	x := newBench(t)
+	answers, err := x.Conn().SubscribeSync("my.answers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := func() string {
+		t.Helper()
+		m, err := answers.NextMsgWithContext(x.Ctx())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Header.Get(schema.HeaderIndex)
+	}
+	h := x.submit(schema.Job{Requests: testenv.Chats(4), Concurrency: 1, Reply: "my.answers", Order: schema.OrderInput})
+	finish := func() {
+		w, m := x.take()
+		x.b.TellStored(w.Queue, w.Job, x.store(w, schema.StatusSucceeded))
+		_ = m.Ack()
+	}
+	finish()
+	finish()
+	if a, b := next(), next(); a != "0" || b != "1" {
+		t.Errorf("%s, %s", a, b)
+	}
+	x.stop() // writes down how far it came
+	t.Cleanup(x.own("next"))
+	finish()
+	finish()
+	x.final(h)
+	if a, b, end := next(), next(), next(); a != "2" || b != "3" || end != "end" {
+		t.Errorf("%s, %s, %s", a, b, end)
+	}
+}
+
+func TestUnservedQueue(t *testing.T) {
+	x := newBench(t)
+	m := nats.NewMsg("pelton.jobs.typo")
+	m.Data = []byte(`{"id":"lost","requests":[{"model":"m","messages":[]}]}`)
+	if _, err := x.js.PublishMsg(x.Ctx(), m); err != nil {
+		t.Fatal(err)
+	}
+	h := x.client.Job("typo", "lost")
+	if s, err := h.State(x.Ctx()); err != nil || s.State != schema.Queued {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	s := x.final(h) // ended by the owner's housekeeping
+	if s.State != schema.Failed || s.Reason.Code != schema.ReasonUnknownQueue || !strings.Contains(s.Reason.Message, "typo") {
+		t.Errorf("%+v %+v", s, s.Reason)
+	}
+}
+
+func TestAgedOut(t *testing.T) {
+	x := newBench(t)
+	h := x.submit(schema.Job{ID: "old", Requests: testenv.Chats(3)})
+	for range 3 {
+		w, m := x.take()
+		x.b.TellStored(w.Queue, w.Job, x.store(w, schema.StatusSucceeded))
+		_ = m.Ack()
+	}
+	x.final(h)
+	stream, err := x.js.Stream(x.Ctx(), "PELTON_RESULTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(x.Ctx(), jetstream.WithPurgeSubject("pelton.results.default.old.1")); err != nil {
+		t.Fatal(err)
+	}
+	for _, order := range []schema.Order{schema.OrderInput, schema.OrderCompletion} {
+		n, last := 0, error(nil)
+		for _, err := range x.client.Job("default", "old").Collect(x.Ctx(), order) {
+			if err == nil {
+				n++
+			}
+			last = err
+		}
+		if n != 2 || !errors.Is(last, jobs.ErrAgedOut) {
+			t.Errorf("%s: %d results, then %v", order, n, last)
+		}
+	}
+}
+
+func TestQueueCapLive(t *testing.T) {
+	x := newBench(t)
+	if err := x.client.SetQueueCap(x.Ctx(), "default", 7); err != nil {
+		t.Fatal(err)
+	}
+	list, err := x.client.Queues(x.Ctx())
+	if err != nil || len(list) != 1 || list[0].Cap != 7 || list[0].Name != "default" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	// A worker that starts with another number keeps it.
+	if err := x.b.Setup(x.Ctx(), queues); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := x.b.QueueCap(x.Ctx(), "default"); err != nil || n != 7 {
+		t.Errorf("%d, %v", n, err)
+	}
+	if err := x.client.SetQueueCap(x.Ctx(), "nobody", 7); !errors.Is(err, jobs.ErrNoQueue) {
+		t.Errorf("%v", err)
+	}
+	if err := x.client.SetQueueCap(x.Ctx(), "default", 0); err == nil {
+		t.Error("a cap of 0 was taken")
+	}
+}
+
+func TestListNewestFirst(t *testing.T) {
+	x := newBench(t)
+	x.submit(schema.Job{ID: "one", Requests: testenv.Chats(1)})
+	x.take() // so it has its record
+	x.stop()
+	x.submit(schema.Job{ID: "two", Requests: testenv.Chats(2)})
+	states, err := x.client.List(x.Ctx())
+	if err != nil || len(states) != 2 || states[0].ID != "two" || states[1].ID != "one" {
+		t.Fatalf("%+v, %v", states, err)
+	}
+	if states[0].State != schema.Queued || states[1].State != schema.Running {
+		t.Errorf("%s, %s", states[0].State, states[1].State)
+	}
+}
+
+func TestNotSetUp(t *testing.T) {
+	e := testenv.New(t)
+	client := e.Client()
+	_, err := client.Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(1)})
+	if !errors.Is(err, jobs.ErrNotSetUp) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestStoreFull(t *testing.T) {
+	e := testenv.New(t, testenv.Settings(jobs.Settings{StoreUsage: func() (int64, int64) { return 95, 100 }}))
+	b := e.Broker(queues)
+	_, err := b.Client("default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(1)})
+	if !errors.Is(err, jobs.ErrStoreFull) {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,229 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"pgregory.net/rapid"
+
+	"pelton/schema"
+)
+
+func TestBitset(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var s bitset
+		want := map[int]bool{}
+		for range rapid.IntRange(0, 200).Draw(t, "steps") {
+			i := rapid.IntRange(0, 300).Draw(t, "index")
+			if rapid.Bool().Draw(t, "add") {
+				if s.add(i) == want[i] {
+					t.Fatalf("add(%d) after %v", i, want[i])
+				}
+				want[i] = true
+			} else {
+				s.clear(i)
+				delete(want, i)
+			}
+			if s.has(i) != want[i] {
+				t.Fatalf("has(%d) = %v", i, s.has(i))
+			}
+		}
+	})
+}
+
+func TestShares(t *testing.T) {
+	type want map[string]int
+	for name, c := range map[string]struct {
+		cap    int
+		wanted want
+		allow  want
+	}{
+		"one job has all and a little on top": {64, want{"a": 1000}, want{"a": 72}},
+		"one that wants less gets that":       {64, want{"a": 5}, want{"a": 5}},
+		"the small ones are served first":     {64, want{"a": 1000, "b": 8, "c": 8}, want{"a": 56, "b": 8, "c": 8}},
+		"equal parts":                         {60, want{"a": 100, "b": 100}, want{"a": 37, "b": 37}},
+		"never nothing":                       {2, want{"a": 9, "b": 9, "c": 9, "d": 9}, want{"a": 1, "b": 1, "c": 2, "d": 2}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newShares(c.cap)
+			for job, n := range c.wanted {
+				s.set(job, n, func() {})
+			}
+			total := 0
+			for job := range c.wanted {
+				total += s.of(job)
+			}
+			wantTotal := 0
+			for _, n := range c.allow {
+				wantTotal += n
+			}
+			if total != wantTotal {
+				t.Errorf("%d together, want %d", total, wantTotal)
+			}
+			if name != "never nothing" { // where equals are served in any order
+				for job, n := range c.allow {
+					if s.of(job) != n {
+						t.Errorf("%s gets %d, want %d", job, s.of(job), n)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestSharesOfOtherProcesses(t *testing.T) {
+	s := newShares(100)
+	woken := 0
+	s.set("ours", 1000, func() { woken++ })
+	before := s.of("ours")
+	now := time.Now()
+	s.heard("theirs", 1000, now)
+	if s.of("ours") >= before {
+		t.Errorf("%d after another's job was heard of, %d before", s.of("ours"), before)
+	}
+	woken = 0
+	s.sweep(now.Add(2 * stale))
+	if s.of("ours") != before || woken != 1 {
+		t.Errorf("%d after it went silent, want %d; woken %d times", s.of("ours"), before, woken)
+	}
+	s.heard("theirs", 1000, now)
+	s.heard("theirs", 0, now) // its end
+	if s.of("ours") != before {
+		t.Errorf("%d after its end, want %d", s.of("ours"), before)
+	}
+	s.heard("ours", 5, now) // our own word, come back
+	if s.of("ours") != before {
+		t.Errorf("%d after our own word", s.of("ours"))
+	}
+	s.drop("ours")
+	if s.of("ours") != 0 {
+		t.Error("a dropped job has a share")
+	}
+}
+
+func TestHeaderText(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.String().Draw(t, "text")
+		encoded := headerText(s)
+		for _, c := range []byte(encoded) {
+			if c < ' ' || c == 0x7f {
+				t.Fatalf("%q holds a control character", encoded)
+			}
+		}
+		if got := headerValue(encoded); got != s {
+			t.Fatalf("%q came back as %q", s, got)
+		}
+	})
+}
+
+func TestOutcomeHeaders(t *testing.T) {
+	cost := 0.25
+	for _, want := range []Outcome{
+		{Index: 3, Status: schema.StatusSucceeded},
+		{Index: 0, Status: schema.StatusFailed, Code: "odd\ncode", Usage: &schema.Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3}, Cost: &cost},
+	} {
+		h := nats.Header{}
+		want.header(h, "job")
+		got, ok := parseOutcome(h)
+		if !ok || got.Index != want.Index || got.Status != want.Status || headerValue(got.Code) != want.Code {
+			t.Errorf("%+v came back as %+v", want, got)
+		}
+		if want.Usage != nil && (*got.Usage != *want.Usage || *got.Cost != *want.Cost) {
+			t.Errorf("%+v, %v", got.Usage, got.Cost)
+		}
+	}
+	if _, ok := parseOutcome(nats.Header{schema.HeaderIndex: {"end"}}); ok {
+		t.Error("an end was taken for a result")
+	}
+}
+
+func TestSubjectMatches(t *testing.T) {
+	for _, c := range []struct {
+		pattern, subject string
+		want             bool
+	}{
+		{"a.b", "a.b", true}, {"a.b", "a.c", false}, {"a.*", "a.b", true}, {"a.*", "a", false},
+		{"a.*", "a.b.c", false}, {"a.>", "a.b.c", true}, {"a.>", "a", false}, {">", "a", true}, {"*.b", "a.b", true},
+	} {
+		if got := subjectMatches(c.pattern, c.subject); got != c.want {
+			t.Errorf("%s matches %s: %v", c.pattern, c.subject, got)
+		}
+	}
+}
+
+func TestTally(t *testing.T) {
+	x := tally{first: -1}
+	for i, status := range []schema.Status{schema.StatusSucceeded, schema.StatusFailed, schema.StatusFailed, schema.StatusExpired} {
+		out := Outcome{Index: 10 - i, Status: status, Code: "c" + strconv.Itoa(i%2), Usage: &schema.Usage{TotalTokens: 2}}
+		if !x.add(out) || x.add(out) {
+			t.Errorf("index %d was not counted exactly once", out.Index)
+		}
+	}
+	if x.counts.Stored() != 4 || x.counts.Failed != 2 || x.usage.TotalTokens != 8 || x.first != 9 {
+		t.Errorf("%+v %+v first %d", x.counts, x.usage, x.first)
+	}
+	for i := range 100 { // an upstream that invents codes does not make the state grow
+		x.add(Outcome{Index: 100 + i, Status: schema.StatusFailed, Code: "new" + strconv.Itoa(i)})
+	}
+	var s schema.State
+	x.write(&s, 0)
+	n := 0
+	for _, e := range s.Errors {
+		n += e.Count
+	}
+	if len(s.Errors) > schema.MaxErrorCodes || n != 103 {
+		t.Errorf("%d codes, %d errors", len(s.Errors), n)
+	}
+}
+
+// scripted is a sequence that is given.
+type scripted []item
+
+func (s *scripted) next(context.Context) (item, error) {
+	it := (*s)[0]
+	*s = (*s)[1:]
+	return it, nil
+}
+func (s *scripted) close() {}
+
+func TestInOrderHoldsItsPromise(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(0, 60).Draw(t, "results")
+		from := rapid.IntRange(0, 10).Draw(t, "from")
+		var come scripted
+		var want []int
+		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		for _, i := range rng.Perm(100)[:n] { // the other indexes never started
+			come = append(come, item{index: i, data: fmt.Append(nil, i)})
+			if i >= from {
+				want = append(want, i)
+			}
+		}
+		slices.Sort(want)
+		come = append(come, item{index: -1})
+		o := &inOrder{from: &come, turn: from, held: map[int]item{}, highest: -1}
+		var got []int
+		for {
+			it, err := o.next(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if it.end() {
+				break
+			}
+			if string(it.data) != strconv.Itoa(it.index) {
+				t.Fatalf("index %d with the data of %s", it.index, it.data)
+			}
+			got = append(got, it.index)
+		}
+		if !slices.Equal(got, want) || len(o.held) != 0 || o.heldBytes != 0 {
+			t.Fatalf("got %v, want %v; %d held", got, want, len(o.held))
+		}
+	})
+}
