@@ -124,6 +124,25 @@ func TestLineReaderEnds(t *testing.T) {
 	}
 }
 
+func TestLineReaderTakesTheLongestLine(t *testing.T) {
+	const longest = 1000 + 16<<10
+	line := func(n int) string {
+		empty := `{"model":"m","messages":[""]}`
+		body := strings.Replace(empty, `""`, `"`+strings.Repeat("x", 1000-len(empty))+`"`, 1)
+		return `{"body":` + body + strings.Repeat(" ", n-len(body)-len(`{"body":}`)) + "}"
+	}
+	for _, end := range []string{"", "\n", "\r\n"} {
+		l := schema.NewLineReader(strings.NewReader(line(longest)+end), schema.Limits{MaxBody: 1000}, nil)
+		if got := readAll(l); len(got) != 1 || l.Problems() != nil {
+			t.Errorf("%q: %v", end, l.Problems())
+		}
+		l = schema.NewLineReader(strings.NewReader(line(longest+1)+end+okBody), schema.Limits{MaxBody: 1000}, nil)
+		if readAll(l); l.Problems() == nil {
+			t.Errorf("%q: one byte more was taken", end)
+		}
+	}
+}
+
 func TestLineReaderGivesBytesAway(t *testing.T) {
 	l := schema.NewLineReader(strings.NewReader(`{"model":"m","messages":["1"]}`+"\n"+`{"model":"m","messages":["2"]}`+"\n"), schema.Limits{}, nil)
 	l.Next()

@@ -74,7 +74,7 @@ var anyRequest = rapid.Custom(func(t *rapid.T) schema.Request {
 	}
 	members := []string{`"model":"m"`, field + `[` + value(t, 2) + `]`}
 	if rapid.IntRange(0, 9).Draw(t, "tricky") == 0 {
-		members = append(members, `"body":`+value(t, 1), `"custom_id":1`)
+		members = append(members, rapid.SampledFrom([]string{`"body"`, `"\u0062ody"`, `"custom_id"`, `"custom\u005fid"`}).Draw(t, "key")+`:`+value(t, 1))
 	}
 	r.Body = json.RawMessage(object(t, 3, members...))
 	return r
@@ -179,6 +179,23 @@ func TestRequestsSurviveTheirLines(t *testing.T) {
 			t.Fatalf("%v %s", l.Problems(), diff)
 		}
 	})
+}
+
+// A bare body that would be taken for a batch line is put into one.
+func TestAppendRequestTellsBodiesFromLines(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"messages":[]}`:                   `{"messages":[]}`,
+		`{"x":{"body":1}}`:                  `{"x":{"body":1}}`,
+		`{"body":{}}`:                       `{"body":{"body":{}}}`,
+		`{"\u0062ody":{}}`:                  `{"body":{"\u0062ody":{}}}`,
+		`{"custom_id":1}`:                   `{"body":{"custom_id":1}}`,
+		`{"custom\u005fid":1,"params":{}}`:  `{"body":{"custom\u005fid":1,"params":{}}}`,
+		"{\n\"messages\"\r\n:\"a\\nbody\"}": `{ "messages"  :"a\nbody"}`,
+	} {
+		if got := schema.AppendRequest(nil, schema.Request{Body: []byte(body)}); string(got) != want {
+			t.Errorf("%s became %s", body, got)
+		}
+	}
 }
 
 func TestJobKeepsBytes(t *testing.T) {
