@@ -93,6 +93,9 @@ func (b *Broker) readJob(queue string, d *pull.Delivery) (*schema.Job, record, e
 		err = b.checkJob(job, d.Published)
 	}
 	want.Metadata, want.Input, want.Total = job.Metadata, inputOf(job), len(job.Requests)
+	if problems := (*schema.Problems)(nil); errors.As(err, &problems) {
+		want.Total = problems.Requests
+	}
 	return job, want, err
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"pelton/schema"
 )
 
 // Cancels knows which jobs are cancelled. It hears every cancel as it is
@@ -50,7 +52,7 @@ func (c *Cancels) Close() { _ = c.sub.Unsubscribe() }
 
 func (c *Cancels) hear(m *nats.Msg) {
 	if at, ok := c.b.names.Parse("cancel", m.Subject); ok {
-		c.mark(c.b.names.StateKey(at.Queue, at.Job), parseCancel(m.Data).Code)
+		c.mark(c.b.names.StateKey(at.Queue, at.Job), schema.ParseCancel(m.Data).Code)
 	}
 }
 
@@ -89,7 +91,7 @@ func (c *Cancels) Cancelled(ctx context.Context, queue, job string) (code string
 		return "", false, err
 	}
 	if m != nil {
-		code := parseCancel(m.Data).Code
+		code := schema.ParseCancel(m.Data).Code
 		c.mark(key, code)
 		return code, true, nil
 	}
@@ -140,16 +142,8 @@ func (c *Cancels) OnCancel(queue, job string, f func(code string)) (forget func(
 	}
 }
 
-// cancelMessage is the content of a cancel. Code and Index are there when an
-// owner ends a job itself, so that the next one knows why.
-type cancelMessage struct {
-	Reason string `json:"reason,omitempty"`
-	Code   string `json:"code,omitempty"`
-	Index  *int   `json:"index,omitempty"`
-}
-
 // publishCancel writes the durable marker, which every worker hears as well.
-func (b *Broker) publishCancel(ctx context.Context, queue, job string, marker cancelMessage) error {
+func (b *Broker) publishCancel(ctx context.Context, queue, job string, marker schema.Cancel) error {
 	data, err := json.Marshal(marker)
 	if err != nil {
 		return err
@@ -159,17 +153,10 @@ func (b *Broker) publishCancel(ctx context.Context, queue, job string, marker ca
 }
 
 // cancelMarker returns the durable marker, and whether there is one.
-func (b *Broker) cancelMarker(ctx context.Context, queue, job string) (cancelMessage, bool, error) {
+func (b *Broker) cancelMarker(ctx context.Context, queue, job string) (schema.Cancel, bool, error) {
 	m, err := b.lastMsg(ctx, b.names.CancelsStream(), b.names.Cancel(queue, job))
 	if m == nil || err != nil {
-		return cancelMessage{}, false, err
+		return schema.Cancel{}, false, err
 	}
-	return parseCancel(m.Data), true, nil
-}
-
-// parseCancel reads a cancel; an empty or odd one cancels all the same.
-func parseCancel(data []byte) cancelMessage {
-	var c cancelMessage
-	_ = json.Unmarshal(data, &c)
-	return c
+	return schema.ParseCancel(m.Data), true, nil
 }

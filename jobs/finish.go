@@ -26,7 +26,7 @@ func (j *owned) end(ctx context.Context, why ending) error {
 	if why.reason.Code == schema.ReasonCancelled {
 		return nil // its marker is what told us
 	}
-	marker := cancelMessage{Reason: why.reason.Message, Code: why.reason.Code, Index: why.reason.Index}
+	marker := schema.Cancel{Reason: why.reason.Message, Code: why.reason.Code, Index: why.reason.Index}
 	for {
 		err := j.b.publishCancel(ctx, j.rec.Queue, j.rec.ID, marker)
 		if err == nil {

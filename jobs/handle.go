@@ -103,14 +103,14 @@ func (h *Handle) Cancel(ctx context.Context, reason string) error {
 	if _, err := h.State(ctx); err != nil {
 		return err
 	}
-	return h.b.publishCancel(ctx, h.queue, h.id, cancelMessage{Reason: reason})
+	return h.b.publishCancel(ctx, h.queue, h.id, schema.Cancel{Reason: reason})
 }
 
 // cancelBehind cancels the job of a caller whose own context has ended.
 func (h *Handle) cancelBehind(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	marker := cancelMessage{Reason: "the caller has gone"}
+	marker := schema.Cancel{Reason: "the caller has gone"}
 	if err := h.b.publishCancel(ctx, h.queue, h.id, marker); err != nil {
 		h.b.set.Log.Warn().Err(err).Str("job", h.id).Msg("could not cancel the job")
 	}

@@ -34,6 +34,7 @@ func (s inline) Close()                               {}
 type spool struct {
 	file    *os.File
 	limits  schema.Limits
+	extra   json.RawMessage // the job's defaults, which may hold what a body lacks
 	n       int
 	offsets []int64 // of every stride-th line
 	bad     bitset  // lines that hold a badLine
@@ -72,7 +73,7 @@ func (b *Broker) openSource(ctx context.Context, job *schema.Job) (source, error
 		return nil, fmt.Errorf("make a temporary file for the input: %w", err)
 	}
 	_ = os.Remove(file.Name()) // gone with the process, however it ends; where that is not possible, with Close
-	s := &spool{file: file, limits: b.limits()}
+	s := &spool{file: file, limits: b.limits(), extra: job.Defaults}
 	if err := s.fill(object, job); err != nil {
 		s.Close()
 		return nil, err
@@ -149,11 +150,7 @@ func (s *spool) At(index int) (schema.Request, error) {
 		err := json.Unmarshal(line, &b)
 		return schema.Request{CustomID: b.CustomID, Problem: b.Error}, err
 	}
-	// It was judged on its way in; a custom_id alone cannot be seen twice here,
-	// and the job's defaults may hold what the body lacks.
-	request, _ := schema.ParseRequest(line[:len(line)-1], s.limits, nil)
-	request.Problem = nil
-	return request, nil
+	return schema.ParseRequest(line[:len(line)-1], s.limits, s.extra)
 }
 
 func (s *spool) seek(index int) error {
