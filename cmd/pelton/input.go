@@ -305,13 +305,14 @@ func (f *inputFlags) readJob(in *input, file io.Reader) error {
 	return nil
 }
 
-// requests parses lines that are kept in memory.
+// requests parses lines that are kept in memory. What is wrong with one has been
+// judged; the request carries it along.
 func requests(lines []byte) []schema.Request {
 	var list []schema.Request
-	for line := range bytes.Lines(lines) {
-		// What is wrong with it has been judged; the request carries it along.
-		r, _ := schema.ParseRequest(bytes.TrimSuffix(line, []byte("\n")), schema.Limits{}, nil)
-		list = append(list, r)
+	reader := schema.NewLineReader(bytes.NewReader(lines), schema.Limits{}, nil)
+	reader.SkipBad = true
+	for reader.Next() {
+		list = append(list, reader.Request())
 	}
 	return list
 }

@@ -37,7 +37,7 @@ func (c *runCmd) resumable(in *input) (*resumption, error) {
 	if _, err := os.Stat(c.Output); errors.Is(err, fs.ErrNotExist) {
 		return &resumption{}, nil // nothing was begun
 	}
-	same, err := lineIsOf(c.Output, in.hash)
+	same, err := lineIsOf(c.Output, in)
 	if err != nil {
 		return nil, usagef("%s: %w", c.Output, pathReason(err))
 	}

@@ -58,9 +58,9 @@ func newJobID(hash string) string { return inputMark(hash) + "-" + nuid.Next() }
 
 func inputMark(hash string) string { return "r" + hash[:12] }
 
-// lineIsOf reports whether the first result in the output file is of the input
-// with the given hash; true as well for a file without one.
-func lineIsOf(path, hash string) (bool, error) {
+// lineIsOf reports whether the first result in the output file is of the input;
+// true as well for a file without one.
+func lineIsOf(path string, in *input) (bool, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return false, err
@@ -76,7 +76,10 @@ func lineIsOf(path, hash string) (bool, error) {
 	if json.Unmarshal(line, &head) != nil {
 		return false, nil
 	}
-	return strings.HasPrefix(head.Job, inputMark(hash)+"-"), nil
+	if in.job != nil && in.job.ID != "" && head.Job == in.job.ID {
+		return true, nil
+	}
+	return strings.HasPrefix(head.Job, inputMark(in.hash)+"-"), nil
 }
 
 // subsetRecord is the content of subset.json: ranges of indexes, ends included.
