@@ -23,8 +23,8 @@ const retryFeed = 500 * time.Millisecond
 // feed fills the job's window: at most its concurrency and its share of the
 // queue, and only while the lease holds.
 func (j *owned) feed(ctx context.Context) error {
-	limit := min(j.job.Concurrency, j.o.shares[j.rec.Queue].of(j.rec.ID))
-	for j.ending == nil && len(j.window) < limit && j.mayFeed(time.Now()) {
+	share := j.o.shares[j.rec.Queue].of(j.rec.ID)
+	for j.ending == nil && len(j.window) < j.job.Concurrency && len(j.window)-j.parked < share && j.mayFeed(time.Now()) {
 		index, ok := j.nextIndex()
 		if !ok {
 			return nil
@@ -82,6 +82,7 @@ func (j *owned) feedOne(ctx context.Context, index int) error {
 		}
 		fed.object = w.object
 	}
+	w.Parked = j.returning.has(index)
 	j.window[index] = fed
 	future, err := j.b.js.PublishMsgAsync(expectNew(j.b.workMsg(w)))
 	if err != nil {
@@ -189,7 +190,7 @@ func (j *owned) awaitAcks(ctx context.Context) {
 // lost puts a request that did not reach the work stream, or vanished from it,
 // back in line.
 func (j *owned) lost(index int) {
-	if _, fed := j.window[index]; fed {
+	if fed, ok := j.window[index]; ok && !fed.parked {
 		delete(j.window, index)
 		j.again = append(j.again, index)
 		j.hold = time.Now().Add(retryFeed)
@@ -203,7 +204,7 @@ func (j *owned) reconcile(ctx context.Context) {
 	cutoff := time.Now().Add(-reconcileEvery)
 	var old []int
 	for index, fed := range j.window {
-		if fed.at.Before(cutoff) {
+		if fed.at.Before(cutoff) && !fed.parked {
 			old = append(old, index)
 		}
 	}
@@ -232,10 +233,23 @@ func (j *owned) reconcile(ctx context.Context) {
 		case ok:
 			j.inbox.put(out)
 		default:
-			j.lost(index)
+			j.lostOrParked(ctx, index)
 		}
 	}
 	j.inbox.nudge()
+}
+
+// lostOrParked decides on a request that is neither queued nor stored: the word
+// that it was parked may have been lost, or the request itself.
+func (j *owned) lostOrParked(ctx context.Context, index int) {
+	p, err := j.b.ParkedOf(ctx, j.rec.Queue, j.rec.ID, index)
+	switch {
+	case err != nil: // not told yet; the next round asks again
+	case p == nil:
+		j.lost(index)
+	default:
+		j.park(index, p.ReadyAt)
+	}
 }
 
 // catchUp learns what an earlier owner left: what is in the work stream, then
@@ -265,6 +279,9 @@ func (j *owned) catchUp(ctx context.Context) error {
 		if index < j.rec.Total && !j.tally.done.has(index) {
 			j.window[index] = fedRequest{at: now}
 		}
+	}
+	if err := j.readParked(ctx, present); err != nil {
+		return err
 	}
 	return j.applyFailFast(ctx)
 }

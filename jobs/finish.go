@@ -20,17 +20,12 @@ func (j *owned) end(ctx context.Context, why ending) error {
 	if j.ending != nil || j.tally.counts.Stored() == j.rec.Total {
 		return nil
 	}
-	j.ending = &why
-	j.want()
-	j.grace = time.After(graceTime)
-	if why.reason.Code == schema.ReasonCancelled {
-		return nil // its marker is what told us
-	}
+	j.beginEnd(why)
 	marker := schema.Cancel{Reason: why.reason.Message, Code: why.reason.Code, Index: why.reason.Index}
 	for {
 		err := j.b.publishCancel(ctx, j.rec.Queue, j.rec.ID, marker)
 		if err == nil {
-			return nil
+			return j.storeLeftovers(ctx, true)
 		}
 		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Msg("could not publish the cancel; trying again")
 		if err := j.pause(ctx, retryFeed); err != nil {
@@ -59,17 +54,24 @@ func (j *owned) endCancelled(ctx context.Context) error {
 	if j.ending != nil || j.tally.counts.Stored() == j.rec.Total {
 		return nil
 	}
+	j.beginEnd(why)
+	return j.storeLeftovers(ctx, true)
+}
+
+func (j *owned) beginEnd(why ending) {
 	j.ending = &why
 	j.want()
 	j.grace = time.After(graceTime)
-	return nil
 }
 
-// storeLeftovers gives every request that was fed and did not come back in time
-// the result that the ending gives it. One that a worker stores first stands.
-func (j *owned) storeLeftovers(ctx context.Context) error {
-	j.grace = nil
-	for index := range j.window {
+// storeLeftovers gives every request that was fed and has not come back the
+// result that the ending gives it, or only those that are parked and so in
+// nobody's hands. A result that a worker stores first stands.
+func (j *owned) storeLeftovers(ctx context.Context, onlyParked bool) error {
+	for index, fed := range j.window {
+		if onlyParked && !fed.parked {
+			continue
+		}
 		if err := j.storeLeftover(ctx, index); err != nil {
 			return err
 		}
@@ -115,7 +117,7 @@ func (j *owned) conclude(ctx context.Context) error {
 		return err
 	}
 	j.b.publishProgress(&j.rec.State, 0)
-	if err := j.b.purgeWork(ctx, j.rec.Queue, j.rec.ID); err != nil {
+	if err := errors.Join(j.b.purgeWork(ctx, j.rec.Queue, j.rec.ID), j.b.purgeParked(ctx, j.rec.Queue, j.rec.ID)); err != nil {
 		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Msg("what is left of its work ages out")
 	}
 	return j.relay.wait(ctx)

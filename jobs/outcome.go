@@ -3,6 +3,7 @@ package jobs
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -17,6 +18,9 @@ type Outcome struct {
 	Usage  *schema.Usage
 	Cost   *float64
 	Seq    uint64 // in the results stream; 0 where it is not known
+
+	ReadyAt time.Time // where Status is [schema.StatusParked]: when it is to run
+	Model   string    // where no deployment is left for it: the model asked for
 }
 
 func outcomeOf(r *schema.Result) Outcome {
@@ -42,6 +46,10 @@ func (o Outcome) header(h nats.Header, job string) {
 		usage = strconv.AppendInt(append(usage, ','), u.TotalTokens, 10)
 		h.Set(schema.HeaderUsage, string(usage))
 	}
+	readyHeader(h, o.ReadyAt)
+	if o.Model != "" {
+		h.Set(schema.HeaderModel, headerText(o.Model))
+	}
 	if o.Cost != nil {
 		h.Set(schema.HeaderCost, strconv.FormatFloat(*o.Cost, 'g', -1, 64))
 	}
@@ -53,7 +61,8 @@ func parseOutcome(h nats.Header) (Outcome, bool) {
 	if err != nil || index < 0 {
 		return Outcome{}, false
 	}
-	out := Outcome{Index: index, Status: schema.Status(h.Get(schema.HeaderStatus)), Code: h.Get(schema.HeaderCode)}
+	out := Outcome{Index: index, Status: schema.Status(h.Get(schema.HeaderStatus)), Code: headerValue(h.Get(schema.HeaderCode)),
+		ReadyAt: parseReady(h), Model: headerValue(h.Get(schema.HeaderModel))}
 	if parts := strings.Split(h.Get(schema.HeaderUsage), ","); len(parts) == 3 {
 		var u schema.Usage
 		for i, field := range []*int64{&u.PromptTokens, &u.CompletionTokens, &u.TotalTokens} {

@@ -26,14 +26,18 @@ type owned struct {
 	deadline time.Time
 	trace    string
 
-	tally  tally
-	window map[int]fedRequest // fed and not known to be stored
-	again  []int              // lost on the way: to be fed once more
-	cursor int                // every index below has been fed or is stored
-	inbox  *inbox[Outcome]    // results that are stored
-	acks   chan fedAck        // publishes whose acknowledgement is awaited
-	unfed  *inbox[int]        // publishes that failed
-	hold   time.Time          // nothing is fed before: the broker did not take the last
+	tally     tally
+	window    map[int]fedRequest // fed and not known to be stored
+	again     []int              // lost on the way, or back from waiting: to be fed once more
+	cursor    int                // every index below has been fed or is stored
+	inbox     *inbox[Outcome]    // results that are stored
+	waiting   parkList           // the parked requests of the window
+	parked    int                // how many they are
+	ready     <-chan time.Time   // when the next of them is ready
+	returning bitset             // was parked before: the next worker looks up its attempts
+	acks      chan fedAck        // publishes whose acknowledgement is awaited
+	unfed     *inbox[int]        // publishes that failed
+	hold      time.Time          // nothing is fed before: the broker did not take the last
 
 	renewed time.Time // when the lease was last renewed; nothing is fed without it
 	told    time.Time // when progress was last published
@@ -46,6 +50,7 @@ type owned struct {
 type fedRequest struct {
 	at     time.Time
 	object string // its body's object, to be dropped with it
+	parked bool   // it is in no worker's hands, but waits
 }
 
 // ending is why a job ends early, and what becomes of what was fed.
@@ -132,6 +137,8 @@ func (j *owned) loop(ctx context.Context, cancelled <-chan struct{}) error {
 			for _, index := range j.unfed.take(nil) {
 				j.lost(index)
 			}
+		case now := <-j.ready:
+			j.unpark(ctx, now)
 		case <-renew.C:
 			err = j.renew(ctx)
 		case now := <-progress.C:
@@ -145,7 +152,8 @@ func (j *owned) loop(ctx context.Context, cancelled <-chan struct{}) error {
 			cancelled = nil
 			err = j.endCancelled(ctx)
 		case <-j.grace:
-			err = j.storeLeftovers(ctx)
+			j.grace = nil
+			err = j.storeLeftovers(ctx, false)
 		case <-j.o.quit:
 			return j.handBack(ctx)
 		case <-ctx.Done():
@@ -168,16 +176,31 @@ func (j *owned) complete() bool {
 // count takes note of stored results.
 func (j *owned) count(ctx context.Context, list []Outcome) error {
 	for _, out := range list {
-		if out.Index >= j.rec.Total || !j.tally.add(out) {
+		if out.Index >= j.rec.Total {
+			continue
+		}
+		if out.Status == schema.StatusParked {
+			j.park(out.Index, out.ReadyAt)
+			continue
+		}
+		if !j.tally.add(out) {
 			continue
 		}
 		if fed, ok := j.window[out.Index]; ok {
 			j.b.dropBody(ctx, fed.object)
-			delete(j.window, out.Index)
+			j.forget(out.Index, fed)
 		}
 	}
 	j.want()
 	return j.applyFailFast(ctx)
+}
+
+// forget takes a request out of the window.
+func (j *owned) forget(index int, fed fedRequest) {
+	delete(j.window, index)
+	if fed.parked {
+		j.parked--
+	}
 }
 
 // applyFailFast ends the job when its policy says so.
@@ -197,11 +220,15 @@ func (j *owned) applyFailFast(ctx context.Context) error {
 
 // want tells the queue's shares what this job could use.
 func (j *owned) want() {
-	wanted := min(j.job.Concurrency, j.rec.Total-j.tally.counts.Stored())
+	j.o.shares[j.rec.Queue].set(j.rec.ID, j.wanted(), j.inbox.nudge)
+}
+
+// wanted is how many requests this job could have in flight now.
+func (j *owned) wanted() int {
 	if j.ending != nil {
-		wanted = 0
+		return 0
 	}
-	j.o.shares[j.rec.Queue].set(j.rec.ID, wanted, j.inbox.nudge)
+	return max(0, min(j.job.Concurrency, j.rec.Total-j.tally.counts.Stored())-j.parked)
 }
 
 func (j *owned) hearStored(m *nats.Msg) {
@@ -244,7 +271,7 @@ func (j *owned) fenced(ctx context.Context) error {
 
 func (j *owned) writeState() {
 	j.tally.pace(time.Now())
-	j.tally.write(&j.rec.State, len(j.window))
+	j.tally.write(&j.rec.State, len(j.window)-j.parked)
 	if j.relay != nil {
 		j.rec.Relayed = j.relay.checkpoint()
 	}
@@ -258,7 +285,7 @@ func (j *owned) tell(now time.Time) {
 	}
 	j.writeState()
 	j.told, j.tally.changed = now, false
-	j.b.publishProgress(&j.rec.State, min(j.job.Concurrency, j.rec.Total-j.tally.counts.Stored()))
+	j.b.publishProgress(&j.rec.State, j.wanted())
 }
 
 // handBack writes down how far we came and leaves the job to the next owner.

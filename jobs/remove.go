@@ -48,6 +48,7 @@ func (h *Handle) removeMessages(ctx context.Context, rec *record) error {
 		n.ResultsStream(): n.ResultsOf(h.queue, h.id),
 		n.WorkStream():    n.WorkOf(h.queue, h.id),
 		n.CancelsStream(): n.Cancel(h.queue, h.id),
+		n.ParkedStream():  n.ParkedOf(h.queue, h.id),
 	} {
 		s, err := h.b.js.Stream(ctx, stream)
 		if err != nil {

@@ -81,6 +81,11 @@ func (b *Broker) streams() []jetstream.StreamConfig {
 			MaxAge: age, Replicas: b.replicas(), AllowDirect: true,
 		},
 		{
+			Name: n.ParkedStream(), Subjects: []string{n.ParkedOf("*", "*")},
+			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, MaxMsgsPerSubject: 1,
+			MaxAge: 2 * age, Replicas: b.replicas(), AllowDirect: true,
+		},
+		{
 			Name: n.CancelsStream(), Subjects: []string{n.Cancel("*", "*")},
 			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, MaxMsgsPerSubject: 1,
 			MaxAge: 2 * age, Replicas: b.replicas(), AllowDirect: true,

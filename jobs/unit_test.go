@@ -131,7 +131,7 @@ func TestOutcomeHeaders(t *testing.T) {
 		h := nats.Header{}
 		want.header(h, "job")
 		got, ok := parseOutcome(h)
-		if !ok || got.Index != want.Index || got.Status != want.Status || headerValue(got.Code) != want.Code {
+		if !ok || got.Index != want.Index || got.Status != want.Status || got.Code != want.Code {
 			t.Errorf("%+v came back as %+v", want, got)
 		}
 		if want.Usage != nil && (*got.Usage != *want.Usage || *got.Cost != *want.Cost) {

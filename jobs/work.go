@@ -24,6 +24,7 @@ type Work struct {
 	QueuedAt   time.Time     // when the job was published
 	Include    bool          // the result repeats the body
 	Trace      string        // W3C traceparent
+	Parked     bool          // it was parked before: see [Broker.ParkedOf]
 	Body       []byte
 
 	object string // the body lies in the object store under this name
@@ -44,6 +45,9 @@ func (b *Broker) workMsg(w *Work) *nats.Msg {
 	}
 	if w.Include {
 		h.Set(schema.HeaderInclude, "true")
+	}
+	if w.Parked {
+		h.Set(schema.HeaderParked, "true")
 	}
 	if w.Trace != "" {
 		h.Set(schema.HeaderTrace, w.Trace)
@@ -70,6 +74,7 @@ func (b *Broker) ReadWork(ctx context.Context, m *nats.Msg) (*Work, error) {
 		Endpoint: schema.Endpoint(h.Get(schema.HeaderURL)),
 		Include:  h.Get(schema.HeaderInclude) == "true",
 		Trace:    h.Get(schema.HeaderTrace),
+		Parked:   h.Get(schema.HeaderParked) == "true",
 		Body:     m.Data,
 		object:   h.Get(schema.HeaderObject),
 	}

@@ -20,7 +20,8 @@ type Document struct {
 
 // documentOrder is how Documents lists them: what a newcomer writes and reads first.
 var documentOrder = []string{
-	"job", "line", "result", "state", "error", "problems", "cancel", "progress", "work", "stored", "call",
+	"job", "line", "result", "state", "error", "problems", "cancel", "progress", "work", "parked", "stored",
+	"call",
 	"run-answer", "submit-answer", "status-answer", "list-answer", "cancel-answer", "service-error", asyncAPI,
 }
 

@@ -136,7 +136,7 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		"result": schema.Result{}, "result/$defs/attempt": schema.Attempt{}, "result/$defs/error": schema.Error{},
 		"error": schema.Error{}, "result/$defs/usage": schema.Usage{}, "state": schema.State{}, "progress": schema.State{},
 		"state/properties/counts": schema.Counts{}, "state/properties/reason": schema.Reason{},
-		"state/properties/errors/items": schema.ErrorCount{}, "cancel": schema.Cancel{},
+		"state/properties/errors/items": schema.ErrorCount{}, "cancel": schema.Cancel{}, "parked": schema.Parked{},
 		"problems": schema.Problems{}, "problems/$defs/problem": schema.Problem{}, "job/properties/input": schema.Input{},
 		"list-answer/$defs/state": schema.State{}, "run-answer/$defs/result": schema.Result{},
 	} {

@@ -39,6 +39,7 @@ func (n Names) JobsStream() string    { return n.upper("JOBS") }
 func (n Names) WorkStream() string    { return n.upper("WORK") }
 func (n Names) ResultsStream() string { return n.upper("RESULTS") }
 func (n Names) CancelsStream() string { return n.upper("CANCELS") }
+func (n Names) ParkedStream() string  { return n.upper("PARKED") }
 func (n Names) StateBucket() string   { return n.upper("STATE") }
 func (n Names) InputBucket() string   { return n.upper("INPUT") }
 func (n Names) BodiesBucket() string  { return n.upper("BODIES") }
@@ -65,8 +66,12 @@ func (n Names) Result(queue, job string, index int) string {
 }
 func (n Names) ResultsOf(queue, job string) string { return n.subject("results", queue, job, "*") }
 func (n Names) End(queue, job string) string       { return n.subject("results", queue, job, EndToken) }
-func (n Names) Cancel(queue, job string) string    { return n.subject("cancel", queue, job) }
-func (n Names) Progress(queue, job string) string  { return n.subject("progress", queue, job) }
+func (n Names) Parked(queue, job string, index int) string {
+	return n.subject("parked", queue, job, strconv.Itoa(index))
+}
+func (n Names) ParkedOf(queue, job string) string { return n.subject("parked", queue, job, "*") }
+func (n Names) Cancel(queue, job string) string   { return n.subject("cancel", queue, job) }
+func (n Names) Progress(queue, job string) string { return n.subject("progress", queue, job) }
 
 // Stored is the subject of the worker's word to a job's owner that a result is
 // stored. It is core NATS and may be lost: owners also look for themselves.
@@ -86,8 +91,8 @@ type Address struct {
 	End        bool // the job's final state
 }
 
-// Parse reads a subject of the given kind ("jobs", "work", "results", "cancel",
-// "progress", "stored"). Kinds without an index leave it at -1, "jobs" also the
+// Parse reads a subject of the given kind ("jobs", "work", "results", "parked",
+// "cancel", "progress", "stored"). Kinds without an index leave it at -1, "jobs" also the
 // job empty. It reports false for any other subject.
 func (n Names) Parse(kind, subject string) (Address, bool) {
 	rest, ok := strings.CutPrefix(subject, n.prefix()+"."+kind+".")
@@ -98,7 +103,7 @@ func (n Names) Parse(kind, subject string) (Address, bool) {
 	if slices.Contains(tokens, "") {
 		return Address{}, false
 	}
-	indexed := kind == "work" || kind == "results"
+	indexed := kind == "work" || kind == "results" || kind == "parked"
 	switch {
 	case kind == "jobs" && len(tokens) == 1:
 		return Address{Queue: tokens[0], Index: -1}, true
@@ -134,7 +139,15 @@ const (
 	HeaderUsage = "Pelton-Usage" // prompt,completion,total
 	HeaderCost  = "Pelton-Cost"
 
+	// HeaderReady is on the word that a request is parked: when it is to run.
+	HeaderReady = "Pelton-Ready-At"
+
+	// HeaderModel is on a result for which no deployment is left: the model asked for.
+	HeaderModel = "Pelton-Model"
+
 	// On requests in the work stream.
+	HeaderParked   = "Pelton-Parked" // "true": it was parked before, see the parked stream
+	HeaderTags     = "Pelton-Tags"   // of the job, separated by commas
 	HeaderURL      = "Pelton-Url"
 	HeaderTimeout  = "Pelton-Timeout"
 	HeaderDeadline = "Pelton-Deadline"
