@@ -93,6 +93,7 @@ func (j *owned) unpark(ctx context.Context, now time.Time) {
 		j.again = append(j.again, index)
 		j.returning.add(index)
 	}
+	j.want()
 	j.setParkTimer()
 }
 
