@@ -64,6 +64,7 @@ type Broker struct {
 	js    jetstream.JetStream
 	names schema.Names
 	set   Settings
+	fill  fill
 }
 
 // NewBroker wraps a connection. It does not talk to the server; [Broker.Setup]
@@ -111,6 +112,28 @@ func (b *Broker) explain(err error) error {
 		return fmt.Errorf("%w (%w)", ErrDenied, err)
 	}
 	return err
+}
+
+// permanent reports whether trying again cannot help.
+func permanent(err error) bool {
+	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, ErrDenied) || errors.Is(err, jetstream.ErrObjectNotFound)
+}
+
+// retry tries until it works, cannot work, or ctx ends: for reading what is
+// certainly there from a broker that may be away for a while.
+func (b *Broker) retry(ctx context.Context, try func(context.Context) error) error {
+	for {
+		one, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := try(one)
+		cancel()
+		if err == nil || permanent(err) || ctx.Err() != nil {
+			return err
+		}
+		b.set.Log.Debug().Err(err).Msg("reading was interrupted")
+		if err := sleep(ctx, 200*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // occupied reports whether err says that a subject holds a message already:

@@ -19,14 +19,14 @@ type Cancels struct {
 	sub *nats.Subscription
 
 	mu     sync.Mutex
-	known  map[string]verdict                   // by state key
-	listen map[string]map[int]func(code string) // by state key: who wants to hear of it
+	known  map[string]verdict                     // by state key
+	listen map[string]map[int]func(schema.Cancel) // by state key: who wants to hear of it
 	nextID int
 }
 
 type verdict struct {
 	cancelled bool
-	code      string // why, where an owner did it
+	marker    schema.Cancel
 	losses    uint64 // the connection's, when it was looked up: a cancel may have passed unheard since
 	used      time.Time
 }
@@ -37,7 +37,7 @@ const forgetAfter = 10 * time.Minute
 
 // WatchCancels begins to listen. The caller must call Close.
 func (b *Broker) WatchCancels() (*Cancels, error) {
-	c := &Cancels{b: b, known: map[string]verdict{}, listen: map[string]map[int]func(string){}}
+	c := &Cancels{b: b, known: map[string]verdict{}, listen: map[string]map[int]func(schema.Cancel){}}
 	sub, err := b.nc.Subscribe(b.names.Cancel("*", "*"), c.hear)
 	if err != nil {
 		return nil, err
@@ -52,15 +52,15 @@ func (c *Cancels) Close() { _ = c.sub.Unsubscribe() }
 
 func (c *Cancels) hear(m *nats.Msg) {
 	if at, ok := c.b.names.Parse("cancel", m.Subject); ok {
-		c.mark(c.b.names.StateKey(at.Queue, at.Job), schema.ParseCancel(m.Data).Code)
+		c.mark(c.b.names.StateKey(at.Queue, at.Job), schema.ParseCancel(m.Data))
 	}
 }
 
-func (c *Cancels) mark(key, code string) {
+func (c *Cancels) mark(key string, marker schema.Cancel) {
 	c.mu.Lock()
 	fresh := !c.known[key].cancelled
-	c.known[key] = verdict{cancelled: true, code: code, used: time.Now()}
-	var tell []func(string)
+	c.known[key] = verdict{cancelled: true, marker: marker, used: time.Now()}
+	var tell []func(schema.Cancel)
 	if fresh {
 		for _, f := range c.listen[key] {
 			tell = append(tell, f)
@@ -68,13 +68,13 @@ func (c *Cancels) mark(key, code string) {
 	}
 	c.mu.Unlock()
 	for _, f := range tell {
-		f(code)
+		f(marker)
 	}
 }
 
-// Cancelled reports whether the job is cancelled, and the code of the [schema.Reason]
-// where its owner did it. Its error means that this could not be told.
-func (c *Cancels) Cancelled(ctx context.Context, queue, job string) (code string, cancelled bool, err error) {
+// Cancelled reports whether the job is cancelled, and what the cancel says. Its
+// error means that this could not be told.
+func (c *Cancels) Cancelled(ctx context.Context, queue, job string) (marker schema.Cancel, cancelled bool, err error) {
 	key := c.b.names.StateKey(queue, job)
 	losses := c.b.nc.Stats().Reconnects
 	c.mu.Lock()
@@ -83,26 +83,26 @@ func (c *Cancels) Cancelled(ctx context.Context, queue, job string) (code string
 		v.used = time.Now()
 		c.known[key] = v
 		c.mu.Unlock()
-		return v.code, v.cancelled, nil
+		return v.marker, v.cancelled, nil
 	}
 	c.mu.Unlock()
 	m, err := c.b.lastMsg(ctx, c.b.names.CancelsStream(), c.b.names.Cancel(queue, job))
 	if err != nil {
-		return "", false, err
+		return schema.Cancel{}, false, err
 	}
 	if m != nil {
-		code := schema.ParseCancel(m.Data).Code
-		c.mark(key, code)
-		return code, true, nil
+		marker := schema.ParseCancel(m.Data)
+		c.mark(key, marker)
+		return marker, true, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if v := c.known[key]; v.cancelled { // heard meanwhile
-		return v.code, true, nil
+		return v.marker, true, nil
 	}
 	c.forgetOld()
 	c.known[key] = verdict{losses: losses, used: time.Now()}
-	return "", false, nil
+	return schema.Cancel{}, false, nil
 }
 
 // forgetOld keeps the table to the jobs of the last minutes. Called with mu held.
@@ -119,16 +119,16 @@ func (c *Cancels) forgetOld() {
 
 // OnCancel calls f once when the job is cancelled, at once if it is known to be
 // already. f must not block. The returned function takes it back.
-func (c *Cancels) OnCancel(queue, job string, f func(code string)) (forget func()) {
+func (c *Cancels) OnCancel(queue, job string, f func(schema.Cancel)) (forget func()) {
 	key := c.b.names.StateKey(queue, job)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if v := c.known[key]; v.cancelled {
-		f(v.code)
+		f(v.marker)
 		return func() {}
 	}
 	if c.listen[key] == nil {
-		c.listen[key] = map[int]func(string){}
+		c.listen[key] = map[int]func(schema.Cancel){}
 	}
 	c.nextID++
 	id := c.nextID
@@ -150,13 +150,4 @@ func (b *Broker) publishCancel(ctx context.Context, queue, job string, marker sc
 	}
 	_, err = b.js.Publish(ctx, b.names.Cancel(queue, job), data)
 	return b.explain(err)
-}
-
-// cancelMarker returns the durable marker, and whether there is one.
-func (b *Broker) cancelMarker(ctx context.Context, queue, job string) (schema.Cancel, bool, error) {
-	m, err := b.lastMsg(ctx, b.names.CancelsStream(), b.names.Cancel(queue, job))
-	if m == nil || err != nil {
-		return schema.Cancel{}, false, err
-	}
-	return schema.ParseCancel(m.Data), true, nil
 }

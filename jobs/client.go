@@ -99,7 +99,7 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 	if !named {
 		job.ID = nuid.Next()
 	}
-	if used, most, err := c.b.Store(ctx); err == nil && most > 0 && float64(used) > fullAt*float64(most) {
+	if c.b.nearlyFull(ctx) {
 		return nil, false, ErrStoreFull
 	}
 	message, hash, err := c.pack(ctx, &job, s.input)

@@ -39,7 +39,7 @@ func (j *owned) feed(ctx context.Context) error {
 // mayFeed reports whether nothing forbids it: a lease that may have ended, a
 // broker that did not take the last, or the deadline.
 func (j *owned) mayFeed(now time.Time) bool {
-	return now.Sub(j.renewed) < leaseTime && now.After(j.hold) && now.Before(j.deadline)
+	return now.Sub(j.rec.written) < leaseTime && now.After(j.hold) && now.Before(j.deadline) && !j.halted
 }
 
 // nextIndex picks what was lost on the way first, then the next in the input.
@@ -266,10 +266,7 @@ func (j *owned) catchUp(ctx context.Context) error {
 			out.Seq = meta.Sequence.Stream
 			j.tally.add(out)
 		}
-		if time.Since(j.renewed) > Heartbeat {
-			return j.renew(ctx)
-		}
-		return nil
+		return j.keepLease(ctx)
 	})
 	if err != nil {
 		return err

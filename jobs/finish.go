@@ -34,13 +34,27 @@ func (j *owned) end(ctx context.Context, why ending) error {
 	}
 }
 
-// endCancelled ends the job for the reason that its durable marker gives: that
-// of whoever cancelled it, or of an earlier owner that had begun to end it.
-func (j *owned) endCancelled(ctx context.Context) error {
-	marker, _, err := j.b.cancelMarker(ctx, j.rec.Queue, j.rec.ID)
-	if err != nil {
-		return err
+// endExpired ends a job whose deadline has passed.
+func (j *owned) endExpired(ctx context.Context) error {
+	return j.end(ctx, ending{schema.Reason{Code: schema.ReasonDeadline,
+		Message: "the deadline passed at " + j.deadline.UTC().Format(time.RFC3339)}, schema.StatusExpired})
+}
+
+// checkCancel ends the job if it is cancelled and we have not heard of it.
+func (j *owned) checkCancel(ctx context.Context) error {
+	if j.ending != nil {
+		return nil
 	}
+	marker, cancelled, err := j.o.cfg.Cancels.Cancelled(ctx, j.rec.Queue, j.rec.ID)
+	if err != nil || !cancelled {
+		return nil // looked for again with every reconciliation
+	}
+	return j.endCancelled(ctx, marker)
+}
+
+// endCancelled ends the job for the reason that its cancel gives: that of
+// whoever published it, or of an earlier owner that had begun to end it.
+func (j *owned) endCancelled(ctx context.Context, marker schema.Cancel) error {
 	why := ending{schema.Reason{Code: schema.ReasonCancelled, Message: "cancelled"}, schema.StatusCancelled}
 	if marker.Reason != "" {
 		why.reason.Message = marker.Reason
@@ -80,10 +94,8 @@ func (j *owned) storeLeftovers(ctx context.Context, onlyParked bool) error {
 }
 
 func (j *owned) storeLeftover(ctx context.Context, index int) error {
-	if time.Since(j.renewed) > Heartbeat {
-		if err := j.renew(ctx); err != nil {
-			return err
-		}
+	if err := j.keepLease(ctx); err != nil {
+		return err
 	}
 	request, err := j.src.At(index)
 	if err != nil {

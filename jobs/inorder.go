@@ -135,7 +135,11 @@ func (o *inOrder) note(it item) {
 
 // fetch reads the result whose turn it is; it returns an end when it is gone.
 func (o *inOrder) fetch(ctx context.Context) (item, error) {
-	m, err := o.b.lastMsg(ctx, o.b.names.ResultsStream(), o.b.names.Result(o.queue, o.job, o.turn))
+	var m *jetstream.RawStreamMsg
+	err := o.b.retry(ctx, func(ctx context.Context) (err error) {
+		m, err = o.b.lastMsg(ctx, o.b.names.ResultsStream(), o.b.names.Result(o.queue, o.job, o.turn))
+		return err
+	})
 	if err != nil {
 		return item{}, err
 	}

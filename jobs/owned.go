@@ -39,11 +39,11 @@ type owned struct {
 	unfed     *inbox[int]        // publishes that failed
 	hold      time.Time          // nothing is fed before: the broker did not take the last
 
-	renewed time.Time // when the lease was last renewed; nothing is fed without it
-	told    time.Time // when progress was last published
-	ending  *ending   // set once the job is to end before all requests are done
-	grace   <-chan time.Time
-	relay   *relay
+	told   time.Time // when progress was last published
+	ending *ending   // set once the job is to end before all requests are done
+	halted bool      // a worker has aborted a call: nothing more is fed until we know why
+	grace  <-chan time.Time
+	relay  *relay
 }
 
 // fedRequest is a request between its feeding and its result.
@@ -59,7 +59,7 @@ type ending struct {
 	leftover schema.Status
 }
 
-// leaseTime is how long after a renewal nobody else can have taken the job:
+// leaseTime is how long after a write of the record nobody else can have taken the job:
 // the broker redelivers its message after AckWait at the earliest.
 const leaseTime = AckWait - Heartbeat
 
@@ -78,7 +78,6 @@ func (j *owned) see(ctx context.Context, takeover bool) error {
 	j.inbox, j.unfed, j.window = newInbox[Outcome](), newInbox[int](), map[int]fedRequest{}
 	j.acks = make(chan fedAck, j.job.Concurrency)
 	j.tally.first = -1
-	j.renewed = time.Now()
 	inner, stop := context.WithCancel(ctx)
 	defer stop()
 	go j.awaitAcks(inner)
@@ -90,19 +89,22 @@ func (j *owned) see(ctx context.Context, takeover bool) error {
 		return err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	heard := make(chan struct{})
-	defer j.o.cfg.Cancels.OnCancel(j.rec.Queue, j.rec.ID, func(string) { close(heard) })()
+	heard := make(chan schema.Cancel, 1)
+	defer j.o.cfg.Cancels.OnCancel(j.rec.Queue, j.rec.ID, func(c schema.Cancel) { heard <- c })()
 
+	if err := j.keepLease(ctx); err != nil { // reading the input may have taken long
+		return err
+	}
 	if takeover {
 		if err := j.catchUp(ctx); err != nil {
 			return err
 		}
 	}
 	// Asked after OnCancel, so that no cancel falls between the two.
-	if _, was, err := j.o.cfg.Cancels.Cancelled(ctx, j.rec.Queue, j.rec.ID); err != nil {
+	if marker, was, err := j.o.cfg.Cancels.Cancelled(ctx, j.rec.Queue, j.rec.ID); err != nil {
 		return err
 	} else if was {
-		if err := j.endCancelled(ctx); err != nil {
+		if err := j.endCancelled(ctx, marker); err != nil {
 			return err
 		}
 	}
@@ -111,7 +113,7 @@ func (j *owned) see(ctx context.Context, takeover bool) error {
 	return j.loop(ctx, heard)
 }
 
-func (j *owned) loop(ctx context.Context, cancelled <-chan struct{}) error {
+func (j *owned) loop(ctx context.Context, cancelled <-chan schema.Cancel) error {
 	renew := time.NewTicker(Heartbeat)
 	defer renew.Stop()
 	progress := time.NewTicker(progressEvery)
@@ -144,13 +146,13 @@ func (j *owned) loop(ctx context.Context, cancelled <-chan struct{}) error {
 		case now := <-progress.C:
 			j.tell(now)
 		case <-reconcile.C:
-			j.reconcile(ctx)
+			if err = j.checkCancel(ctx); err == nil {
+				j.reconcile(ctx)
+			}
 		case <-deadline.C:
-			err = j.end(ctx, ending{schema.Reason{Code: schema.ReasonDeadline,
-				Message: "the deadline passed at " + j.deadline.UTC().Format(time.RFC3339)}, schema.StatusExpired})
-		case <-cancelled:
-			cancelled = nil
-			err = j.endCancelled(ctx)
+			err = j.endExpired(ctx)
+		case marker := <-cancelled:
+			err = j.endCancelled(ctx, marker)
 		case <-j.grace:
 			j.grace = nil
 			err = j.storeLeftovers(ctx, false)
@@ -175,6 +177,7 @@ func (j *owned) complete() bool {
 
 // count takes note of stored results.
 func (j *owned) count(ctx context.Context, list []Outcome) error {
+	aborted, expired := false, false
 	for _, out := range list {
 		if out.Index >= j.rec.Total {
 			continue
@@ -190,8 +193,18 @@ func (j *owned) count(ctx context.Context, list []Outcome) error {
 			j.b.dropBody(ctx, fed.object)
 			j.forget(out.Index, fed)
 		}
+		aborted = aborted || out.Status == schema.StatusCancelled
+		expired = expired || out.Status == schema.StatusExpired
 	}
 	j.want()
+	// A worker may have heard of the end before us: nothing more is fed.
+	switch {
+	case aborted && j.ending == nil:
+		j.halted = true
+		return j.checkCancel(ctx)
+	case expired:
+		return j.endExpired(ctx)
+	}
 	return j.applyFailFast(ctx)
 }
 
@@ -240,7 +253,6 @@ func (j *owned) hearStored(m *nats.Msg) {
 // renew writes the state with the revision of our last write: that is the
 // lease. Until it works again nothing is fed.
 func (j *owned) renew(ctx context.Context) error {
-	started := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, Heartbeat)
 	defer cancel()
 	j.writeState()
@@ -250,10 +262,16 @@ func (j *owned) renew(ctx context.Context) error {
 	}
 	if err != nil {
 		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Msg("could not renew the lease")
+	}
+	return nil
+}
+
+// keepLease renews when it is time to; for long work outside of the loop.
+func (j *owned) keepLease(ctx context.Context) error {
+	if time.Since(j.rec.written) < Heartbeat {
 		return nil
 	}
-	j.renewed = started
-	return nil
+	return j.renew(ctx)
 }
 
 // fenced tells a write of our own whose answer was lost from another owner's.

@@ -188,51 +188,23 @@ func (o *Owner) hearProgress(m *nats.Msg) {
 	}
 }
 
-// fullAt is the share of the store above which no new job is begun, so that
-// the results of those in hand always fit.
-const fullAt = 0.9
-
-// storeFull returns a check that is cheap enough to be made before every pull.
+// storeFull returns a check that is made before every pull: no new job is begun
+// in a store that is nearly full.
 func (o *Owner) storeFull() func() bool {
-	var mu sync.Mutex
-	var asked time.Time
-	var full bool
+	was := false
 	return func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		if time.Since(asked) < 5*time.Second {
-			return full
-		}
-		ctx, cancel := context.WithTimeout(o.hard, Heartbeat)
-		defer cancel()
-		used, most, err := o.b.Store(ctx)
-		asked = time.Now()
-		if err != nil {
-			return full
-		}
-		was := full
-		full = most > 0 && float64(used) > fullAt*float64(most)
+		full := o.b.nearlyFull(o.hard)
 		if full && !was {
-			o.cfg.Log.Error().Int64("used_bytes", used).Int64("limit_bytes", most).
-				Msg("the store is nearly full: no further jobs are begun until results age out or are removed with `pelton rm`")
+			o.cfg.Log.Error().Msg("the store is nearly full: no further jobs are begun until results age out or are removed with `pelton rm`")
 		}
+		was = full
 		return full
 	}
 }
 
-// Store returns how many bytes the installation's account uses and may use; a
-// limit of 0 means that there is none.
-func (b *Broker) Store(ctx context.Context) (used, most int64, err error) {
-	if b.set.StoreUsage != nil {
-		used, most = b.set.StoreUsage()
-		return used, most, nil
-	}
-	account, err := b.js.AccountInfo(ctx)
-	if err != nil {
-		return 0, 0, b.explain(err)
-	}
-	return int64(account.Store), max(0, account.Limits.MaxStore), nil
-}
+// retryJob is how long a job rests that could not be run for a reason of ours,
+// such as a full temporary directory.
+const retryJob = 5 * time.Second
 
 // take handles one job message: it returns when the job has ended, or is
 // somebody else's.
@@ -244,8 +216,9 @@ func (o *Owner) take(d *pull.Delivery) {
 			o.cfg.Log.Info().Err(err).Uint64("sequence", d.Sequence).Msg("gave up a job")
 			return
 		case !errors.Is(err, errHandedBack) && o.hard.Err() == nil:
-			o.cfg.Log.Warn().Err(err).Uint64("sequence", d.Sequence).Msg("the job is handed back")
-			_ = sleep(d.Context(), retryFeed) // it may come right back to us
+			o.cfg.Log.Warn().Err(err).Uint64("sequence", d.Sequence).Msg("the job is handed back, to be tried again shortly")
+			d.NakAfter(retryJob)
+			return
 		}
 		d.Nak()
 		return

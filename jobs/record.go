@@ -24,6 +24,7 @@ type record struct {
 	Relayed uint64 `json:"relayed,omitempty"` // how far the relay to reply has come
 
 	revision uint64
+	written  time.Time // before the write that made the revision: the lease runs from then
 }
 
 // errFenced means that somebody else has written the record: the job is theirs.
@@ -61,7 +62,8 @@ func (b *Broker) saveRecord(ctx context.Context, r *record) error {
 	if err != nil {
 		return err
 	}
-	r.UpdatedAt = time.Now().UTC()
+	started := time.Now()
+	r.UpdatedAt = started.UTC()
 	data, err := json.Marshal(r)
 	if err != nil {
 		return err
@@ -79,7 +81,7 @@ func (b *Broker) saveRecord(ctx context.Context, r *record) error {
 	case err != nil:
 		return fmt.Errorf("write the state of job %s: %w", r.ID, b.explain(err))
 	}
-	r.revision = revision
+	r.revision, r.written = revision, started
 	return nil
 }
 

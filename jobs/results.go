@@ -97,11 +97,13 @@ func (b *Broker) GetResult(ctx context.Context, queue, job string, index int) (*
 // readResult decodes a result's message, with what lies in the object store.
 func (b *Broker) readResult(ctx context.Context, header nats.Header, data []byte, seq uint64) (*schema.Result, error) {
 	if object := header.Get(schema.HeaderObject); object != "" {
-		whole, err := b.getBody(ctx, object)
+		err := b.retry(ctx, func(ctx context.Context) (err error) {
+			data, err = b.getBody(ctx, object)
+			return err
+		})
 		if err != nil {
 			return nil, fmt.Errorf("result %s.%s: %w", header.Get(schema.HeaderJob), header.Get(schema.HeaderIndex), err)
 		}
-		data = whole
 	}
 	r, err := schema.ParseResult(data)
 	if err != nil {

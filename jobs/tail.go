@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -18,6 +17,7 @@ type tail struct {
 	stream  string
 	filter  string
 	headers bool   // leave out the content
+	opened  bool   // there was a stream to read from once: that it is away will pass
 	last    uint64 // sequence of the last message handed out
 
 	it      jetstream.MessagesContext
@@ -52,6 +52,7 @@ func (t *tail) open(ctx context.Context) error {
 	limit := max(aheadBytes, 2*int(t.b.nc.MaxPayload()))
 	t.pending = consumer.CachedInfo().NumPending
 	t.it, err = consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(aheadMessages, limit))
+	t.opened = t.opened || err == nil
 	return err
 }
 
@@ -66,7 +67,7 @@ func (t *tail) next(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata,
 		if ctx.Err() != nil {
 			return nil, nil, context.Cause(ctx)
 		}
-		if errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, ErrNotSetUp) || errors.Is(err, ErrDenied) {
+		if permanent(err) || !t.opened && errors.Is(err, ErrNotSetUp) {
 			return nil, nil, err
 		}
 		t.b.set.Log.Debug().Err(err).Str("filter", t.filter).Msg("reading was interrupted")

@@ -32,20 +32,20 @@ func (w *worker) answer(ctx context.Context, work *jobs.Work) *schema.Result {
 	started := time.Now().UTC()
 	call, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	forget := w.cancels.OnCancel(work.Queue, work.Job, func(code string) { end(causeOf(code)) })
+	forget := w.cancels.OnCancel(work.Queue, work.Job, func(c schema.Cancel) { end(causeOf(c.Code)) })
 	defer forget()
 	// After OnCancel, so that no cancel falls between the two.
-	var code string
+	var marker schema.Cancel
 	var cancelled bool
 	err := w.insist(ctx, "look up a cancel", func(ctx context.Context) (err error) {
-		code, cancelled, err = w.cancels.Cancelled(ctx, work.Queue, work.Job)
+		marker, cancelled, err = w.cancels.Cancelled(ctx, work.Queue, work.Job)
 		return err
 	})
 	switch {
 	case err != nil:
 		return nil
 	case cancelled:
-		return uncalled(result, causeOf(code))
+		return uncalled(result, causeOf(marker.Code))
 	case !started.Before(work.Deadline):
 		return uncalled(result, errExpired)
 	}

@@ -2,6 +2,7 @@ package pull
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -63,6 +64,10 @@ func (d *Delivery) Ack() { d.settle("+ACK") }
 
 // Nak hands the message back for immediate redelivery.
 func (d *Delivery) Nak() { d.settle("-NAK") }
+
+// NakAfter hands the message back for redelivery after a while. Until then it
+// still counts as taken under the consumer's limit.
+func (d *Delivery) NakAfter(wait time.Duration) { d.settle(fmt.Sprintf(`-NAK {"delay":%d}`, wait)) }
 
 func (d *Delivery) settle(word string) {
 	if d.settled.CompareAndSwap(false, true) && d.Msg.Reply != "" {
