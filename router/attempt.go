@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 	"time"
 
 	"pelton/schema"
@@ -16,12 +17,25 @@ import (
 // One goroutine uses it.
 type run struct {
 	*Router
-	req   Request
-	model string // as requested
-	star  string // what the group's "*" stands for in it
-	group *group
-	tried []try
-	out   Outcome
+	req      Request
+	model    string    // as requested
+	now      time.Time // of the last look at the clock
+	deadline time.Time // of the request's own time
+
+	plan     []stage
+	fellBack bool // the general fallbacks are in the plan
+	tried    []try
+	paced    int  // answers that said when to come back
+	spent    bool // nothing is left to try
+
+	tokens  int // estimated; 0: not yet
+	scratch [8]candidate
+	stages  [2]stage // of plan, as a rule
+
+	last        *schema.Error // of the last attempt
+	notReady    *NotReadyError
+	costUnknown bool // an attempt with usage has no price
+	out         Outcome
 
 	body     json.RawMessage // as last sent
 	bodyName string          // the model name in it
@@ -47,30 +61,57 @@ func (r *run) bodyFor(model string) (json.RawMessage, error) {
 	return r.body, nil
 }
 
-// attempt makes one call to d and records it. It returns what the answer means.
-func (r *run) attempt(ctx context.Context, d *deployment, waited time.Duration) verdict {
-	model := d.modelFor(r.star)
-	record := schema.Attempt{Deployment: d.ID, Model: model, WaitedMs: milliseconds(waited), StartedAt: time.Now()}
+// attempt makes one call to the chosen deployment, records it and gives its
+// place back. It returns what the answer means.
+func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) verdict {
+	d := at.d
+	model := d.modelFor(r.plan[at.stage].star)
+	began := r.now
+	record := schema.Attempt{Deployment: d.ID, Model: model, WaitedMs: milliseconds(waited), StartedAt: began.UTC()}
 	v, c := r.exchange(ctx, d, model)
-	record.LatencyMs = milliseconds(time.Since(record.StartedAt))
-	record.StartedAt = record.StartedAt.UTC()
+	r.now = time.Now()
+	took := r.now.Sub(began)
+	record.LatencyMs = milliseconds(took)
 	if v.err != nil {
 		tidy(v.err, d.scrub)
 	}
 	record.StatusCode, record.Error, record.Usage = c.status, v.err, v.usage
+	record.Cost = d.Prices.cost(v)
 	r.out.Attempts = append(r.out.Attempts, record)
 	if v.usage != nil {
-		sum := *v.usage
-		if r.out.Usage != nil {
-			sum = sum.Add(*r.out.Usage)
-		}
-		r.out.Usage = &sum
+		r.addUsage(v.usage)
 	}
+	r.addCost(record)
 	if c.status != 0 && c.err == nil {
 		r.out.Response = c.response(v, d.scrub)
 	}
-	r.note(d, v)
+	r.giveBack(ctx, at, v, c, began, took)
 	return v
+}
+
+// giveBack returns the place of a call and tells everybody how it went.
+func (r *run) giveBack(ctx context.Context, at choice, v verdict, c *cell, began time.Time, took time.Duration) {
+	d, p := at.d, at.place
+	e := ended{err: v.err, began: began, took: took, rest: v.rest, aborted: v.err != nil && ctx.Err() != nil}
+	used := p.reserved
+	switch {
+	case v.usage != nil:
+		used = int(v.usage.TotalTokens)
+		e.output = v.usage.CompletionTokens
+	case v.err != nil && c.status != 0: // refused, and not counted
+		used = 0
+	}
+	e.tokens = int64(used)
+	if v.err != nil && v.err.Class == schema.ClassUpstreamFatal {
+		e.scope = d.scopeOf(v, r.req.Endpoint, r.plan[at.stage].star)
+	}
+	if p.permit != nil {
+		p.permit.Done(used, c.sent)
+	}
+	d.reserved.Add(-int64(p.reserved))
+	news := d.left(r.now, p, e)
+	r.spread(news.cooldown)
+	r.note(d, v, news, e.scope)
 }
 
 // exchange sends the request to d and classifies what comes back.
@@ -88,6 +129,7 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (verdic
 	if err != nil { // nothing was sent
 		return verdict{err: &schema.Error{Class: schema.ClassInternal, Message: "the request could not be made: " + err.Error()}}, c
 	}
+	c.sent = true
 	a := answer{
 		endpoint: r.req.Endpoint, base: d.BaseURL, host: d.host, status: c.status, header: c.answer,
 		body: c.raw, tooLarge: c.tooLarge, err: c.err, now: time.Now(),
@@ -96,6 +138,14 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (verdic
 		a.ended = context.Cause(ctx)
 	}
 	return classify(a), c
+}
+
+func (r *run) addUsage(u *schema.Usage) {
+	sum := *u
+	if r.out.Usage != nil {
+		sum = sum.Add(*r.out.Usage)
+	}
+	r.out.Usage = &sum
 }
 
 // response is the answer as a result carries it: a success byte for byte, a
@@ -122,28 +172,34 @@ func (c *cell) response(v verdict, scrub scrubber) *schema.Response {
 // requestID returns the upstream's name for the call, under which its support finds it.
 func requestID(h http.Header) string {
 	for _, name := range []string{"X-Request-Id", "Request-Id", "Apim-Request-Id"} {
-		if id := h.Get(name); id != "" {
-			return bound(id, 256)
+		if id := h[name]; len(id) > 0 && id[0] != "" {
+			return bound(id[0], 256)
 		}
 	}
 	return ""
 }
 
-// note logs a failure: quietly, for retries are expected; a deployment that can
-// serve nobody once and loudly, until it has served again.
-func (r *run) note(d *deployment, v verdict) {
+// note logs a failure: quietly, for retries are expected; that a deployment
+// cannot serve once and loudly, until it does again.
+func (r *run) note(d *deployment, v verdict, news news, scope string) {
 	switch {
-	case v.err == nil:
-		if d.warned.Load() {
-			d.warned.Store(false)
-		}
-	case v.err.Class == schema.ClassUpstreamFatal && !d.warned.Swap(true):
-		r.log.Warn().Str("deployment", d.ID).Str("model", d.Model).Str("code", v.err.Code).
+	case news.recovered:
+		r.log.Info().Str("deployment", d.ID).Msg("deployment serves again")
+	case news.lost:
+		r.log.Warn().Str("deployment", d.ID).Str("model", d.Model).Str("scope", scope).Str("code", v.err.Code).
 			Int("status_code", v.err.StatusCode).Msg("deployment cannot serve: " + v.err.Message)
-	default:
+	case v.err != nil:
 		r.log.Debug().Str("deployment", d.ID).Str("class", string(v.err.Class)).Str("code", v.err.Code).
 			Int("attempt", len(r.out.Attempts)).Msg("attempt failed: " + v.err.Message)
 	}
+}
+
+// star is what the "*" of d's group stands for in the plan.
+func (r *run) star(d *deployment) string {
+	if i := slices.IndexFunc(r.plan, func(s stage) bool { return slices.Contains(s.pool, d) }); i >= 0 {
+		return r.plan[i].star
+	}
+	return ""
 }
 
 // milliseconds rounds to whole microseconds.

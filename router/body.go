@@ -12,10 +12,10 @@ import (
 // shapes that servers give to errors.
 type body struct {
 	Error   json.RawMessage `json:"error"`
-	Choices list            `json:"choices"`
-	Data    list            `json:"data"`
-	Results list            `json:"results"`
-	Output  list            `json:"output"`
+	Choices array           `json:"choices"`
+	Data    array           `json:"data"`
+	Results array           `json:"results"`
+	Output  array           `json:"output"`
 	Usage   json.RawMessage `json:"usage"`
 	Status  json.RawMessage `json:"status"`
 
@@ -32,15 +32,15 @@ type body struct {
 	raw   []byte // all of it
 }
 
-// list is an array of which only the presence of members counts.
-type list struct {
+// array is an array of which only the presence of members counts.
+type array struct {
 	is    bool   // is an array at all
 	any   bool   // has a member
 	fault []byte // the error inside a choice
 }
 
 // UnmarshalJSON looks at the array without copying it.
-func (l *list) UnmarshalJSON(b []byte) error {
+func (l *array) UnmarshalJSON(b []byte) error {
 	rest, isArray := bytes.CutPrefix(b, []byte("["))
 	l.is = isArray
 	l.any = isArray && len(bytes.TrimSpace(rest)) > 1

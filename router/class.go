@@ -1,7 +1,9 @@
 package router
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"pelton/schema"
@@ -61,23 +63,64 @@ var (
 		"content management policy", "flagged as potentially violating", "content exists risk",
 		"content policy", "rejected by our safety system", "requires moderation",
 	}
-	deadCodes = words("invalid_api_key incorrect_api_key authentication_error permission_error permission_denied " +
+	accountCodes = words("invalid_api_key incorrect_api_key authentication_error " +
 		"unauthenticated insufficient_quota credit_balance_exhausted billing_hard_limit_reached billing_not_active " +
 		"billing_error account_deactivated spend_limit_reached spend_limit_exceeded monthly_spend_limit_reached " +
-		"insufficient_balance insufficient_credits payment_required " +
-		"model_not_found deploymentnotfound model_not_available unsupported_country_region_territory " +
+		"insufficient_balance insufficient_credits payment_required unsupported_country_region_territory " +
 		"invalid_organization mismatched_organization invalid_project")
-	deadPhrases = []string{
+	accountPhrases = []string{
 		"api key not valid", "incorrect api key", "invalid api key", "credit balance is too low",
 		"insufficient balance", "insufficient credits", "spend limit", "spending limit",
-		"model not exist", "not a valid model id", "invalid model name", "model does not exist",
-		"unexpected endpoint or method",
 	}
+	modelCodes   = words("permission_error permission_denied model_not_found deploymentnotfound model_not_available")
+	modelPhrases = []string{
+		"model not exist", "not a valid model id", "invalid model name", "model does not exist",
+	}
+	deadCodes     = union(accountCodes, modelCodes)
+	deadPhrases   = slices.Concat(accountPhrases, modelPhrases, []string{"unexpected endpoint or method"})
 	paceCodes     = words("rate_limit_exceeded rate_limit_error rate_limited slow_down resource_exhausted too_many_requests ratelimitreached")
 	overloadCodes = words("server_is_overloaded overloaded overloaded_error engine_overloaded")
 	requestCodes  = words("invalid_request_error invalid_request badrequesterror bad_request invalid_argument unsupported_parameter " +
 		"unsupported_value invalid_value missing_required_parameter validation_error")
 )
+
+// scope is how much of a deployment an upstream_fatal error takes out.
+type scope int
+
+const (
+	wholeAccount scope = iota // a key, money, a country: nothing works
+	oneModel                  // the model is not there, or not for us
+	oneEndpoint               // the server lacks the path
+)
+
+func scopeOf(status int, f fault, b body) scope {
+	switch {
+	case status == 401 || status == 402 || status == 407 || f.named(accountCodes) || f.says(accountPhrases):
+		return wholeAccount
+	case f.named(modelCodes) || f.says(modelPhrases) || status == 403 || b.namesModel():
+		return oneModel
+	}
+	return oneEndpoint
+}
+
+// scopeOf names what an error of d takes out.
+func (d *deployment) scopeOf(v verdict, endpoint schema.Endpoint, star string) string {
+	switch {
+	case v.scope == oneModel && strings.Contains(d.Model, "*"):
+		return scopeOfModel(d.modelFor(star))
+	case v.scope == oneEndpoint:
+		return scopeOfEndpoint(endpoint)
+	}
+	return scopeAll
+}
+
+func union(sets ...map[string]bool) map[string]bool {
+	all := map[string]bool{}
+	for _, set := range sets {
+		maps.Copy(all, set)
+	}
+	return all
+}
 
 func words(list string) map[string]bool {
 	set := map[string]bool{}

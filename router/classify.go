@@ -27,11 +27,14 @@ type answer struct {
 
 // verdict is what an answer means. A nil err is success.
 type verdict struct {
-	err   *schema.Error
-	usage *schema.Usage // also on failures: they may be billed
-	retry bool          // another attempt may succeed
-	after time.Duration // the server's word on when; 0: none
-	valid bool          // the body is JSON
+	err    *schema.Error
+	usage  *schema.Usage // also on failures: they may be billed
+	tokens details
+	retry  bool          // another attempt may succeed
+	after  time.Duration // the server's word on when; 0: none
+	rest   time.Time     // the same for all requests, successes included; zero: none
+	valid  bool          // the body is JSON
+	scope  scope         // of an upstream_fatal
 }
 
 // classify decides what one call's answer means: the only place that does.
@@ -46,7 +49,9 @@ func classify(a answer) verdict {
 		return v
 	}
 	body := parseBody(a.body)
-	v := verdict{usage: parseUsage(body.Usage), valid: body.valid}
+	v := verdict{valid: body.valid}
+	v.usage, v.tokens = parseUsage(body.Usage)
+	v.rest = exhausted(a.header, a.now)
 	if a.tooLarge {
 		v.err = &schema.Error{
 			Class: schema.ClassRequestFatal, Code: codeTooLarge, StatusCode: a.status,
@@ -83,6 +88,9 @@ func classify(a answer) verdict {
 		v.err.Code = "http_" + strconv.Itoa(a.status)
 	}
 	v.err.Message += a.hint(body)
+	if v.err.Class == schema.ClassUpstreamFatal {
+		v.scope = scopeOf(effective, fault, body)
+	}
 	v.advise(a, fault)
 	return v
 }
@@ -94,6 +102,8 @@ const (
 	codeInvalid  = "invalid_answer" // a 2xx that is no JSON
 	codeNoModel  = "model_not_found"
 	codeStream   = "stream_unsupported"
+	codeContext  = "context_length_exceeded"
+	codeNoTag    = "no_deployment_for_tags"
 )
 
 // hint adds what a person is likely to have got wrong.
@@ -137,6 +147,13 @@ func (v *verdict) advise(a answer, f fault) {
 	}
 	if v.after = retryAfter(a.header, a.now); v.after == 0 {
 		v.after = f.after
+	}
+	// Of the words on when to come back the last one counts.
+	if at := a.now.Add(v.after); v.after > 0 && at.After(v.rest) {
+		v.rest = at
+	}
+	if rest := v.rest.Sub(a.now); !v.rest.IsZero() && rest > v.after {
+		v.after = rest
 	}
 }
 

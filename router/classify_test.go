@@ -319,7 +319,7 @@ func TestParseUsage(t *testing.T) {
 		`{"prompt_tokens":1e300}`:                                      nil,
 		`{}`:                                                           nil, `null`: nil, `[]`: nil, `"x"`: nil, ``: nil,
 	} {
-		got := parseUsage([]byte(raw))
+		got, _ := parseUsage([]byte(raw))
 		if (got == nil) != (want == nil) || got != nil && *got != *want {
 			t.Errorf("%s: %+v, want %+v", raw, got, want)
 		}

@@ -1,17 +1,20 @@
 package router
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"maps"
 	"strings"
 	"time"
+
+	"pelton/schema"
 )
 
 // The defaults of a [Config].
 const (
 	DefaultNumRetries       = 2
+	DefaultCooldownTime     = 5 * time.Second
+	DefaultFatalRetry       = 3 * time.Minute
+	DefaultShortWait        = 2 * time.Second
 	DefaultMaxResponseBytes = 64 << 20
 	DefaultMaxConnsHint     = 256
 )
@@ -23,13 +26,67 @@ type Config struct {
 	// same Group share its requests. At least one is needed.
 	Deployments []Deployment
 
-	// NumRetries is how many further attempts a request gets after its first.
-	// nil: [DefaultNumRetries]; 0: none.
+	// Strategy chooses among the deployments of a group. Empty: [SimpleShuffle].
+	Strategy Strategy
+
+	// Aliases are further names of groups: what is asked for → what is meant.
+	Aliases map[string]string
+
+	// NumRetries is how many further attempts a request gets in its group after
+	// the first, and as many again in each fallback. nil: [DefaultNumRetries];
+	// 0: none. Answers that say when to come back are not counted: see [Router.Do].
 	NumRetries *int
+
+	// RetryPolicy replaces NumRetries for single kinds of failure, and
+	// GroupRetryPolicy both for single groups.
+	RetryPolicy      PerFailure
+	GroupRetryPolicy map[string]PerFailure
+
+	// MaxAttempts bounds the attempts of a request over all groups. 0: only the
+	// bounds of the groups together.
+	MaxAttempts int
+
+	// Fallbacks are the groups to try, in order, after a group has failed; those
+	// of a fallback follow it. The key "*" and DefaultFallbacks stand for groups
+	// without an entry. What is too long for a group, or refused for its
+	// content, goes to the groups of ContextWindowFallbacks and
+	// ContentPolicyFallbacks only. No group is tried twice.
+	Fallbacks              map[string][]string
+	ContextWindowFallbacks map[string][]string
+	ContentPolicyFallbacks map[string][]string
+	DefaultFallbacks       []string
+
+	// CooldownTime is how long a failing deployment is left alone, before one
+	// call probes it. nil: [DefaultCooldownTime]; 0: never, but for what the
+	// upstream itself asks for.
+	CooldownTime *time.Duration
+
+	// AllowedFails is how many failures within a minute a deployment may have
+	// before it cools down, AllowedFailsPolicy the same for single kinds.
+	// nil: it cools down when more than half of its last calls failed, five at
+	// least. 0: at the first failure.
+	AllowedFails       *int
+	AllowedFailsPolicy PerFailure
+
+	// FatalRetry is after how long a deployment that could serve nobody (a bad
+	// key, no quota, no such model) is tried again with one call.
+	// 0: [DefaultFatalRetry].
+	FatalRetry time.Duration
+
+	// ShortWait is how long a request that nothing can take now waits inside
+	// [Router.Do] before it is parked. 0: [DefaultShortWait]; negative: not at all.
+	ShortWait time.Duration
 
 	// Timeout bounds each attempt of deployments that have none of their own.
 	// 0: only the request's own timeout bounds an attempt.
 	Timeout time.Duration
+
+	// Adaptive finds out by itself how many calls at once a deployment takes,
+	// up to its MaxParallel, or MaxConnsHint where it has none. Experimental.
+	Adaptive bool
+
+	// IgnoreTags leaves the tags of requests and deployments out of the choice.
+	IgnoreTags bool
 
 	// MaxResponseBytes bounds an answer after decompression; a longer one fails
 	// its request with the code response_too_large. 0: [DefaultMaxResponseBytes].
@@ -40,37 +97,35 @@ type Config struct {
 	MaxConnsHint int
 }
 
-// Deployment is one model at one address, as one member of a group.
-type Deployment struct {
-	// ID names it in attempts, logs and metrics. Empty: made of the group's
-	// name and a number, such as "gpt-4o-mini-1". No two may be equal.
-	ID string
+// PerFailure is a number for each kind of failure that LiteLLM's policies know.
+// nil means that nothing is said of it; zero is a value.
+type PerFailure struct {
+	BadRequest     *int // request_fatal
+	Authentication *int // upstream_fatal
+	Timeout        *int // transient: no answer within the attempt's time
+	RateLimit      *int // rate_limited
+	ContentPolicy  *int // content_policy
+	InternalServer *int // transient: everything else
+}
 
-	// Group is the model name that requests ask for. One "*" in it matches any
-	// text, so that "openai/*" and "*" take many names.
-	Group string
-
-	// Model is the name that the upstream is given. A "*" in it stands for what
-	// the group's "*" matched.
-	Model string
-
-	// BaseURL is what "/chat/completions" is appended to, such as
-	// https://api.openai.com/v1. Credentials in it are sent as basic
-	// authorization.
-	BaseURL string
-
-	// APIKey is sent as bearer token. Empty: none is sent.
-	APIKey Secret
-
-	// Organization and Project are sent as OpenAI-Organization and
-	// OpenAI-Project. Empty: not sent.
-	Organization, Project string
-
-	// Headers are sent with each request, in the place of any other of that name.
-	Headers map[string]Secret
-
-	// Timeout bounds one attempt. 0: the [Config]'s.
-	Timeout time.Duration
+// of returns the number for a failure, nil when there is none.
+func (p PerFailure) of(e *schema.Error) *int {
+	switch e.Class {
+	case schema.ClassRequestFatal:
+		return p.BadRequest
+	case schema.ClassUpstreamFatal:
+		return p.Authentication
+	case schema.ClassRateLimited:
+		return p.RateLimit
+	case schema.ClassContentPolicy:
+		return p.ContentPolicy
+	case schema.ClassTransient:
+		if e.Code == schema.CodeTimeout {
+			return p.Timeout
+		}
+		return p.InternalServer
+	}
+	return nil
 }
 
 // FromEnv makes the configuration that needs no file: one deployment for every
@@ -102,83 +157,6 @@ func FromEnv(env func(string) (string, bool)) (*Config, error) {
 		d.Headers = map[string]Secret{"Authorization": authorization}
 	}
 	return &Config{Deployments: []Deployment{d}}, nil
-}
-
-// normalised returns a checked copy of d: base URL and credentials apart.
-func (d Deployment) normalised() (Deployment, error) {
-	fail := func(format string, args ...any) (Deployment, error) { return d, fmt.Errorf(format, args...) }
-	if d.Group == "" || d.Model == "" {
-		return fail("needs a group and a model")
-	}
-	if err := checkStars(d.Group, d.Model); err != nil {
-		return d, err
-	}
-	if d.Timeout < 0 {
-		return fail("timeout must not be negative")
-	}
-	base, authorization, err := parseBase(d.BaseURL)
-	if err != nil {
-		return fail("base URL %w", err)
-	}
-	d.BaseURL = base
-	for name, value := range d.Headers {
-		if !validHeaderName(name) {
-			return fail("%q is no header name", name)
-		}
-		if !validHeaderValue(value.Reveal()) {
-			return fail("header %s "+badHeaderValue, name)
-		}
-	}
-	for what, value := range map[string]string{"key": d.APIKey.Reveal(), "organization": d.Organization, "project": d.Project} {
-		if !validHeaderValue(value) {
-			return fail("%s "+badHeaderValue, what)
-		}
-	}
-	d.Headers = maps.Clone(d.Headers)
-	if !authorization.Empty() && d.APIKey.Empty() {
-		if d.Headers == nil {
-			d.Headers = map[string]Secret{}
-		}
-		d.Headers["Authorization"] = authorization
-	}
-	return d, nil
-}
-
-// checkStars says what is wrong with the wildcards of a group and its model.
-func checkStars(group, model string) error {
-	switch {
-	case strings.Count(group, "*") > 1:
-		return fmt.Errorf("group %q holds more than one *", group)
-	case strings.Count(model, "*") > 1:
-		return fmt.Errorf("model %q holds more than one *", model)
-	case strings.Contains(model, "*") && !strings.Contains(group, "*"):
-		return fmt.Errorf("model %q holds a * for which the group %q gives no text", model, group)
-	}
-	return nil
-}
-
-const badHeaderValue = "holds characters that no header can carry (a line break?)"
-
-func validHeaderName(name string) bool {
-	for _, c := range []byte(name) {
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
-			return false
-		}
-	}
-	return name != ""
-}
-
-func validHeaderValue(value string) bool {
-	for _, c := range []byte(value) {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-func basicAuth(user, password string) Secret {
-	return NewSecret("Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
 }
 
 // idFor returns an id for a deployment that has none, unlike all in taken.

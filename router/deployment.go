@@ -1,10 +1,10 @@
 package router
 
 import (
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 
 	openai "github.com/sashabaranov/go-openai"
 )
@@ -16,12 +16,17 @@ type deployment struct {
 	host   string // of the base URL, for messages
 	client *openai.Client
 	scrub  scrubber
-	warned atomic.Bool // that it cannot serve anyone has been logged since it last did
+	level  int // its Order, those without one last
+	rules  coolRules
+	health
 }
 
 // newDeployment makes the client for d, which is normalised.
 func newDeployment(d Deployment, transport http.RoundTripper, limit int64) *deployment {
-	made := &deployment{Deployment: d}
+	made := &deployment{Deployment: d, level: d.Order}
+	if d.Order == 0 {
+		made.level = math.MaxInt
+	}
 	if u, err := url.Parse(d.BaseURL); err == nil {
 		made.host = u.Host
 	}

@@ -12,6 +12,7 @@ type group struct {
 	prefix, suffix string // around the "*" of a wildcard name
 	wildcard       bool
 	members        []*deployment
+	tagged         bool // a member has tags
 }
 
 // groups finds the group for a requested model. An exact name beats a
@@ -25,25 +26,31 @@ type groups struct {
 
 // add puts d into its group.
 func (g *groups) add(d *deployment) {
+	found := g.of(d)
+	found.members = append(found.members, d)
+	found.tagged = found.tagged || len(d.Tags) > 0
+}
+
+// of returns the group of d, which is made where there is none.
+func (g *groups) of(d *deployment) *group {
 	for _, w := range g.wildcards {
 		if w.name == d.Group {
-			w.members = append(w.members, d)
-			return
+			return w
 		}
 	}
 	if found := g.exact[d.Group]; found != nil {
-		found.members = append(found.members, d)
-		return
+		return found
 	}
-	made := &group{name: d.Group, members: []*deployment{d}}
+	made := &group{name: d.Group}
 	made.prefix, made.suffix, made.wildcard = strings.Cut(d.Group, "*")
 	g.names = append(g.names, d.Group)
 	if !made.wildcard {
 		g.exact[d.Group] = made
-		return
+		return made
 	}
 	g.wildcards = append(g.wildcards, made)
 	slices.SortStableFunc(g.wildcards, func(a, b *group) int { return len(b.name) - len(a.name) })
+	return made
 }
 
 // match returns the group for a model and what its "*" stands for; nil when

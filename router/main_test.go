@@ -73,7 +73,11 @@ func answerWith(status int, header http.Header, body string) *http.Response {
 // wantConsistent checks what holds for every outcome.
 func wantConsistent(t *testing.T, out Outcome) {
 	t.Helper()
-	if (out.Error == nil) != (out.Status == schema.StatusSucceeded) {
+	if out.Park != nil {
+		if out.Status != "" || out.Error != nil || out.Park.Reason == "" || out.Park.Left <= 0 || out.Park.ReadyAt.IsZero() {
+			t.Errorf("parked: %+v", out)
+		}
+	} else if (out.Error == nil) != (out.Status == schema.StatusSucceeded) {
 		t.Errorf("status %s with error %v", out.Status, out.Error)
 	}
 	if out.Response != nil && !json.Valid(out.Response.Body) {

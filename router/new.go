@@ -1,10 +1,13 @@
 package router
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -16,12 +19,18 @@ type settings struct {
 	log       zerolog.Logger
 	rand      func() float64
 	transport http.RoundTripper // in the place of the router's own
+	limiter   Limiter
+	sink      func(deployment string, until time.Time, fatal bool, reason string)
 }
 
 // WithLogger sets where the router logs: failed attempts at debug level, and
 // once per deployment, at warn level, that it can serve nobody (a bad key, no
 // quota, no such model). Without it nothing is logged.
 func WithLogger(log zerolog.Logger) Option { return func(s *settings) { s.log = log } }
+
+// WithLimiter sets who holds the limits of deployments. Without it the limits
+// are those of this router alone: [NewLimiter].
+func WithLimiter(limiter Limiter) Option { return func(s *settings) { s.limiter = limiter } }
 
 // New makes a router for cfg. It makes no call. The error joins everything
 // that is wrong with cfg.
@@ -30,25 +39,26 @@ func New(cfg *Config, opts ...Option) (*Router, error) {
 	for _, opt := range opts {
 		opt(&s)
 	}
+	if s.limiter == nil {
+		s.limiter = NewLimiter()
+	}
+	conns := orDefault(cfg.MaxConnsHint, DefaultMaxConnsHint)
 	r := &Router{
-		groups: groups{exact: map[string]*group{}}, attempts: 1 + DefaultNumRetries,
-		timeout: cfg.Timeout, log: s.log, rand: s.rand,
-		transport: newTransport(orDefault(cfg.MaxConnsHint, DefaultMaxConnsHint)),
+		groups: groups{exact: map[string]*group{}}, byID: map[string]*deployment{}, aliases: maps.Clone(cfg.Aliases),
+		ignoreTags: cfg.IgnoreTags, numRetries: DefaultNumRetries, maxAttempts: cfg.MaxAttempts,
+		policy: cfg.RetryPolicy, groupPolicy: maps.Clone(cfg.GroupRetryPolicy),
+		fallbacks: maps.Clone(cfg.Fallbacks), defaultFallbacks: cfg.DefaultFallbacks,
+		contextFallbacks: maps.Clone(cfg.ContextWindowFallbacks), contentFallbacks: maps.Clone(cfg.ContentPolicyFallbacks),
+		shortWait: max(cmp.Or(cfg.ShortWait, DefaultShortWait), 0),
+		timeout:   cfg.Timeout, limiter: s.limiter, sink: s.sink, log: s.log, rand: s.rand,
+		transports: transports{conns: conns, given: s.transport},
 	}
-	var errs []error
-	if cfg.NumRetries != nil {
-		r.attempts = 1 + *cfg.NumRetries
-	}
-	if r.attempts < 1 || cfg.Timeout < 0 {
-		errs = append(errs, errors.New("NumRetries and Timeout must not be negative"))
-	}
-	if len(cfg.Deployments) == 0 {
-		errs = append(errs, errors.New("no deployment is configured"))
-	}
-	if s.transport == nil {
-		s.transport = r.transport
-	}
+	errs := r.check(cfg)
 	limit := orDefault(cfg.MaxResponseBytes, DefaultMaxResponseBytes)
+	rules := coolRules{time: DefaultCooldownTime, allowed: cfg.AllowedFails, policy: cfg.AllowedFailsPolicy, fatal: cmp.Or(cfg.FatalRetry, DefaultFatalRetry)}
+	if cfg.CooldownTime != nil {
+		rules.time = *cfg.CooldownTime
+	}
 	taken := map[string]bool{}
 	for _, d := range cfg.Deployments {
 		if taken[d.ID] && d.ID != "" {
@@ -66,14 +76,76 @@ func New(cfg *Config, opts ...Option) (*Router, error) {
 			d.ID = idFor(d, "", taken)
 			taken[d.ID] = true
 		}
-		made := newDeployment(d, s.transport, limit)
+		transport, err := r.transports.of(d)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("deployment %q of group %q: %w", d.ID, d.Group, err))
+			continue
+		}
+		made := newDeployment(d, transport, limit)
+		made.rules = rules
+		if d.CooldownTime != nil {
+			made.rules.time = *d.CooldownTime
+		}
+		if cfg.Adaptive {
+			made.adapt = newAdaptive(orDefault(d.MaxParallel, conns))
+		}
 		r.deployments = append(r.deployments, made)
+		r.byID[d.ID] = made
 		r.groups.add(made)
+	}
+	if len(errs) == 0 {
+		errs = r.checkNames(cfg)
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	return r, nil
+}
+
+// check says what is wrong with everything but the deployments.
+func (r *Router) check(cfg *Config) (errs []error) {
+	if cfg.NumRetries != nil {
+		r.numRetries = *cfg.NumRetries
+	}
+	if r.numRetries < 0 || cfg.Timeout < 0 {
+		errs = append(errs, errors.New("NumRetries and Timeout must not be negative"))
+	}
+	if cfg.MaxAttempts < 0 || cfg.FatalRetry < 0 || cfg.CooldownTime != nil && *cfg.CooldownTime < 0 {
+		errs = append(errs, errors.New("MaxAttempts, FatalRetry and CooldownTime must not be negative"))
+	}
+	var err error
+	if r.strategy, err = ParseStrategy(string(cfg.Strategy)); err != nil {
+		errs = append(errs, err)
+	}
+	if len(cfg.Deployments) == 0 {
+		errs = append(errs, errors.New("no deployment is configured"))
+	}
+	return errs
+}
+
+// checkNames says which aliases and fallbacks lead nowhere.
+func (r *Router) checkNames(cfg *Config) (errs []error) {
+	for name, target := range cfg.Aliases {
+		if found, _ := r.groups.match(target); found == nil {
+			errs = append(errs, fmt.Errorf("alias %q: %s", name, r.groups.unknown(target)))
+		}
+	}
+	wanted := func(what string, targets []string) {
+		for _, target := range targets {
+			if found, _ := r.groups.match(r.alias(target)); found == nil {
+				errs = append(errs, fmt.Errorf("%s: %s", what, r.groups.unknown(target)))
+			}
+		}
+	}
+	wanted("default fallbacks", cfg.DefaultFallbacks)
+	for what, lists := range map[string]map[string][]string{
+		"fallbacks": cfg.Fallbacks, "context window fallbacks": cfg.ContextWindowFallbacks, "content policy fallbacks": cfg.ContentPolicyFallbacks,
+	} {
+		for name, targets := range lists {
+			wanted(fmt.Sprintf("%s of %q", what, name), targets)
+		}
+	}
+	return errs
 }
 
 func orDefault[T int | int64](n, fallback T) T {

@@ -18,6 +18,7 @@ type cell struct {
 	answer   http.Header
 	raw      []byte // the whole answer, unless err
 	tooLarge bool   // the answer went over the bound; raw is nil
+	sent     bool   // a call was made
 	err      error  // why there is no answer, or not all of it
 }
 

@@ -209,7 +209,7 @@ func TestHTTP2(t *testing.T) {
 		t.Errorf("with a certificate nobody knows: %v", out.Error)
 	}
 	r = start(t, &Config{Deployments: []Deployment{deploymentAt("a", srv.URL)}}, noWait)
-	r.transport.TLSClientConfig = srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	r.transports.made[route{}].TLSClientConfig = srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {

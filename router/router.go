@@ -5,29 +5,46 @@
 // # The life of one Do
 //
 // The body's "model" names a group: deployments that serve the same name. Do
-// picks one of them at random (next, in retry.go) and calls it (attempt.go).
+// chooses one of them and takes a place there in one step (choose.go), calls it
+// (attempt.go), and gives the place back with what the call really used.
 //
 // The bytes of the body go out as they came, but for the model's name where the
 // deployment knows it under another, and the answer's bytes come back as they
 // are. go-openai builds URL and authorization, and nothing else: its types lose
-// fields in both directions, so it is given an HTTP client that exchanges the
-// bytes under its hands (raw.go).
+// fields in both directions (raw.go).
 //
 // What an answer means, and so its [schema.Class], is decided in one place,
 // from code and message first and the status second (classify.go). A 200 that
 // carries an error, or that lacks what its endpoint must return, is no success.
 //
-// A failure that may pass (transient, rate_limited) is tried again, as often as
-// the configuration says: on a deployment that this request has not failed on
-// at once, else after a back-off with full jitter and not before the server's
-// Retry-After. A deployment that can serve nobody (upstream_fatal) is not asked
-// twice, but another of the group is. What no deployment would take
-// (request_fatal, context_window, content_policy) is final at once. This is the
-// only place that tries again: neither go-openai nor the transport does.
+// # Trying again
 //
-// Three clocks end a Do: the request's timeout covers all attempts and waits,
-// the attempt's timeout one call, and the caller's context everything. A wait
-// that would outlast the request's timeout is not begun.
+// Do is the only place that tries again: neither go-openai nor the transport
+// does. A failure that may pass is tried on a deployment that this request has
+// not failed on, else after a back-off with full jitter; as often as the
+// configuration says (plan.go). Then come the fallbacks: a flat list in which
+// no group stands twice. What no deployment would take ends at once.
+//
+// # Leaving alone
+//
+// A deployment that fails, or says when to come back, is left alone by all
+// requests until then (cooldown.go, health.go). One that can serve nobody, for
+// its key or its quota or its model, is left alone for minutes.
+//
+// # Waiting
+//
+// A request that nothing can take now waits (wait.go): for up to
+// [Config.ShortWait] in Do, in the order of arrival, else it is parked: Do
+// returns a [Park] and the caller comes back with it later. Waiting is not an
+// attempt: an answer that says when to come back costs no retry, though a
+// request gets at most 20 of them. When all that could take a request is out for
+// good it fails with the code no_deployment, without a call.
+//
+// # Three clocks
+//
+// The request's timeout covers all attempts and the waits inside Do, the
+// attempt's timeout one call, and the caller's context everything. An attempt
+// for which less than 50 ms is left is not begun.
 //
 // Every call made is recorded in [Outcome], whatever came of it.
 package router
@@ -36,6 +53,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -57,39 +75,93 @@ type Request struct {
 
 	// Timeout covers all attempts and the waits between them.
 	// 0: [schema.DefaultTimeout]; negative: the time has run out already.
+	// A request that was parked comes back with what it had left.
 	Timeout time.Duration
 
 	// Header holds further headers for each call, such as traceparent. They
 	// replace none that the deployment sets.
 	Header http.Header
+
+	// Tags restrict the choice to deployments with any of them, or else to those
+	// with the tag "default". Without tags, where a group has any with the tag
+	// "default", only those are used.
+	Tags []string
+
+	// Earlier are the attempts made before the request was parked. They count
+	// as if they had been made now, and stand first in [Outcome.Attempts].
+	Earlier []schema.Attempt
+
+	// NoPark makes the request wait here, however long, up to its timeout.
+	NoPark bool
 }
 
-// Outcome is what came of a request.
+// Outcome is what came of a request. Status is empty exactly when it is parked.
 type Outcome struct {
 	Status schema.Status
+
+	// Park is set when the request is to be brought back later; what there is
+	// of attempts, usage and cost is then what came so far.
+	Park *Park
 
 	// Response is the last answer that an upstream gave, failed ones included;
 	// nil when none came.
 	Response *schema.Response
 
-	Error    *schema.Error    // nil exactly when Status is succeeded
-	Attempts []schema.Attempt // every call made, in order
+	Error    *schema.Error    // nil exactly when Status is succeeded, or Park is set
+	Attempts []schema.Attempt // every call made, in order, the earlier ones first
 	Usage    *schema.Usage    // summed over all attempts that reported one; nil when none did
+
+	// Cost is USD over all attempts; nil when unknown. See [Prices].
+	Cost *float64
+
+	notReady *NotReadyError
+}
+
+// Err is the outcome as one error, nil for a success: with [errors.As] a
+// *[schema.Error], and a *[NotReadyError] where the request was parked or could
+// not wait as long as it had to.
+func (o Outcome) Err() error {
+	switch {
+	case o.notReady == nil && o.Error == nil:
+		return nil
+	case o.notReady == nil:
+		return o.Error
+	case o.Error == nil:
+		return o.notReady
+	}
+	return errors.Join(o.Error, o.notReady)
 }
 
 // Router runs requests on the deployments of one [Config]. All its methods are
 // safe for concurrent use.
 type Router struct {
 	groups      groups
+	aliases     map[string]string
 	deployments []*deployment
-	attempts    int           // at most, per request
-	timeout     time.Duration // per attempt of deployments without their own; 0: none
-	log         zerolog.Logger
-	transport   *http.Transport
-	rand        func() float64 // in [0,1)
+	byID        map[string]*deployment
+
+	strategy         Strategy
+	ignoreTags       bool
+	numRetries       int
+	maxAttempts      int // 0: no bound of its own
+	policy           PerFailure
+	groupPolicy      map[string]PerFailure
+	fallbacks        map[string][]string
+	defaultFallbacks []string
+	contextFallbacks map[string][]string
+	contentFallbacks map[string][]string
+	shortWait        time.Duration
+	timeout          time.Duration // per attempt of deployments without their own; 0: none
+
+	limiter    Limiter
+	sink       func(deployment string, until time.Time, fatal bool, reason string)
+	log        zerolog.Logger
+	transports transports
+	rand       func() float64 // in [0,1)
 }
 
-// Do runs req to its outcome. It blocks until then, or until ctx ends.
+// Do runs req to its outcome. It blocks until then, or until ctx ends, or until
+// it is clear that the request has to wait: see [Outcome.Park].
 //
 // When ctx ends first, the attempts so far are kept, and its cause decides: a
 // *[schema.Error] given with context.WithCancelCause becomes the outcome's
@@ -98,41 +170,48 @@ type Router struct {
 func (r *Router) Do(ctx context.Context, req Request) Outcome {
 	run, bad := r.prepare(req)
 	if bad != nil {
-		return Outcome{Status: schema.StatusFailed, Error: bad}
+		return Outcome{Status: schema.StatusFailed, Error: bad, Attempts: req.Earlier}
 	}
 	timeout := req.Timeout
 	if timeout == 0 {
 		timeout = schema.DefaultTimeout
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, timeout, &timeUp{after: timeout})
+	run.now = time.Now()
+	run.deadline = run.now.Add(timeout)
+	ctx, cancel := context.WithDeadlineCause(ctx, run.deadline, &timeUp{after: timeout})
 	defer cancel()
-	var last *schema.Error
+	free := run.now // since when the request has been ready for its next call
+	if n := len(req.Earlier); n > 0 {
+		run.replay(req.Earlier)
+		if run.spent {
+			return run.end(run.last, "")
+		}
+		last := req.Earlier[n-1]
+		free = last.StartedAt.Add(time.Duration(last.LatencyMs * float64(time.Millisecond)))
+	}
 	for {
-		d, wait := run.next()
-		if d == nil {
-			return run.end(last, "")
-		}
-		if last != nil {
-			if why := tooLate(ctx, wait); why != "" && ctx.Err() == nil {
-				return run.end(last, why)
-			}
-		}
-		asleep := time.Now()
-		if !sleep(ctx, wait) {
+		if ctx.Err() != nil {
 			return run.end(endError(context.Cause(ctx)), "")
 		}
-		if wait > 0 {
-			wait = time.Since(asleep)
+		if run.last != nil {
+			if why := run.tooLate(ctx); why != "" {
+				return run.end(run.last, why)
+			}
 		}
-		v := run.attempt(ctx, d, wait)
-		if last = v.err; last == nil {
+		at, out := run.find(ctx)
+		if out != nil {
+			return *out
+		}
+		v := run.attempt(ctx, at, max(run.now.Sub(free), 0))
+		free = run.now
+		if run.last = v.err; run.last == nil {
 			return run.end(nil, "")
 		}
 		if cause := context.Cause(ctx); cause != nil {
 			return run.end(endError(cause), "")
 		}
-		if !run.failedOn(d, v) || len(run.out.Attempts) == r.attempts {
-			return run.end(last, "")
+		if !run.failedOn(at.stage, at.d, v) {
+			return run.end(run.last, "")
 		}
 	}
 }
@@ -156,17 +235,19 @@ func (r *Router) prepare(req Request) (*run, *schema.Error) {
 			return fatal(codeStream, `streamed requests are not supported: leave "stream" out of the body`)
 		}
 	}
-	found, star := r.groups.match(model)
-	if found == nil {
+	run := &run{Router: r, req: req, model: model}
+	run.plan = run.stages[:0]
+	if run.add(model); len(run.plan) == 0 {
 		return fatal(codeNoModel, r.groups.unknown(bound(model, 200)))
 	}
-	return &run{Router: r, req: req, model: model, star: star, group: found}, nil
+	return run, nil
 }
 
 // end completes the outcome with its last error, nil for success, and why it
 // was the last.
 func (r *run) end(last *schema.Error, why string) Outcome {
 	out := r.out
+	out.notReady = r.notReady
 	out.Status, out.Error = schema.StatusSucceeded, last
 	if last == nil {
 		return out
@@ -200,4 +281,12 @@ func (r *Router) Deployments() []DeploymentInfo {
 }
 
 // Close closes the connections that no call is using. Calls under way go on.
-func (r *Router) Close() { r.transport.CloseIdleConnections() }
+func (r *Router) Close() { r.transports.close() }
+
+// alias returns what a model's name stands for.
+func (r *Router) alias(model string) string {
+	if target, ok := r.aliases[model]; ok {
+		return target
+	}
+	return model
+}

@@ -3,9 +3,6 @@ package router
 import (
 	"context"
 	"fmt"
-	"net"
-	"net/http"
-	"time"
 
 	openai "github.com/sashabaranov/go-openai"
 
@@ -40,23 +37,4 @@ func (d *deployment) call(ctx context.Context, endpoint schema.Endpoint, c *cell
 		return nil
 	}
 	return err
-}
-
-// newTransport returns the transport that all deployments share. It keeps one
-// idle connection per call that may run at once, so that no burst pays for new
-// handshakes. There is no bound on the wait for an answer's first byte: a
-// completion arrives whole, and the attempt's timeout covers it.
-func newTransport(conns int) *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   conns,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ExpectContinueTimeout: time.Second,
-		// A peer that vanished is found by pings: many calls share the connection.
-		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
-	}
 }

@@ -1,0 +1,186 @@
+package router
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"pelton/schema"
+)
+
+// choice is where the next attempt goes.
+type choice struct {
+	d     *deployment
+	stage int // in the plan
+	place place
+}
+
+// blocked is why nothing takes a request now, and what it may wait for.
+type blocked struct {
+	ready   time.Time     // when the first of all that have a time is worth asking; zero: none has
+	lines   []*deployment // that are worth standing in line for
+	poll    bool          // somebody else's limiter may have room without our noticing
+	guess   time.Duration // how long the shortest line may take; 0: unknown
+	unsure  bool          // one of the lines has no time
+	reason  string        // of the one that is ready first
+	class   schema.Class  // and as what a request fails that cannot wait
+	fatal   []*deployment // that cannot serve this
+	tooLong int           // deployments whose model does not read that much
+	untaged bool          // the tags leave no deployment
+}
+
+// waits reports whether there is anything to wait for.
+func (b *blocked) waits() bool { return b.unsure || !b.ready.IsZero() }
+
+func (b *blocked) at(ready time.Time, reason string, class schema.Class) {
+	if b.ready.IsZero() || ready.Before(b.ready) {
+		b.ready, b.reason, b.class = ready, reason, class
+	}
+}
+
+// choose finds a deployment for the next attempt and takes a place there: one
+// that has not failed on this request before one that has, then by level, then
+// by strategy. One that has no place is passed over.
+//
+// Fallbacks come into it when nothing in the groups before them could take the
+// request but for a cooldown or worse: a group that is busy, or due for a
+// retry, is waited for.
+func (r *run) choose(ctx context.Context, now time.Time, me *waiter) (choice, *blocked) {
+	var b blocked
+	for i := 0; i < len(r.plan) || r.more(i); i++ {
+		if r.plan[i].closed {
+			continue
+		}
+		long := b.tooLong
+		c, wait := r.chooseIn(ctx, i, now, me, &b)
+		if c.d != nil {
+			return c, nil
+		}
+		if wait {
+			break
+		}
+		if n := len(r.plan[i].pool); n > 0 && b.tooLong-long == n {
+			r.divert(i, r.contextFallbacks)
+		}
+	}
+	return choice{}, &b
+}
+
+// more reports whether there are fallbacks to look at from i on.
+func (r *run) more(i int) bool {
+	r.fallBack()
+	return i < len(r.plan)
+}
+
+// chooseIn is choose within one group. wait reports that the group will take
+// the request in a moment.
+func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter, b *blocked) (c choice, wait bool) {
+	s := &r.plan[stage]
+	all := r.scratch[:0]
+	for _, d := range s.pool {
+		if d.MaxInputTokens > 0 && r.longerThan(d.MaxInputTokens) {
+			b.tooLong++
+			continue
+		}
+		t := r.tryOf(d)
+		switch {
+		case t == nil:
+		case t.dead:
+			continue
+		case t.ready.After(now):
+			b.at(t.ready, "a pause after a failure", schema.ClassTransient)
+			wait = true
+			continue
+		}
+		all = append(all, candidate{d: d, tried: t != nil, level: d.level})
+	}
+	if len(s.pool) == 0 {
+		b.untaged = true
+	}
+	for len(all) > 0 {
+		i := r.pick(all, now)
+		d := all[i].d
+		p, no := d.enter(now, s.star, r.req.Endpoint, me)
+		if no.why == 0 {
+			no = r.admit(ctx, d, &p, b)
+		}
+		if no.why == 0 {
+			return choice{d: d, stage: stage, place: p}, false
+		}
+		wait = r.refused(d, no, me, b) || wait
+		all = append(all[:i], all[i+1:]...)
+	}
+	return choice{}, wait
+}
+
+// admit asks the limiter, where there is something to limit.
+func (r *run) admit(ctx context.Context, d *deployment, p *place, b *blocked) denial {
+	if d.TPM > 0 {
+		p.reserved = r.estimate()
+	} else if r.strategy == UsageBased {
+		p.reserved = r.rough()
+	}
+	if limits := d.limits(); !limits.None() {
+		permit, err := r.limiter.Admit(ctx, d.ID, limits, p.reserved)
+		if err != nil {
+			d.withdraw(*p)
+			no := denial{why: limited}
+			var busy *BusyError
+			switch {
+			case !errors.As(err, &busy):
+				b.reason = "the limiter does not answer: " + err.Error()
+				b.poll = true
+			case busy.ReadyAt.IsZero():
+				b.poll = true
+			default:
+				no.ready = busy.ReadyAt
+			}
+			return no
+		}
+		p.permit = permit
+	}
+	d.reserved.Add(int64(p.reserved))
+	return denial{}
+}
+
+// refused notes why d takes nothing now. It reports whether d is worth waiting
+// for rather than falling back.
+func (r *run) refused(d *deployment, no denial, me *waiter, b *blocked) (wait bool) {
+	switch no.why {
+	case fatal:
+		b.fatal = append(b.fatal, d)
+		return false
+	case limited:
+		wait = true
+	}
+	b.lines = append(b.lines, d)
+	if !no.ready.IsZero() {
+		reason, class := d.ID+" is at its limit", schema.ClassRateLimited
+		if no.why == cooling {
+			reason, class = d.coolingReason()
+		}
+		b.at(no.ready, reason, class)
+		return wait
+	}
+	b.unsure = true
+	if b.reason == "" {
+		b.reason, b.class = d.ID+" has no place for another call", schema.ClassRateLimited
+		if no.why == cooling {
+			b.reason, b.class = d.ID+" failed and is being tried with one call", schema.ClassTransient
+		}
+	}
+	if guess := d.expected(me); guess > 0 && (b.guess == 0 || guess < b.guess) {
+		b.guess = guess
+	}
+	return wait
+}
+
+func (d *deployment) coolingReason() (string, schema.Class) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	class := schema.ClassRateLimited
+	if d.breaker.halfOpen {
+		class = schema.ClassTransient
+	}
+	return d.ID + " cools down: " + d.breaker.reason, class
+}

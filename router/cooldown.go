@@ -1,0 +1,163 @@
+package router
+
+import (
+	"time"
+
+	"pelton/schema"
+)
+
+// breaker decides when a deployment is left alone because it fails, and when it
+// is tried again. The deployment's lock guards it.
+//
+// Two things close it for a time: the upstream's own word (Retry-After and the
+// like), after which calls go on as before, and failures, after which it is
+// half open: one call at a time, and the first success opens it. Of two
+// deadlines the later one counts.
+type breaker struct {
+	until    time.Time
+	reason   string
+	halfOpen bool      // from until on, one call decides
+	probing  bool      // that call is under way
+	since    time.Time // when it last closed for failures: older calls are no news
+
+	recent outcomes
+	fails  [numKinds]minute // for allowed_fails
+}
+
+// Minimum volume: how many of the last calls count, and how many there must be.
+const (
+	maxRecent  = 20
+	minVolume  = 5
+	recentTime = time.Minute
+)
+
+// outcomes remembers how the last calls ended, for a minute after the last.
+type outcomes struct {
+	failed uint32 // a bit for each, the latest lowest
+	n      int
+	last   time.Time
+}
+
+func (o *outcomes) add(now time.Time, failed bool) {
+	if now.Sub(o.last) > recentTime {
+		*o = outcomes{}
+	}
+	o.last = now
+	o.failed <<= 1
+	if failed {
+		o.failed |= 1
+	}
+	o.failed &= 1<<maxRecent - 1
+	o.n = min(o.n+1, maxRecent)
+}
+
+// rate returns the share of failures.
+func (o *outcomes) rate() float64 {
+	if o.n == 0 {
+		return 0
+	}
+	failed := 0
+	for bits := o.failed; bits != 0; bits &= bits - 1 {
+		failed++
+	}
+	return float64(failed) / float64(o.n)
+}
+
+func (o *outcomes) bad() bool { return o.n >= minVolume && o.rate() > 0.5 }
+
+// minute counts what happened within a minute of the first.
+type minute struct {
+	n     int
+	since time.Time
+}
+
+func (m *minute) add(now time.Time) int {
+	if now.Sub(m.since) > time.Minute {
+		m.n, m.since = 0, now
+	}
+	m.n++
+	return m.n
+}
+
+// kind tells failures apart as LiteLLM's policies do.
+type kind int
+
+const (
+	anyKind kind = iota
+	kindTimeout
+	kindRateLimit
+	kindInternal
+	numKinds
+)
+
+func kindOf(e *schema.Error) kind {
+	switch {
+	case e.Class == schema.ClassRateLimited:
+		return kindRateLimit
+	case e.Class == schema.ClassTransient && e.Code == schema.CodeTimeout:
+		return kindTimeout
+	case e.Class == schema.ClassTransient:
+		return kindInternal
+	}
+	return anyKind // what says nothing of the deployment's health
+}
+
+// failed notes a failure and reports whether it is one too many.
+func (b *breaker) failed(now, began time.Time, k kind, e *schema.Error, rules *coolRules) bool {
+	if began.Before(b.since) {
+		return false
+	}
+	b.recent.add(now, true)
+	all, one := b.fails[anyKind].add(now), b.fails[k].add(now)
+	if limit := rules.policy.of(e); limit != nil {
+		return one > *limit
+	}
+	if rules.allowed != nil {
+		return all > *rules.allowed
+	}
+	return b.recent.bad()
+}
+
+// close leaves the deployment alone until then, or longer if that was so.
+func (b *breaker) close(until time.Time, halfOpen bool, reason string) (longer bool) {
+	b.halfOpen = b.halfOpen || halfOpen
+	if longer = until.After(b.until); longer {
+		b.until, b.reason = until, reason
+	}
+	return longer
+}
+
+// trip leaves the deployment alone because it fails.
+func (b *breaker) trip(now time.Time, d time.Duration, reason string) (longer bool) {
+	b.recent, b.fails, b.since = outcomes{}, [numKinds]minute{}, now
+	return b.close(now.Add(d), true, reason)
+}
+
+// open makes it as if nothing had been.
+func (b *breaker) open() { *b = breaker{recent: b.recent, since: b.since} }
+
+// coolRules are what a breaker goes by.
+type coolRules struct {
+	time    time.Duration // 0: off
+	allowed *int
+	policy  PerFailure
+	fatal   time.Duration
+}
+
+// outage is that a deployment cannot serve what lies in its scope.
+type outage struct {
+	until   time.Time // then one call tries
+	probing bool
+	reason  string
+}
+
+// maxOutages bounds how many scopes of a deployment are remembered as out: the
+// names of models come from requests.
+const maxOutages = 1000
+
+// Scopes of an outage. A wrong key stops everything; a model that a deployment
+// for many does not have, or an endpoint that a server lacks, stops only that.
+func scopeOfModel(model string) string                { return "model " + model }
+func scopeOfEndpoint(endpoint schema.Endpoint) string { return "endpoint " + string(endpoint) }
+
+const scopeAll = ""

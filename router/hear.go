@@ -1,0 +1,67 @@
+package router
+
+import "time"
+
+// Cooldown is that a deployment is left alone for a while.
+type Cooldown struct {
+	Deployment string
+	Until      time.Time
+	Fatal      bool // it can serve nobody: a bad key, no quota, no such model
+	Reason     string
+}
+
+// WithCooldownSink sets who is told of each cooldown that begins or grows here,
+// so that other processes can be: sink is called in the middle of a request and
+// must not block. What they hear they pass to [Router.HearCooldown].
+func WithCooldownSink(sink func(deployment string, until time.Time, fatal bool, reason string)) Option {
+	return func(s *settings) { s.sink = sink }
+}
+
+// HearCooldown leaves a deployment alone because another process says so; of
+// its word and our own the later time counts. It is not told to the sink. A
+// deployment that is not configured here, or a time that has passed, is nothing.
+func (r *Router) HearCooldown(deployment string, until time.Time, fatal bool, reason string) {
+	d := r.byID[deployment]
+	now := time.Now()
+	if d == nil || !until.After(now) {
+		return
+	}
+	until = now.Add(min(until.Sub(now), maxRetryAfter))
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !fatal {
+		d.breaker.close(until, d.rules.time > 0, reason)
+		if until.After(d.told) {
+			d.told = until
+		}
+		return
+	}
+	if d.outages == nil {
+		d.outages = map[string]*outage{}
+	}
+	o := d.outages[scopeAll]
+	if o == nil {
+		o = &outage{}
+		d.outages[scopeAll] = o
+	}
+	if until.After(o.until) {
+		o.until, o.reason = until, reason
+	}
+}
+
+// Wake makes who waits for a place at a deployment ask for one again: room was
+// made by somebody else than this process.
+func (r *Router) Wake(deployment string) {
+	if d := r.byID[deployment]; d != nil {
+		d.mu.Lock()
+		d.wakeFirst()
+		d.mu.Unlock()
+	}
+}
+
+// spread tells the sink.
+func (r *Router) spread(c *Cooldown) {
+	if c != nil && r.sink != nil {
+		r.sink(c.Deployment, c.Until, c.Fatal, c.Reason)
+	}
+}

@@ -1,0 +1,64 @@
+package router
+
+import "pelton/schema"
+
+// Prices are USD per token. nil is unknown, which is not free: zero is.
+type Prices struct {
+	Input, Output         *float64
+	CacheRead, CacheWrite *float64 // of input tokens; nil: as other input
+	Reasoning             *float64 // of output tokens; nil: as other output
+}
+
+// Known reports whether the cost of any call can be told.
+func (p Prices) Known() bool { return p.Input != nil && p.Output != nil }
+
+// cost is what a call cost; nil where that is unknown: without a price, and
+// without a count of tokens. What is not used needs no price.
+func (p Prices) cost(v verdict) *float64 {
+	u := v.tokens
+	if v.usage == nil || v.usage.PromptTokens == 0 && v.usage.CompletionTokens == 0 && v.usage.TotalTokens > 0 {
+		return nil
+	}
+	input, output := v.usage.PromptTokens, v.usage.CompletionTokens
+	total, known := 0.0, true
+	charge := func(n int64, prices ...*float64) {
+		if n <= 0 {
+			return
+		}
+		for _, price := range prices {
+			if price != nil {
+				total += float64(n) * *price
+				return
+			}
+		}
+		known = false
+	}
+	read, write := min(u.cacheRead, input), min(u.cacheWrite, max(input-u.cacheRead, 0))
+	thought := min(u.reasoning, output)
+	charge(read, p.CacheRead, p.Input)
+	charge(write, p.CacheWrite, p.Input)
+	charge(input-read-write, p.Input)
+	charge(thought, p.Reasoning, p.Output)
+	charge(output-thought, p.Output)
+	if !known {
+		return nil
+	}
+	return &total
+}
+
+// addCost adds an attempt to what the request cost. An attempt that failed
+// without a count of tokens adds nothing, as upstreams bill by that count; one
+// that has a count and no price makes the sum unknown.
+func (r *run) addCost(a schema.Attempt) {
+	switch {
+	case a.Cost == nil && a.Error != nil && a.Usage == nil:
+	case a.Cost == nil:
+		r.costUnknown, r.out.Cost = true, nil
+	case !r.costUnknown:
+		sum := *a.Cost
+		if r.out.Cost != nil {
+			sum += *r.out.Cost
+		}
+		r.out.Cost = &sum
+	}
+}

@@ -1,0 +1,206 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"pelton/schema"
+)
+
+// Park is where a request stands that must wait for longer than is worth
+// keeping it in a worker.
+type Park struct {
+	ReadyAt time.Time     // when it is worth trying again
+	Left    time.Duration // of the request's timeout; the time until ReadyAt does not count
+	Reason  string
+}
+
+// NotReadyError means that nothing can take a request before ReadyAt.
+// [Outcome.Err] gives it for requests that were parked, or that failed because
+// they could not wait as long.
+type NotReadyError struct {
+	Model   string
+	ReadyAt time.Time
+	Reason  string
+}
+
+func (e *NotReadyError) Error() string {
+	return fmt.Sprintf("nothing can take a request for %q before %s: %s", e.Model, e.ReadyAt.UTC().Format(time.RFC3339), e.Reason)
+}
+
+// Code of failures of requests that could not wait as long as was needed.
+const codeNotReady = "not_ready"
+
+// poll is how often a limiter is asked whose places may come free without our
+// noticing.
+const poll = 100 * time.Millisecond
+
+// find waits until a deployment has a place for the next attempt. It returns an
+// outcome instead when there is none to wait for, or none in time.
+func (r *run) find(ctx context.Context) (choice, *Outcome) {
+	c, b := r.choose(ctx, r.now, nil)
+	if b == nil {
+		return c, nil
+	}
+	return r.queue(ctx, b)
+}
+
+// queue is find for requests that must wait.
+func (r *run) queue(ctx context.Context, b *blocked) (choice, *Outcome) {
+	began := r.now
+	me := newWaiter()
+	defer me.leave()
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if ctx.Err() != nil {
+			out := r.end(endError(context.Cause(ctx)), "")
+			return choice{}, &out
+		}
+		if !b.waits() {
+			out := r.nothing(b)
+			return choice{}, &out
+		}
+		until := began.Add(r.shortWait)
+		if r.req.NoPark {
+			until = r.deadline.Add(-floor)
+			if parent, ok := ctx.Deadline(); ok && parent.Before(r.deadline) {
+				until = parent.Add(-floor)
+			}
+		}
+		if at := r.due(b, until); !at.IsZero() {
+			out := r.later(ctx, at, b)
+			return choice{}, &out
+		}
+		for _, d := range b.lines {
+			me.join(d)
+		}
+		next := until
+		if !b.ready.IsZero() && b.ready.Before(next) {
+			next = b.ready
+		}
+		if b.poll {
+			if at := r.now.Add(poll + time.Duration(r.rand()*float64(poll))); at.Before(next) {
+				next = at
+			}
+		}
+		timer.Reset(max(next.Sub(r.now), 0))
+		select {
+		case <-timer.C:
+		case <-me.wake:
+		case <-ctx.Done():
+		}
+		r.now = time.Now()
+		var c choice
+		if c, b = r.choose(ctx, r.now, me); b == nil {
+			return c, nil
+		}
+	}
+}
+
+// due returns when the request is worth trying again, if it should not wait
+// here for that; zero when it should, which it may until then.
+func (r *run) due(b *blocked, until time.Time) time.Time {
+	ready := b.ready
+	if !r.now.Before(until) { // it has waited long enough
+		if b.unsure || !ready.After(r.now) { // or somebody else was quicker
+			if at := r.now.Add(max(b.guess, leastPark)); !ready.After(r.now) || at.Before(ready) {
+				ready = at
+			}
+		}
+		return ready
+	}
+	if b.unsure {
+		if b.guess == 0 || r.req.NoPark {
+			return time.Time{} // the line may move at any moment
+		}
+		if at := r.now.Add(b.guess); ready.IsZero() || at.Before(ready) {
+			ready = at
+		}
+	}
+	if ready.After(until) {
+		return ready
+	}
+	return time.Time{}
+}
+
+// leastPark is how long a request is parked at least that gave up its place in
+// a line: it comes back to the end of it.
+const leastPark = time.Second
+
+// later ends the stay of a request that would have to wait here for too long:
+// parked, or failed where it must not be.
+func (r *run) later(ctx context.Context, at time.Time, b *blocked) Outcome {
+	wait := at.Sub(r.now)
+	left := r.deadline.Sub(r.now)
+	r.notReady = &NotReadyError{Model: r.model, ReadyAt: at, Reason: b.reason}
+	if !r.req.NoPark && left > floor {
+		// Those who park together should not come back together.
+		at = at.Add(time.Duration(r.rand() * float64(min(wait/10, time.Second))))
+		out := r.out
+		out.Park = &Park{ReadyAt: at, Left: left, Reason: b.reason}
+		r.notReady.ReadyAt = at
+		out.notReady = r.notReady
+		return out
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		left = min(left, deadline.Sub(r.now))
+	}
+	why := fmt.Sprintf("that is due in %v, and the request has %v left", round(wait), round(max(left, 0)))
+	if r.last != nil {
+		return r.end(r.last, "not tried again: "+why)
+	}
+	return r.end(&schema.Error{
+		Class: b.class, Code: codeNotReady,
+		Message: bound(fmt.Sprintf("nothing can take a request for %q now: %s; %s", r.model, b.reason, why), maxMessage),
+	}, "")
+}
+
+// nothing ends a request that no deployment will take, now or later.
+func (r *run) nothing(b *blocked) Outcome {
+	switch {
+	case r.last != nil:
+		return r.end(r.last, "")
+	case len(b.fatal) > 0:
+		return r.end(&schema.Error{Class: schema.ClassUpstreamFatal, Code: schema.CodeNoDeployment, Message: r.whyNone(b)}, "")
+	case b.tooLong > 0:
+		e := &schema.Error{
+			Class: schema.ClassContextWindow, Code: codeContext,
+			Message: fmt.Sprintf("the request has about %d tokens, more than any deployment of %q reads (max_input_tokens)", r.tokens, r.model),
+		}
+		return r.end(e, "")
+	case b.untaged:
+		return r.end(&schema.Error{
+			Class: schema.ClassRequestFatal, Code: codeNoTag,
+			Message: bound(fmt.Sprintf("no deployment of %q has any of the tags %s, and none the tag %s", r.model, strings.Join(r.req.Tags, ", "), defaultTag), maxMessage),
+		}, "")
+	}
+	return r.end(&schema.Error{Class: schema.ClassInternal, Message: "no deployment is left"}, "")
+}
+
+// whyNone says which deployments are out for good, and why.
+func (r *run) whyNone(b *blocked) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, "no deployment of %q can serve:", r.model)
+	for i, d := range b.fatal {
+		if i == 5 {
+			fmt.Fprintf(&text, " and %d more", len(b.fatal)-i)
+			break
+		}
+		fmt.Fprintf(&text, " %s (%s)", d.ID, d.outageReason(r.star(d), r.req.Endpoint))
+	}
+	return bound(text.String(), maxMessage)
+}
+
+func (d *deployment) outageReason(model string, endpoint schema.Endpoint) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, scope := range d.scopes(nil, model, endpoint) {
+		if o := d.outages[scope]; o != nil {
+			return o.reason
+		}
+	}
+	return "out"
+}
