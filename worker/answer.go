@@ -52,7 +52,7 @@ func (w *worker) answer(ctx context.Context, work *jobs.Work) *schema.Result {
 	call, cancel := context.WithDeadlineCause(call, work.Deadline, errExpired)
 	defer cancel()
 	out := w.cfg.Router.Do(call, router.Request{
-		Endpoint: work.Endpoint, Body: work.Body, Timeout: work.Timeout, Header: traceHeader(work.Trace),
+		Endpoint: work.Endpoint, Body: work.Body, Timeout: work.Timeout, Header: traceHeader(work.Trace), NoPark: true,
 	})
 	if out.Status == schema.StatusCancelled && ctx.Err() != nil {
 		return nil // not the job was ended, but we
