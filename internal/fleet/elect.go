@@ -69,8 +69,8 @@ func (f *Fleet) claim(ctx context.Context, known uint64) (*lease, time.Duration,
 		return nil, renewRetry, err
 	}
 	// Its own earlier lease a member may go on from at once.
-	if revision != 0 && !was.Released && was.ID != f.id && f.observe(was, revision) {
-		return nil, LeaseTerm + leaseMargin, nil
+	if in := f.observe(was, revision); in > 0 && revision != 0 && !was.Released && was.ID != f.id {
+		return nil, in, nil
 	}
 	l, err := takeLease(ctx, f, was, revision, known)
 	if errors.Is(err, errTaken) {
@@ -79,20 +79,20 @@ func (f *Fleet) claim(ctx context.Context, known uint64) (*lease, time.Duration,
 	return l, renewRetry, err
 }
 
-// observe notes the lease as it stands in the bucket, and reports whether that
-// is news: whoever holds it has then still got it.
-func (f *Fleet) observe(r record, revision uint64) bool {
+// observe notes the lease as it stands in the bucket, and returns how long it
+// may still run: its holder had it when this worker first saw this revision.
+func (f *Fleet) observe(r record, revision uint64) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.vacant = false
-	if f.seen.revision == revision {
-		return false
+	now := time.Now()
+	if f.seen.revision != revision {
+		f.seen.revision, f.seen.at = revision, now
+		if r.Epoch > f.leader.epoch {
+			f.follow(r.ID, r.Name, r.Epoch)
+		}
 	}
-	f.seen.revision, f.seen.at = revision, time.Now()
-	if r.Epoch > f.leader.epoch {
-		f.follow(r.ID, r.Name, r.Epoch)
-	}
-	return true
+	return f.seen.at.Add(LeaseTerm + leaseMargin).Sub(now)
 }
 
 // lead coordinates until the lease ends or the fleet is left.
