@@ -39,9 +39,9 @@ func (s *site) client() *jobs.Client { return s.broker.Client(s.queue) }
 // local reports whether the job runs in this process.
 func (s *site) local() bool { return s.server != nil }
 
-// close ends everything, the last begun first.
+// close ends everything, the last begun first. Calling it again does nothing.
 func (s *site) close() {
-	if s.local() && s.stopped != nil {
+	if s.stopped != nil {
 		s.hard()
 		s.soft()
 		<-s.stopped
@@ -49,6 +49,7 @@ func (s *site) close() {
 	for i := len(s.closers) - 1; i >= 0; i-- {
 		s.closers[i]()
 	}
+	s.closers, s.stopped = nil, nil
 }
 
 // remote is a service that is reached over the network.

@@ -9,8 +9,8 @@ import (
 type resultsCmd struct {
 	target
 	outputFlags
-	From      uint64 `placeholder:"N" help:"Begin at this index, in completion order behind so many stored messages."`
-	Overwrite bool   `group:"output" help:"Replace FILE."`
+	From      int  `placeholder:"N" help:"Begin at this index; in completion order, leave out so many results."`
+	Overwrite bool `group:"output" help:"Replace FILE."`
 }
 
 func (resultsCmd) Help() string {
@@ -23,6 +23,9 @@ Example:
 }
 
 func (c *resultsCmd) Run(a *app) error {
+	if c.From < 0 {
+		return usagef("--from %d: must not be negative", c.From)
+	}
 	s, err := a.dial(&c.Conn, c.Queue)
 	if err != nil {
 		return err
@@ -45,16 +48,21 @@ func (c *resultsCmd) Run(a *app) error {
 	}
 	defer out.Close()
 	order := schema.Order(c.Order)
-	from := jobs.FromIndex(int(c.From))
-	if order == schema.OrderCompletion {
-		from = jobs.After(c.From)
+	var from []jobs.CollectOption
+	skip := c.From
+	if order == schema.OrderInput && c.From > 0 {
+		from, skip = append(from, jobs.FromIndex(c.From)), 0
 	}
-	for r, err := range h.Collect(a.soft, order, from) {
+	for r, err := range h.Collect(a.soft, order, from...) {
 		if err = early(err); err != nil {
 			return interruptedOr(a, err)
 		}
 		if r == nil {
 			break
+		}
+		if skip > 0 {
+			skip--
+			continue
 		}
 		if err := out.Write(r); err != nil {
 			return writeError{err}

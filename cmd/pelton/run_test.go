@@ -67,10 +67,14 @@ func newBench(t *testing.T) *bench {
 }
 
 // prompts writes n requests with the texts 0 to n-1.
-func (b *bench) prompts(n int) string {
+func (b *bench) prompts(n int) string { return b.padded(n, 0) }
+
+// padded makes each of them longer.
+func (b *bench) padded(n, by int) string {
 	var text strings.Builder
 	for i := range n {
-		fmt.Fprintf(&text, `{"custom_id":"c%d","body":{"model":"m","messages":[{"role":"user","content":"%d"}]}}`+"\n", i, i)
+		fmt.Fprintf(&text, `{"custom_id":"c%d","body":{"model":"m","user":"%s","messages":[{"role":"user","content":"%d"}]}}`+"\n",
+			i, strings.Repeat("x", by), i)
 	}
 	return b.write("in.jsonl", text.String())
 }
@@ -310,8 +314,8 @@ func TestNoWorker(t *testing.T) {
 // A large input is streamed, and resumed by its remaining lines.
 func TestLargeInput(t *testing.T) {
 	b := newBench(t)
-	const n = 12_000 // more than travels in a message
-	in, out := b.prompts(n), filepath.Join(b.dir, "out.jsonl")
+	const n = 300
+	in, out := b.padded(n, 2*inlineBytes/n), filepath.Join(b.dir, "out.jsonl")
 	if err := b.llm.Update(func(c *faultyllm.Config) { c.Faults = faultyllm.Rates{"400": 0.2} }); err != nil {
 		t.Fatal(err)
 	}
@@ -325,4 +329,56 @@ func TestLargeInput(t *testing.T) {
 		t.Fatalf("exit code %d\n%s", code, b.err.String())
 	}
 	b.complete(out, n)
+}
+
+// Two runs into one file do not get in each other's way: the second is refused,
+// whatever it was told to do with the file.
+func TestOneWriter(t *testing.T) {
+	b := newBench(t)
+	in, out := b.prompts(4), filepath.Join(b.dir, "out.jsonl")
+	release := b.llm.Hold()
+	done := b.start("run", in, "-o", out)
+	b.until("calls in flight", func() bool { return b.llm.Stats().InFlight == 4 })
+	for _, flag := range []string{"--resume", "--overwrite", "--order=input"} {
+		other := &bench{t: t}
+		if code := other.run("run", in, "-o", out, flag); code != exitSetup || !other.said("out.jsonl: another run is writing it")() {
+			t.Errorf("%s: exit code %d\n%s", flag, code, other.err.String())
+		}
+	}
+	release()
+	if code := <-done; code != exitOK {
+		t.Fatalf("exit code %d\n%s", code, b.err.String())
+	}
+	b.complete(out, 4)
+	if _, err := os.Stat(out + ".pelton"); err == nil {
+		t.Error("the directory beside the output is still there")
+	}
+}
+
+// What is above a limit is told before anything runs.
+func TestAboveLimits(t *testing.T) {
+	b := newBench(t)
+	body := func(content string) string {
+		return `{"model":"m","messages":[` + content + "]}\n"
+	}
+	for name, test := range map[string]struct{ file, text, want string }{
+		"depth":     {"deep.jsonl", body(strings.Repeat("[", 1000) + strings.Repeat("]", 1000)), "nests 1002 deep"},
+		"length":    {"long.jsonl", body(`"` + strings.Repeat("x", 65<<20) + `"`), "longer than 64 MiB"},
+		"metadata":  {"job.json", `{"metadata":{"a":"` + strings.Repeat("x", 70_000) + `"},"requests":[` + body("") + `]}`, "metadata: "},
+		"custom id": {"id.jsonl", `{"custom_id":"` + strings.Repeat("x", 2000) + `","body":` + strings.TrimSpace(body("")) + "}\n", "custom_id: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			one := &bench{t: t, dir: b.dir}
+			path := one.write(test.file, test.text)
+			if code := one.run("run", "--mock", path); code != exitUsage || !one.said(test.want)() {
+				t.Errorf("exit code %d, want %q in:\n%s", code, test.want, one.err.String())
+			}
+			if strings.Contains(one.err.String(), "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx") {
+				t.Error("the message repeats the input")
+			}
+		})
+	}
+	if calls := b.llm.Stats().Calls; calls != 0 {
+		t.Errorf("%d calls", calls)
+	}
 }

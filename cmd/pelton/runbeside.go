@@ -22,8 +22,18 @@ import (
 // A run that goes on takes, in this order: what is in the output; what the old
 // job has stored and the output lacks; and the rest as a new job on a fresh
 // store. What was paid for is in the output, flushed, before the old store goes.
-func (c *runCmd) runBeside(a *app, cfg *config.Config, log zerolog.Logger, models *router.Config, in *input, job schema.Job) error {
+func (c *runCmd) runBeside(a *app, cfg *config.Config, log zerolog.Logger, models *router.Config, in *input, job schema.Job) (err error) {
 	b := beside{c.Output}
+	if dir := filepath.Dir(c.Output); dir != "." {
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return usagef("%s: there is no directory %s", c.Output, dir)
+		}
+	}
+	unlock, err := b.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	out, r, err := c.prepare(a, in)
 	if err != nil {
 		return err
@@ -32,22 +42,11 @@ func (c *runCmd) runBeside(a *app, cfg *config.Config, log zerolog.Logger, model
 	s := &session{a: a, out: out, order: schema.Order(c.Order), id: newJobID(in.hash)}
 	before := 0
 	if r != nil {
-		harvested, err := c.harvestOld(a, cfg, log, r, out, in)
-		if err != nil {
+		if before, err = c.takeUp(a, cfg, log, r, s, in); err != nil {
 			return c.explain(a, s, in, err)
-		}
-		if err := out.Flush(); err != nil {
-			return setup(err)
-		}
-		s.subset = remaining(in.total(), out.Done(), harvested)
-		if s.subset != nil {
-			before = in.total() - len(s.subset)
 		}
 		if before == in.total() {
 			return c.allDone(a, out, b, in)
-		}
-		if before > 0 {
-			a.say("%s: %d of %d have succeeded already, %d to run", c.Output, before, in.total(), len(s.subset))
 		}
 	}
 	if err := b.removeStore(); err != nil {
@@ -56,20 +55,44 @@ func (c *runCmd) runBeside(a *app, cfg *config.Config, log zerolog.Logger, model
 	if job.ID != "" && r == nil {
 		s.id = job.ID
 	}
-	if s.site, err = c.begin(a, cfg, log, models, s, in, job.Concurrency); err != nil {
+	s.site, err = c.begin(a, cfg, log, models, s, in, job.Concurrency)
+	if err == nil {
+		err = c.see(s, job, in, before, func() error {
+			if r != nil {
+				return out.Compact()
+			}
+			return out.Close()
+		})
+		s.site.close()
+	}
+	if err != nil && r == nil && s.count == 0 && (s.site == nil || s.ended) {
+		// Nothing has come of it, and nothing is to be gone on with.
+		_ = out.Close()
+		_ = b.remove()
+		_ = removeEmpty(c.Output)
 		return err
 	}
-	defer s.site.close()
-	finish := func() error {
-		if r != nil {
-			return out.Compact()
-		}
-		return out.Close()
-	}
-	err = c.see(s, job, in, before, finish)
-	s.site.close()
-	s.site.closers, s.site.stopped = nil, nil
 	return c.settle(a, s, b, in, err)
+}
+
+// takeUp brings what was done before into the output and finds what is left. It
+// returns how many requests have succeeded.
+func (c *runCmd) takeUp(a *app, cfg *config.Config, log zerolog.Logger, r *resumption, s *session, in *input) (before int, err error) {
+	harvested, err := c.harvestOld(a, cfg, log, r, s.out, in)
+	if err != nil {
+		return 0, err
+	}
+	if err := s.out.Flush(); err != nil {
+		return 0, writeError{err}
+	}
+	if s.subset = remaining(in.total(), s.out.Done(), harvested); s.subset == nil {
+		return 0, nil
+	}
+	before = in.total() - len(s.subset)
+	if before < in.total() {
+		a.say("%s: %d of %d have succeeded already, %d to run", c.Output, before, in.total(), len(s.subset))
+	}
+	return before, nil
 }
 
 // prepare opens the output as the flags say.
@@ -86,11 +109,6 @@ func (c *runCmd) prepare(a *app, in *input) (out *outfile.Writer, r *resumption,
 		mode = outfile.Overwrite
 	case b.there():
 		return nil, nil, usagef("%s holds results of a run that did not end; go on with it with --resume, or replace it with --overwrite", b.dir())
-	}
-	if dir := filepath.Dir(c.Output); dir != "." {
-		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return nil, nil, usagef("%s: there is no directory %s", c.Output, dir)
-		}
 	}
 	out, err = c.open(a, mode, in.total())
 	return out, r, err
@@ -135,7 +153,7 @@ func (c *runCmd) settle(a *app, s *session, b beside, in *input, err error) erro
 		}
 		return nil
 	case s.ended:
-		if s.site.local() {
+		if s.site.local() { // what it holds is in the output
 			if err := b.removeStore(); err != nil {
 				a.say("could not remove %s: %v", b.store(), err)
 			}
@@ -159,11 +177,20 @@ func (c *runCmd) explain(a *app, s *session, in *input, err error) error {
 		a.say("stopped: %d of %d requests have succeeded; to go on: %s", s.out.Done().Len()+s.successes(), in.total(), c.again(a))
 		return err
 	}
-	var written writeError
-	if errors.As(err, &written) {
-		return hinted(exitSetup, "to go on: "+c.again(a), err)
+	var known *Error
+	if codeOf(err) == exitUsage || errors.As(err, &known) && known.Hint != "" {
+		return err
 	}
-	return err
+	return hinted(codeOf(err), "to go on: "+c.again(a), err)
+}
+
+// removeEmpty removes an output that nothing was written to.
+func removeEmpty(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || info.Size() > 0 {
+		return err
+	}
+	return os.Remove(path)
 }
 
 func (s *session) successes() int {

@@ -96,13 +96,17 @@ func etaText(s *schema.State) string {
 
 // configurationCodes are those of failures that no request can help: what is
 // wrong is the connection, the key or the configuration.
-var configurationCodes = map[string]bool{
-	schema.CodeConnection: true, schema.CodeNoDeployment: true, string(schema.ClassUpstreamFatal): true,
-	"model_not_found": true, "invalid_api_key": true, "incorrect_api_key": true, "authentication_error": true,
-	"permission_error": true, "permission_denied": true, "insufficient_quota": true, "account_deactivated": true,
-	"billing_not_active": true, "billing_hard_limit_reached": true, "unsupported_country_region_territory": true,
-	"invalid_organization": true, "stream_unsupported": false,
-}
+var configurationCodes = func() map[string]bool {
+	codes := map[string]bool{schema.CodeConnection: true, schema.CodeNoDeployment: true, string(schema.ClassUpstreamFatal): true}
+	for code := range strings.FieldsSeq(`model_not_found invalid_api_key incorrect_api_key authentication_error
+		permission_error permission_denied unauthenticated insufficient_quota billing_hard_limit_reached
+		billing_not_active account_deactivated insufficient_balance insufficient_credits payment_required
+		unsupported_country_region_territory invalid_organization mismatched_organization invalid_project
+		http_401 http_402 http_403 http_404 http_405 http_407`) {
+		codes[code] = true
+	}
+	return codes
+}()
 
 // misconfigured reports whether every request failed for such a reason.
 func misconfigured(s *schema.State) bool {

@@ -37,6 +37,9 @@ func (a *app) watch(h *jobs.Handle, mode progress.Mode) error {
 	defer a.notes.through(a.stderr)
 	defer meter.Close()
 	state, err := h.Wait(a.soft, jobs.OnProgress(meter.Update))
+	if err != nil && a.soft.Err() != nil {
+		a.say("the job %s goes on: pelton watch %s", h.ID(), h.ID())
+	}
 	if err != nil {
 		return interruptedOr(a, err)
 	}
