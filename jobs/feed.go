@@ -107,7 +107,7 @@ func (j *owned) work(index int, r schema.Request) (*Work, error) {
 	w := &Work{
 		Queue: j.rec.Queue, Job: j.rec.ID, Index: index, Total: j.rec.Total,
 		CustomID: r.CustomID, Endpoint: r.URL, Timeout: r.Timeout, Deadline: j.deadline,
-		QueuedAt: j.rec.CreatedAt, Include: j.job.WithBodies, Trace: j.trace, Body: body,
+		QueuedAt: j.rec.CreatedAt, Include: j.job.WithBodies, Trace: j.trace, Body: body, Tags: j.job.Tags,
 	}
 	if w.Endpoint == "" {
 		w.Endpoint = schema.ChatCompletions
@@ -260,11 +260,15 @@ func (j *owned) catchUp(ctx context.Context) error {
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return j.b.explain(err)
 	}
+	died := map[string]bool{}
 	history := j.b.newTail(j.b.names.ResultsStream(), j.b.names.ResultsOf(j.rec.Queue, j.rec.ID), 0, true)
 	err = history.history(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		if out, ok := parseOutcome(m.Headers()); ok && out.Index < j.rec.Total {
 			out.Seq = meta.Sequence.Stream
 			j.tally.add(out)
+			if out.Model != "" {
+				died[out.Model] = true
+			}
 		}
 		return j.keepLease(ctx)
 	})
@@ -280,5 +284,10 @@ func (j *owned) catchUp(ctx context.Context) error {
 	if err := j.readParked(ctx, present); err != nil {
 		return err
 	}
-	return j.applyFailFast(ctx)
+	for model := range died {
+		if err := j.died(ctx, model); err != nil {
+			return err
+		}
+	}
+	return errors.Join(j.applyMaxCost(ctx), j.applyFailFast(ctx))
 }

@@ -72,6 +72,17 @@ func (j *owned) endCancelled(ctx context.Context, marker schema.Cancel) error {
 	return j.storeLeftovers(ctx, true)
 }
 
+// endSoftly ends a job without aborting what is in flight, which is paid for.
+// A next owner comes to the same end by itself.
+func (j *owned) endSoftly(ctx context.Context, reason schema.Reason) error {
+	if j.ending != nil || j.tally.counts.Stored() == j.rec.Total {
+		return nil
+	}
+	j.ending = &ending{reason, schema.StatusCancelled}
+	j.want()
+	return j.storeLeftovers(ctx, true)
+}
+
 func (j *owned) beginEnd(why ending) {
 	j.ending = &why
 	j.want()

@@ -24,7 +24,7 @@ type Outcome struct {
 }
 
 func outcomeOf(r *schema.Result) Outcome {
-	out := Outcome{Index: r.Index, Status: r.Status, Usage: r.Usage, Cost: r.Cost}
+	out := Outcome{Index: r.Index, Status: r.Status, Usage: r.Usage, Cost: r.Cost, Model: r.Model}
 	if r.Error != nil {
 		if out.Code = r.Error.Code; out.Code == "" {
 			out.Code = string(r.Error.Class)

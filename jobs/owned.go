@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -40,8 +41,9 @@ type owned struct {
 	hold      time.Time          // nothing is fed before: the broker did not take the last
 
 	told   time.Time // when progress was last published
-	ending *ending   // set once the job is to end before all requests are done
-	halted bool      // a worker has aborted a call: nothing more is fed until we know why
+	dead   deadModels
+	ending *ending // set once the job is to end before all requests are done
+	halted bool    // a worker has aborted a call: nothing more is fed until we know why
 	grace  <-chan time.Time
 	relay  *relay
 }
@@ -178,6 +180,7 @@ func (j *owned) complete() bool {
 // count takes note of stored results.
 func (j *owned) count(ctx context.Context, list []Outcome) error {
 	aborted, expired := false, false
+	var died []string
 	for _, out := range list {
 		if out.Index >= j.rec.Total {
 			continue
@@ -188,6 +191,9 @@ func (j *owned) count(ctx context.Context, list []Outcome) error {
 		}
 		if !j.tally.add(out) {
 			continue
+		}
+		if out.Model != "" {
+			died = append(died, out.Model)
 		}
 		if fed, ok := j.window[out.Index]; ok {
 			j.b.dropBody(ctx, fed.object)
@@ -205,7 +211,21 @@ func (j *owned) count(ctx context.Context, list []Outcome) error {
 	case expired:
 		return j.endExpired(ctx)
 	}
-	return j.applyFailFast(ctx)
+	for _, model := range died {
+		if err := j.died(ctx, model); err != nil {
+			return err
+		}
+	}
+	return errors.Join(j.applyMaxCost(ctx), j.applyFailFast(ctx))
+}
+
+// applyMaxCost ends the job when it has cost what it may.
+func (j *owned) applyMaxCost(ctx context.Context) error {
+	if cost := j.tally.cost; j.job.MaxCost == 0 || cost == nil || *cost < j.job.MaxCost {
+		return nil
+	}
+	return j.endSoftly(ctx, schema.Reason{Code: schema.ReasonMaxCost,
+		Message: fmt.Sprintf("the results so far cost %.4f USD; max_cost is %.4f", *j.tally.cost, j.job.MaxCost)})
 }
 
 // forget takes a request out of the window.

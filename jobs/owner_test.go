@@ -378,3 +378,37 @@ func TestStoreFull(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// No deployment is left for one of two models: the job goes on with the other,
+// and ends when that is gone as well.
+func TestNoDeployment(t *testing.T) {
+	x := newBench(t)
+	requests := testenv.Chats(40)
+	for i := 20; i < 40; i++ {
+		requests[i].Body = []byte(strings.Replace(string(requests[i].Body), `"m"`, `"other"`, 1))
+	}
+	h := x.submit(schema.Job{Requests: requests, Concurrency: 1})
+	die := func(w *jobs.Work, m jetstream.Msg, model string) {
+		t.Helper()
+		r := w.Result()
+		r.Status, r.Model = schema.StatusFailed, model
+		r.Error = &schema.Error{Class: schema.ClassUpstreamFatal, Code: schema.CodeNoDeployment, Message: "bad key"}
+		out, err := x.b.PutResult(x.Ctx(), w.Queue, r, w.Total)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.b.TellStored(w.Queue, w.Job, out)
+		_ = m.Ack()
+	}
+	for range 20 {
+		w, m := x.take()
+		die(w, m, "m")
+	}
+	x.finish(x.take())
+	w, m := x.take()
+	die(w, m, "other")
+	s := x.final(h)
+	if s.State != schema.Failed || s.Reason.Code != schema.ReasonNoDeployment || s.Counts.NotStarted != 18 || s.Counts.Succeeded != 1 {
+		t.Errorf("%+v %+v", s, s.Reason)
+	}
+}

@@ -24,6 +24,7 @@ type Work struct {
 	QueuedAt   time.Time     // when the job was published
 	Include    bool          // the result repeats the body
 	Trace      string        // W3C traceparent
+	Tags       []string      // of the job
 	Parked     bool          // it was parked before: see [Broker.ParkedOf]
 	Body       []byte
 
@@ -45,6 +46,9 @@ func (b *Broker) workMsg(w *Work) *nats.Msg {
 	}
 	if w.Include {
 		h.Set(schema.HeaderInclude, "true")
+	}
+	for _, tag := range w.Tags {
+		h.Add(schema.HeaderTags, headerText(tag))
 	}
 	if w.Parked {
 		h.Set(schema.HeaderParked, "true")
@@ -77,6 +81,9 @@ func (b *Broker) ReadWork(ctx context.Context, m *nats.Msg) (*Work, error) {
 		Parked:   h.Get(schema.HeaderParked) == "true",
 		Body:     m.Data,
 		object:   h.Get(schema.HeaderObject),
+	}
+	for _, tag := range h.Values(schema.HeaderTags) {
+		w.Tags = append(w.Tags, headerValue(tag))
 	}
 	var err error
 	if w.Total, err = strconv.Atoi(h.Get(schema.HeaderTotal)); err != nil {

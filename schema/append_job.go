@@ -66,6 +66,18 @@ func (j *Job) AppendJSON(dst []byte) ([]byte, error) {
 		key("defaults")
 		dst = append(dst, j.Defaults...)
 	}
+	if len(j.Tags) > 0 {
+		key("tags")
+		tags, err := json.Marshal(j.Tags)
+		if err != nil {
+			return dst, err
+		}
+		dst = append(dst, tags...)
+	}
+	if j.MaxCost != 0 {
+		key("max_cost")
+		dst = strconv.AppendFloat(dst, j.MaxCost, 'g', -1, 64)
+	}
 	if j.WithBodies {
 		key("include_request")
 		dst = append(dst, "true"...)

@@ -71,12 +71,18 @@ func (p *envelope) member(seen map[string]json.RawMessage, key string, raw json.
 	case "deadline":
 		j.Deadline, bad = readDeadline(raw)
 	case "max_cost":
-		if cost, err := strconv.ParseFloat(string(raw), 64); err != nil || cost <= 0 {
+		cost, err := strconv.ParseFloat(string(raw), 64)
+		if err != nil {
 			bad = faulty(ProblemType, "must be a number above 0, in USD")
+		} else if bad = checkCost(cost); bad.code == "" {
+			j.MaxCost = cost
 		}
 	case "tags":
-		if json.Unmarshal(raw, new([]string)) != nil || raw[0] != '[' {
+		var tags []string
+		if json.Unmarshal(raw, &tags) != nil || raw[0] != '[' {
 			bad = faulty(ProblemType, "must be an array of strings, not %s", kind(raw))
+		} else if bad = checkTags(tags); bad.code == "" {
+			j.Tags = tags
 		}
 	case "defaults":
 		j.Defaults, bad = readObject(raw)
@@ -99,9 +105,6 @@ func (p *envelope) member(seen map[string]json.RawMessage, key string, raw json.
 			hint = suggest(key)
 		}
 		bad = faulty(ProblemUnknownField, "is no field of a job%s", hint)
-	}
-	if needs := unavailable(key); needs != "" && bad.code == "" {
-		bad = fault{ProblemUnavailable, needs}
 	}
 	p.flagFault(bad, clip(key))
 	p.flush()

@@ -151,6 +151,26 @@ func checkText(s string, longest int) fault {
 	return fault{}
 }
 
+func checkCost(cost float64) fault {
+	if !(cost > 0) || cost > maxCost {
+		return faulty(ProblemValue, "must be a number above 0 and at most %.0f, in USD", float64(maxCost))
+	}
+	return fault{}
+}
+
+// checkTags bounds what travels with each request.
+func checkTags(tags []string) fault {
+	if len(tags) > maxTags {
+		return faulty(ProblemTooLarge, "has %d tags; at most %d are allowed", len(tags), maxTags)
+	}
+	for _, tag := range tags {
+		if bad := checkText(tag, maxTag); bad.code != "" {
+			return bad
+		}
+	}
+	return fault{}
+}
+
 // checkReply keeps results away from where a plain publish does harm: under $
 // lies the server's own API, under the prefix lie Pelton's streams.
 func checkReply(s, prefix string) fault {

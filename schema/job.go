@@ -27,6 +27,8 @@ type Job struct {
 	Deadline   Deadline        // for the whole job; zero: [DefaultDeadline] after publish
 	Defaults   json.RawMessage // a JSON object whose fields fill in where a body lacks them
 	Metadata   json.RawMessage // a JSON object, carried into the state
+	Tags       []string        // only deployments with one of these are used
+	MaxCost    float64         // USD at which the job ends; 0: no limit; needs the prices of its models
 	SkipBad    bool            // "invalid": "skip": invalid requests become failed results instead of ending the job
 	WithBodies bool            // "include_request": results repeat the request's body
 

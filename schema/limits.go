@@ -26,7 +26,10 @@ const (
 	maxReply    = 512           // characters
 	maxObject   = 1024          // characters of an input's name
 	maxCount    = 1<<31 - 1     // of the counts in fail_fast
-	lineRoom    = 16 << 10      // bytes a batch line may have around its body
+	maxCost     = 1e9           // USD
+	maxTags     = 32
+	maxTag      = 128      // characters
+	lineRoom    = 16 << 10 // bytes a batch line may have around its body
 )
 
 func (l Limits) withDefaults() Limits {

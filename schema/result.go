@@ -38,6 +38,10 @@ type Result struct {
 	// Seq is the result's place in the order of completion: the sequence of its
 	// message in the results stream. 0 outside of what collectors hand out.
 	Seq uint64 `json:"-"`
+
+	// Model is the model asked for, set on the way to the store where no
+	// deployment is left for it: the job's owner has to know.
+	Model string `json:"-"`
 }
 
 // Err returns the result's error, or nil exactly when it succeeded.

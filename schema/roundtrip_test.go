@@ -84,6 +84,8 @@ var anyJob = rapid.Custom(func(t *rapid.T) schema.Job {
 	j := schema.Job{
 		ID:          rapid.StringMatching(`([A-Z_-][a-zA-Z0-9_-]{0,63})?`).Draw(t, "id"),
 		Concurrency: rapid.IntRange(0, schema.MaxConcurrency).Draw(t, "concurrency"),
+		Tags:        rapid.SampledFrom([][]string{nil, {"free"}, {"a,b", "\u00e9"}}).Draw(t, "tags"),
+		MaxCost:     rapid.SampledFrom([]float64{0, 0.01, 5}).Draw(t, "max_cost"),
 		Order:       rapid.SampledFrom([]schema.Order{"", schema.OrderInput, schema.OrderCompletion}).Draw(t, "order"),
 		Reply:       rapid.StringMatching(`([a-zA-Z_é-]{1,5}(\.[a-z$0-9]{1,5}){0,3})?`).Draw(t, "reply"),
 		Timeout:     time.Duration(rapid.Int64Range(0, 1e17).Draw(t, "timeout")),

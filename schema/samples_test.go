@@ -126,9 +126,11 @@ var envelopeSamples = []sample{
 	{name: "include_request a number", job: with(`"include_request":1`), want: "include_request: must be true or false, not a number"},
 	{name: "invalid other", job: with(`"invalid":"fail"`), want: `invalid: must be "skip" or left out`},
 	{name: "invalid true", job: with(`"invalid":true`), want: `invalid: must be "skip" or left out`},
-	{name: "max_cost", job: with(`"max_cost":5`), want: "max_cost: needs a price list, which is not available"},
+	{name: "max_cost", job: with(`"max_cost":5.25`)},
+	{name: "max_cost of nothing", job: with(`"max_cost":0`), want: "max_cost: must be a number above 0"},
 	{name: "max_cost a string", job: with(`"max_cost":"5"`), want: "max_cost: must be a number above 0"},
-	{name: "tags", job: with(`"tags":["free"]`), want: "tags: needs routing by tags, which is not available"},
+	{name: "tags", job: with(`"tags":["free","eu"]`)},
+	{name: "tags with an empty one", job: with(`"tags":[""]`), want: "tags: must not be empty"},
 	{name: "tags a string", job: with(`"tags":"free"`), want: "tags: must be an array of strings, not a string"},
 
 	{name: "input", job: `{"input":{"object":"x y/z"}}`},

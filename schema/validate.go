@@ -65,6 +65,10 @@ func (p *envelope) values() {
 	case ff.After != 0:
 		p.flag(ProblemMissing, "fail_fast.rate", `is 0; "after" needs it`)
 	}
+	p.flagFault(checkTags(j.Tags), "tags")
+	if j.MaxCost != 0 {
+		p.flagFault(checkCost(j.MaxCost), "max_cost")
+	}
 	if len(j.Metadata) > 0 {
 		p.rawObject(j.Metadata, "metadata")
 	}

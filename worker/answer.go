@@ -25,9 +25,15 @@ func causeOf(code string) *schema.Error {
 	return errCancelled
 }
 
-// answer returns the request's result, or nil when the work was given up
-// because this process may not go on with it.
-func (w *worker) answer(ctx context.Context, work *jobs.Work) *schema.Result {
+// answer is what becomes of a request here: its result, or a wait that is longer
+// than a slot should be held for, or neither, when the work was given up because
+// this process may not go on with it.
+type answer struct {
+	result *schema.Result
+	parked *schema.Parked
+}
+
+func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Parked) answer {
 	result := work.Result()
 	started := time.Now().UTC()
 	call, end := context.WithCancelCause(ctx)
@@ -43,30 +49,53 @@ func (w *worker) answer(ctx context.Context, work *jobs.Work) *schema.Result {
 	})
 	switch {
 	case err != nil:
-		return nil
+		return answer{}
 	case cancelled:
-		return uncalled(result, causeOf(marker.Code))
+		return answer{result: uncalled(result, causeOf(marker.Code), earlier)}
 	case !started.Before(work.Deadline):
-		return uncalled(result, errExpired)
+		return answer{result: uncalled(result, errExpired, earlier)}
 	}
 	call, cancel := context.WithDeadlineCause(call, work.Deadline, errExpired)
 	defer cancel()
-	out := w.cfg.Router.Do(call, router.Request{
-		Endpoint: work.Endpoint, Body: work.Body, Timeout: work.Timeout, Header: traceHeader(work.Trace), NoPark: true,
-	})
+	request := router.Request{
+		Endpoint: work.Endpoint, Body: work.Body, Timeout: work.Timeout, Header: traceHeader(work.Trace), Tags: work.Tags,
+	}
+	if earlier != nil {
+		// At least a moment of it is left; 0 would mean the default.
+		request.Earlier, request.Timeout = earlier.Attempts, max(1, time.Duration(earlier.LeftMs)*time.Millisecond)
+	}
+	out := w.cfg.Router.Do(call, request)
+	if p := out.Park; p != nil {
+		if !p.ReadyAt.Before(work.Deadline) {
+			return answer{result: uncalled(result, errExpired, &schema.Parked{Attempts: out.Attempts})}
+		}
+		return answer{parked: &schema.Parked{
+			ReadyAt: p.ReadyAt.UTC(), LeftMs: p.Left.Milliseconds(), Reason: p.Reason, Attempts: out.Attempts,
+		}}
+	}
 	if out.Status == schema.StatusCancelled && ctx.Err() != nil {
-		return nil // not the job was ended, but we
+		return answer{} // not the job was ended, but we
 	}
 	finished := time.Now().UTC()
 	result.Status, result.Response, result.Error = out.Status, out.Response, out.Error
-	result.Attempts, result.Usage = out.Attempts, out.Usage
+	result.Attempts, result.Usage, result.Cost = out.Attempts, out.Usage, out.Cost
 	result.StartedAt, result.FinishedAt = &started, &finished
-	return result
+	if len(out.Attempts) > 0 && out.Attempts[0].StartedAt.Before(started) {
+		result.StartedAt = &out.Attempts[0].StartedAt // before it was parked
+	}
+	if out.Error != nil && out.Error.Code == schema.CodeNoDeployment {
+		result.Model, _ = schema.StringField(work.Body, "model")
+	}
+	return answer{result: result}
 }
 
-// uncalled is the result of a request whose job had ended before its call.
-func uncalled(result *schema.Result, err *schema.Error) *schema.Result {
+// uncalled is the result of a request whose job had ended before its call, or
+// before the next call after it was parked.
+func uncalled(result *schema.Result, err *schema.Error, earlier *schema.Parked) *schema.Result {
 	now := time.Now().UTC()
+	if earlier != nil {
+		result.Attempts = earlier.Attempts
+	}
 	result.FinishedAt, result.Error = &now, err
 	result.Status = schema.StatusCancelled
 	if err.Class == schema.ClassExpired {
@@ -110,6 +139,16 @@ func (w *worker) store(work *jobs.Work, result *schema.Result) (out jobs.Outcome
 		defer cancel()
 		err = try(last)
 	}
+	return out, err
+}
+
+// park stores that the request has to wait. What is lost when that fails is the
+// memory of its attempts, not the request.
+func (w *worker) park(ctx context.Context, work *jobs.Work, p *schema.Parked) (out jobs.Outcome, err error) {
+	err = w.insist(ctx, "park a request", func(ctx context.Context) (err error) {
+		out, err = w.cfg.Broker.Park(ctx, work, p)
+		return err
+	})
 	return out, err
 }
 

@@ -10,7 +10,8 @@
 //  1. The same request running here already is waited for, not started again.
 //  2. A result that is stored ends the matter: the message was a redelivery.
 //  3. A job that is cancelled, or past its deadline, gets its result without a call.
-//  4. The router makes the call, with every retry.
+//  4. The router makes the call, with every retry; or says that nothing can take
+//     it for a while, and it is parked, to be fed again by its owner.
 //  5. The result is stored, once, whatever it takes.
 //  6. The job's owner is told, and the message is acknowledged.
 //
@@ -44,6 +45,7 @@ import (
 	"pelton/internal/pull"
 	"pelton/jobs"
 	"pelton/router"
+	"pelton/schema"
 )
 
 // Router answers one request, with all its retries. [router.Router] is one.
@@ -165,17 +167,33 @@ func (w *worker) handle(d *pull.Delivery) {
 		w.settle(d, work, out)
 		return
 	}
-	result := w.answer(ctx, work)
-	if result == nil {
+	earlier, wait, err := w.earlier(ctx, d, work)
+	if err != nil {
 		w.giveUp(d)
 		return
 	}
-	if out, err := w.store(work, result); err == nil {
-		w.settle(d, work, out)
-	} else {
-		w.giveUp(d)
+	if wait != nil {
+		w.settle(d, work, *wait)
+		return
 	}
+	var out jobs.Outcome
+	switch answer := w.answer(ctx, work, earlier); {
+	case answer.parked != nil:
+		out, err = w.park(ctx, work, answer.parked)
+	case answer.result != nil:
+		out, err = w.store(work, answer.result)
+	default:
+		err = errGivenUp
+	}
+	if err != nil {
+		w.giveUp(d)
+		return
+	}
+	w.settle(d, work, out)
 }
+
+// errGivenUp means that this process may not go on with a request.
+var errGivenUp = errors.New("given up")
 
 // settle tells the owner and acknowledges, in this order: an owner that hears
 // of neither finds the result when it looks.
@@ -229,6 +247,23 @@ func (w *worker) begin(ctx context.Context, work *jobs.Work) (done func(), err e
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// earlier is what is known of a request that was parked before. A redelivery of
+// one that a worker parked just before it died is not run before its time: its
+// owner is told once more.
+func (w *worker) earlier(ctx context.Context, d *pull.Delivery, work *jobs.Work) (p *schema.Parked, wait *jobs.Outcome, err error) {
+	if !work.Parked && d.Delivered <= 1 {
+		return nil, nil, nil
+	}
+	err = w.insist(ctx, "look up earlier attempts", func(ctx context.Context) (err error) {
+		p, err = w.cfg.Broker.ParkedOf(ctx, work.Queue, work.Job, work.Index)
+		return err
+	})
+	if p != nil && time.Until(p.ReadyAt) > time.Second {
+		wait = &jobs.Outcome{Index: work.Index, Status: schema.StatusParked, ReadyAt: p.ReadyAt}
+	}
+	return p, wait, err
 }
 
 // lookUp asks for a stored result until it is told.

@@ -1,0 +1,127 @@
+package worker_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"pelton/internal/faultyllm"
+	"pelton/internal/testenv"
+	"pelton/jobs"
+	"pelton/router"
+	"pelton/schema"
+	"pelton/worker"
+)
+
+// An upstream asks for a pause that is too long to hold a slot for: the request
+// is parked, holds neither slot nor cap, and comes back at its time.
+func TestLongWaitIsParked(t *testing.T) {
+	e := testenv.New(t)
+	e.Worker(defaultQueue)
+	client := e.Client()
+	h, err := client.Submit(e.Ctx(), schema.Job{Requests: []schema.Request{testenv.Chat("x", `{"status":429,"retry_after":4,"times":1}`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.Calls == 1 && s.InFlight == 0 }); err != nil {
+		t.Fatal(err)
+	}
+	b := e.Broker(defaultQueue)
+	var p *schema.Parked
+	for p == nil { // until the worker has stored it
+		if p, err = b.ParkedOf(e.Ctx(), "default", h.ID(), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(p.Attempts) != 1 || p.LeftMs <= 0 || time.Until(p.ReadyAt) <= 0 {
+		t.Errorf("%+v", p)
+	}
+	for r, err := range h.Ordered(e.Ctx()) {
+		if err != nil || r.Err() != nil {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if len(r.Attempts) != 2 || r.Attempts[0].StatusCode != 429 || r.Attempts[1].StatusCode != 200 {
+			t.Errorf("attempts %+v", r.Attempts)
+		}
+		if r.Attempts[1].StartedAt.Before(p.ReadyAt) {
+			t.Errorf("called %s before its time", p.ReadyAt.Sub(r.Attempts[1].StartedAt))
+		}
+	}
+}
+
+// An upstream is away for a while: nothing is lost, and it sees probes rather
+// than a storm.
+func TestOutage(t *testing.T) {
+	const total = 300
+	e := testenv.New(t, testenv.LLM(faultyllm.Config{Latency: 10 * time.Millisecond}))
+	e.Worker(defaultQueue)
+	h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(total), Concurrency: 16})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.Answered > total/4 }); err != nil {
+		t.Fatal(err)
+	}
+	e.LLM.SetOutage(true)
+	before := e.LLM.Stats()
+	time.AfterFunc(6*time.Second, func() { e.LLM.SetOutage(false) })
+	n := 0
+	for r, err := range h.Ordered(e.Ctx()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Err() != nil {
+			t.Fatalf("result %d: %v after %d attempts", r.Index, r.Err(), len(r.Attempts))
+		}
+		n++
+	}
+	if n != total {
+		t.Errorf("%d results", n)
+	}
+	// Each request may find out once; what follows are probes.
+	if failed := e.LLM.Stats().Statuses[503] - before.Statuses[503]; failed > 16+40 {
+		t.Errorf("the upstream was called %d times while it was away", failed)
+	}
+}
+
+// A wrong key: the job ends, instead of failing what is left one by one.
+func TestNoDeploymentEndsTheJob(t *testing.T) {
+	e := testenv.New(t, testenv.LLM(faultyllm.Config{APIKey: "right"}))
+	e.Worker(defaultQueue)
+	_, err := e.Client().Run(e.Ctx(), schema.Job{Requests: testenv.Chats(1000), Concurrency: 4})
+	var ended *jobs.StateError
+	if !errors.As(err, &ended) || ended.State.Reason.Code != schema.ReasonNoDeployment {
+		t.Fatalf("%v", err)
+	}
+	if c := ended.State.Counts; c.NotStarted < 900 {
+		t.Errorf("%+v", c)
+	}
+	if n := e.LLM.Stats().Calls; n > 8 {
+		t.Errorf("%d calls with a key that is wrong", n)
+	}
+}
+
+func TestMaxCost(t *testing.T) {
+	e := testenv.New(t)
+	price := 0.01
+	e.Worker(defaultQueue, func(c *worker.Config) {
+		c.Router = e.Router(func(rc *router.Config) {
+			rc.Deployments[0].Prices = router.Prices{Input: &price, Output: &price}
+		})
+	})
+	results, err := e.Client().Run(e.Ctx(), schema.Job{Requests: testenv.Chats(500), Concurrency: 2, MaxCost: 2})
+	var ended *jobs.StateError
+	if !errors.As(err, &ended) || ended.State.Reason.Code != schema.ReasonMaxCost {
+		t.Fatalf("%v", err)
+	}
+	sum := 0.0
+	for _, r := range results {
+		if r.Err() != nil || r.Cost == nil || r.Attempts[0].Cost == nil {
+			t.Fatalf("result %d: %v, cost %v", r.Index, r.Err(), r.Cost)
+		}
+		sum += *r.Cost
+	}
+	if s := ended.State; s.Cost == nil || *s.Cost < 2 || *s.Cost > 2.5 || sum < *s.Cost-1e-9 || sum > *s.Cost+1e-9 {
+		t.Errorf("cost %v, results together %v", *s.Cost, sum)
+	}
+}
