@@ -89,10 +89,8 @@ func (c *coordinator) reconcile(m *member, s *state, now time.Time, touched map[
 			c.release(m, key, p, touched)
 		}
 	}
-	if !m.greeted {
-		m.greeted = true
-		c.to(m).Cooldowns = c.f.cooldowns.present(now)
-	}
+	m.greeted = true
+	c.to(m).Cooldowns = c.f.cooldowns.unknownTo(s.Cooldowns, now)
 }
 
 // drop takes an ask out of its queue.

@@ -65,10 +65,10 @@ type up struct {
 
 // state is all that a member holds.
 type state struct {
-	Got       uint64     `json:"got"` // the last grant of this epoch that it has heard of
-	Held      []holding  `json:"held,omitempty"`
-	Waiting   []uint64   `json:"waiting,omitempty"` // asks that were sent a while ago
-	Cooldowns []Cooldown `json:"cooldowns,omitempty"`
+	Got       uint64    `json:"got"` // the last grant of this epoch that it has heard of
+	Held      []holding `json:"held,omitempty"`
+	Waiting   []uint64  `json:"waiting,omitempty"` // asks that were sent a while ago
+	Cooldowns []notice  `json:"cooldowns,omitempty"`
 }
 
 // holding is the permits of one deployment, each an epoch, a number and the
@@ -108,14 +108,14 @@ type done struct {
 
 // down is what the coordinator tells a member.
 type down struct {
-	Epoch     uint64     `json:"epoch"`
-	Lease     int64      `json:"lease_us"` // what is left of it, in microseconds
-	Ack       uint64     `json:"ack"`      // the last message taken in
-	Granted   uint64     `json:"granted"`  // the number of the last permit granted to the member
-	Answers   []answer   `json:"answers,omitempty"`
-	Missing   []uint64   `json:"missing,omitempty"` // of those waiting: send them again
-	Hello     bool       `json:"hello,omitempty"`   // the member is not known: send the state and all asks
-	Cooldowns []Cooldown `json:"cooldowns,omitempty"`
+	Epoch     uint64   `json:"epoch"`
+	Lease     int64    `json:"lease_us"` // what is left of it, in microseconds
+	Ack       uint64   `json:"ack"`      // the last message taken in
+	Granted   uint64   `json:"granted"`  // the number of the last permit granted to the member
+	Answers   []answer `json:"answers,omitempty"`
+	Missing   []uint64 `json:"missing,omitempty"` // of those waiting: send them again
+	Hello     bool     `json:"hello,omitempty"`   // the member is not known: send the state and all asks
+	Cooldowns []notice `json:"cooldowns,omitempty"`
 }
 
 // answer to an ask: the number of the permit, or 0 and when to ask again.

@@ -202,7 +202,7 @@ func (f *Fleet) dueAsks(now time.Time) []ask {
 
 // state returns all that this worker holds.
 func (f *Fleet) state(now time.Time) *state {
-	s := &state{Got: f.got}
+	s := &state{Got: f.got, Cooldowns: f.cooldowns.present(now)}
 	at := map[string]int{}
 	for key, p := range f.held {
 		i, ok := at[p.deployment]
@@ -219,9 +219,6 @@ func (f *Fleet) state(now time.Time) *state {
 		}
 	}
 	slices.SortFunc(s.Waiting, cmp.Compare[uint64])
-	if f.hello {
-		s.Cooldowns = f.cooldowns.present(now)
-	}
 	return s
 }
 
