@@ -141,7 +141,7 @@ func (c *checkCmd) print(a *app, list []finding) error {
 			return err
 		}
 	} else {
-		t := table{{"", "WHAT", ""}}
+		t := table{{"RESULT", "WHAT", "DETAIL"}}
 		for _, f := range list {
 			mark := "ok"
 			if !f.OK {
