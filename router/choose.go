@@ -88,8 +88,7 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 		case t.dead:
 			continue
 		case t.ready.After(now):
-			b.at(t.ready, "a pause after a failure", schema.ClassTransient)
-			wait = true
+			wait = r.pausing(d, t, now, b) || wait
 			continue
 		}
 		all = append(all, candidate{d: d, tried: t != nil, level: d.level})
@@ -113,6 +112,23 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 	return choice{}, wait
 }
 
+// pausing notes that the request leaves d alone for a moment after a failure;
+// if all requests do so for longer, that counts. It reports whether d is worth
+// waiting for rather than falling back.
+func (r *run) pausing(d *deployment, t *try, now time.Time, b *blocked) bool {
+	if until := d.cooling(); !until.Before(t.ready) {
+		return r.refused(d, denial{why: cooling, ready: until}, nil, b)
+	}
+	b.at(t.ready, "a pause after a failure", schema.ClassTransient)
+	return true
+}
+
+func (d *deployment) cooling() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.breaker.until
+}
+
 // admit asks the limiter, where there is something to limit.
 func (r *run) admit(ctx context.Context, d *deployment, p *place, b *blocked) denial {
 	if d.TPM > 0 {
@@ -123,7 +139,6 @@ func (r *run) admit(ctx context.Context, d *deployment, p *place, b *blocked) de
 	if limits := d.limits(); !limits.None() {
 		permit, err := r.limiter.Admit(ctx, d.ID, limits, p.reserved)
 		if err != nil {
-			d.withdraw(*p)
 			no := denial{why: limited}
 			var busy *BusyError
 			switch {
@@ -135,6 +150,7 @@ func (r *run) admit(ctx context.Context, d *deployment, p *place, b *blocked) de
 			default:
 				no.ready = busy.ReadyAt
 			}
+			d.withdraw(*p, no.ready)
 			return no
 		}
 		p.permit = permit

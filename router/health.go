@@ -25,6 +25,7 @@ type health struct {
 	errors  mean // share of failures
 	used    perMinute
 	calls   perMinute
+	busy    time.Time // the limiter has no place before this
 	told    time.Time // the longest cooldown that the sink was told of
 }
 
@@ -145,6 +146,9 @@ func (d *deployment) enter(now time.Time, star string, endpoint schema.Endpoint,
 	if front := d.line.Front(); front != nil && front.Value != any(me) {
 		return p, denial{why: limited}
 	}
+	if now.Before(d.busy) {
+		return p, denial{why: limited, ready: d.busy}
+	}
 	if d.adapt.on {
 		if int(d.inFlight.Load()) >= d.adapt.allowed() {
 			return p, denial{why: limited}
@@ -166,11 +170,13 @@ func (d *deployment) scopes(buf []string, star string, endpoint schema.Endpoint)
 	return append(buf, scopeAll, scopeOfModel(d.modelFor(star)), scopeOfEndpoint(endpoint))
 }
 
-// withdraw gives back a place that led to no call.
-func (d *deployment) withdraw(p place) {
+// withdraw gives back a place that led to no call, for the limiter has none
+// before busy; zero is unknown.
+func (d *deployment) withdraw(p place, busy time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.inFlight.Add(-1)
+	d.busy = busy
 	if p.probe {
 		d.breaker.probing = false
 	}
@@ -184,6 +190,9 @@ func (d *deployment) left(now time.Time, p place, e ended) (news news) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.inFlight.Add(-1)
+	if d.MaxParallel > 0 || d.TPM > 0 { // its place, or what it did not use, is free
+		d.busy = time.Time{}
+	}
 	defer d.wakeFirst()
 	if p.probe {
 		d.breaker.probing = false
