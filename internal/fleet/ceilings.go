@@ -1,7 +1,5 @@
 package fleet
 
-import "math/bits"
-
 // share is what one member has of one deployment.
 type share struct {
 	held int // permits now
@@ -57,13 +55,15 @@ func (c *coordinator) snapshot() []memberRecord {
 	return list
 }
 
-// roundUp leaves room above n, so that the record is not written for every
-// permit more. 0 is a deployment without MaxParallel, which needs none.
+// roundUp leaves room above n, an eighth of what there is at most, so that the
+// record is not written for every permit more. A deployment without MaxParallel
+// has none, and needs none.
 func roundUp(n, parallel int) int {
 	if n <= 0 || parallel <= 0 {
 		return 0
 	}
-	return max(n, min(parallel, 1<<bits.Len(uint(n-1))))
+	step := max(1, parallel/8)
+	return max(n, min(parallel, (n+step-1)/step*step))
 }
 
 // raise lifts the ceilings to what has been stored, and lets those in who waited

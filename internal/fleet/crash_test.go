@@ -21,7 +21,7 @@ const crashRPM, crashParallel = 6000, 9
 
 func crashRole(s *server, name string) role {
 	return role{
-		NATS: s.url, Name: name, Callers: 8, Call: 30 * time.Millisecond,
+		NATS: s.url, Name: name, Callers: 4, Call: 30 * time.Millisecond,
 		Limits: router.Limits{RPM: crashRPM, MaxParallel: crashParallel},
 	}
 }
@@ -77,8 +77,9 @@ func TestCoordinatorPaused(t *testing.T) {
 	workers["a"].signal(syscall.SIGSTOP)
 	paused := time.Now()
 	eventually(t, "another takes over", func() bool { return watcher.Status().Epoch > epoch })
-	rec.wait(t, 100, paused, "b")
-	rec.wait(t, 100, paused, "c")
+	// Soon enough for the paused one's permits to be kept for it.
+	rec.wait(t, 20, paused, "b")
+	rec.wait(t, 20, paused, "c")
 	epoch = watcher.Status().Epoch
 	workers["a"].signal(syscall.SIGCONT)
 	resumed := time.Now()
