@@ -1,0 +1,50 @@
+FUZZTIME ?= 10s
+DATA     ?= ../shared/data
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+.PHONY: all build test race lint fmt fuzz bench cover data-test ci clean
+
+all: build test lint
+
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pelton ./cmd/pelton
+
+test:
+	go test ./...
+
+race:
+	go test -race ./...
+
+lint:
+	.ci/lint
+
+fmt:
+	.ci/lint fmt
+
+# Every fuzz target for a moment; FUZZTIME=5m looks harder.
+fuzz:
+	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$dir/*_test.go); do \
+			echo "== $$dir $$target"; \
+			go test $$dir -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); \
+		done; \
+	done
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./...
+
+cover:
+	go test -coverpkg ./... -coverprofile cover.out ./...
+	go tool cover -func cover.out | tail -1
+
+# Real files through run and through a service: those in DATA, or the examples
+# where there are none.
+data-test:
+	.ci/data $(DATA)
+
+# All of it, as CI does.
+ci:
+	.ci/run
+
+clean:
+	rm -rf bin cover.out
