@@ -18,7 +18,7 @@ import (
 	"pelton/schema"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
 
 var queues = map[string]int{"default": 64}
 

@@ -9,7 +9,7 @@ import (
 	"pelton/schema"
 )
 
-func verify(m *testing.M) { goleak.VerifyTestMain(m) }
+func verify(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
 
 func TestOneJobEndToEnd(t *testing.T) {
 	e := testenv.New(t)
