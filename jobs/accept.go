@@ -51,7 +51,9 @@ func (o *Owner) own(d *pull.Delivery) error {
 	case problem != nil:
 		return o.refuse(ctx, rec, schema.Reason{Code: schema.ReasonInvalidJob, Message: problem.Error()}, job)
 	}
-	src, err := o.b.openSource(ctx, job)
+	j := &owned{o: o, b: o.b, d: d, job: job, rec: rec, trace: d.Msg.Header.Get(schema.HeaderTrace),
+		deadline: o.b.set.deadline(job, d.Published)}
+	err = j.open(ctx)
 	if problems := (*schema.Problems)(nil); errors.As(err, &problems) {
 		rec.Total = problems.Requests
 		return o.refuse(ctx, rec, schema.Reason{Code: schema.ReasonInvalidJob, Message: err.Error()}, job)
@@ -59,9 +61,7 @@ func (o *Owner) own(d *pull.Delivery) error {
 	if err != nil {
 		return err
 	}
-	rec.Total = src.Len()
-	j := &owned{o: o, b: o.b, d: d, job: job, rec: rec, src: src, trace: d.Msg.Header.Get(schema.HeaderTrace),
-		deadline: o.b.set.deadline(job, d.Published)}
+	defer j.src.Close()
 	if j.job.Concurrency == 0 {
 		j.job.Concurrency = schema.DefaultConcurrency
 	}

@@ -74,9 +74,21 @@ const (
 
 func (j *owned) key() string { return j.b.names.StateKey(j.rec.Queue, j.rec.ID) }
 
+// open makes the job's requests readable, and judges what only they can tell.
+// An error that is a [*schema.Problems] is the job's own fault.
+func (j *owned) open(ctx context.Context) (err error) {
+	if j.src, err = j.b.openSource(ctx, j.job); err != nil {
+		return err
+	}
+	j.rec.Total = j.src.Len()
+	if err = j.checkPrices(ctx); err != nil {
+		j.src.Close()
+	}
+	return err
+}
+
 // see runs the job to its end: one loop that feeds, counts, renews and ends.
 func (j *owned) see(ctx context.Context, takeover bool) error {
-	defer j.src.Close()
 	j.inbox, j.unfed, j.window = newInbox[Outcome](), newInbox[int](), map[int]fedRequest{}
 	j.acks = make(chan fedAck, j.job.Concurrency)
 	j.tally.first = -1

@@ -29,6 +29,10 @@ type OwnerConfig struct {
 	Cancels *Cancels       // required; the caller closes it after Stop
 	Log     zerolog.Logger
 
+	// Priced reports whether the cost of a model's calls is known: a job with a
+	// limit on its cost is refused where it is not. Nil: no job is refused.
+	Priced func(model string) bool
+
 	// UnservedAfter is how old a job of a queue that nobody has ever served
 	// gets before it is ended: a worker for it may be starting just now.
 	// 0: [DefaultUnservedAfter].

@@ -125,3 +125,14 @@ func TestMaxCost(t *testing.T) {
 		t.Errorf("cost %v, results together %v", *s.Cost, sum)
 	}
 }
+
+// A limit that could not be kept is refused.
+func TestMaxCostNeedsPrices(t *testing.T) {
+	e := testenv.New(t)
+	e.Worker(defaultQueue)
+	_, err := e.Client().Run(e.Ctx(), schema.Job{Requests: testenv.Chats(3), MaxCost: 2})
+	var ended *jobs.StateError
+	if !errors.As(err, &ended) || ended.State.Reason.Code != schema.ReasonInvalidJob || e.LLM.Stats().Calls != 0 {
+		t.Errorf("%v, %d calls", err, e.LLM.Stats().Calls)
+	}
+}

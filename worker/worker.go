@@ -51,6 +51,9 @@ import (
 // Router answers one request, with all its retries. [router.Router] is one.
 type Router interface {
 	Do(ctx context.Context, req router.Request) router.Outcome
+
+	// Priced reports whether the cost of the model's calls is known.
+	Priced(model string) bool
 }
 
 // DefaultSlots is how many calls a process makes at once.
@@ -93,7 +96,7 @@ func Run(soft, hard context.Context, cfg Config) error {
 	}
 	defer w.cancels.Close()
 	w.owner, err = cfg.Broker.StartOwner(hard, jobs.OwnerConfig{
-		Queues: cfg.Queues, Name: cfg.Name, Cancels: w.cancels, Log: cfg.Log,
+		Queues: cfg.Queues, Name: cfg.Name, Cancels: w.cancels, Priced: cfg.Router.Priced, Log: cfg.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("take jobs: %w", err)
