@@ -146,7 +146,7 @@ func (c *runCmd) begin(a *app, cfg *config.Config, log zerolog.Logger, models *r
 
 // settle clears up after a run: what is needed to go on stays.
 func (c *runCmd) settle(a *app, s *session, b beside, in *input, err error) error {
-	switch code := codeOf(err); {
+	switch {
 	case err == nil:
 		if err := b.remove(); err != nil {
 			a.say("could not remove %s: %v", b.dir(), err)
@@ -158,10 +158,10 @@ func (c *runCmd) settle(a *app, s *session, b beside, in *input, err error) erro
 				a.say("could not remove %s: %v", b.store(), err)
 			}
 		}
-		if code == exitFailures || code == exitLimit || code == exitCancelled || quiet(err) {
+		if quiet(err) {
 			a.say("to run what has not succeeded: %s", c.again(a))
+			return err
 		}
-		return err
 	}
 	return c.explain(a, s, in, err)
 }
