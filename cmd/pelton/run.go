@@ -58,6 +58,9 @@ func (c *runCmd) Run(a *app) error {
 	if err := c.validate(); err != nil {
 		return err
 	}
+	if c.Mock && c.Prompt != "" && c.Model == "" {
+		c.Model = "mock" // it answers for any
+	}
 	in, err := c.read(a)
 	if err != nil {
 		return err

@@ -74,7 +74,7 @@ func unknownVariables(environ []string) []error {
 	slices.Sort(environ)
 	for _, entry := range environ {
 		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, "PELTON_") || serviceLink.MatchString(name) {
+		if !strings.HasPrefix(name, "PELTON_") || serviceLink.MatchString(name) || strings.HasPrefix(name, forTests) {
 			continue
 		}
 		if _, known := lookup(name); known {
@@ -88,6 +88,9 @@ func unknownVariables(environ []string) []error {
 	}
 	return problems
 }
+
+// forTests begins the names that this project's tests read.
+const forTests = "PELTON_TEST_"
 
 // serviceLink matches what Kubernetes puts into every container for a service
 // that is called pelton or pelton-something.
