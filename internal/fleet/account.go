@@ -11,21 +11,26 @@ type account struct {
 	tokens bucket
 	inUse  int       // permits held, and what members not heard of yet may hold
 	queue  []*waiter // in the order they came
-	gone   int       // of them, those taken back
+	gone   int       // of them, those who have left
+	once   int       // of them, those who would not wait
 	timer  *time.Timer
 
-	ahead struct{ calls, tokens float64 } // of those in the queue that wait
-
-	// spread is when the next that does not wait is told to ask again, so that
-	// those who are refused together do not come back together.
-	spread time.Time
+	aside struct{ calls, tokens float64 } // room kept for those who were called
 }
 
-// waiter is an ask that the coordinator has not answered.
+// waiter is a place in the queue: of an ask that has no answer yet, or the ticket
+// of a member that was refused. A ticket keeps the place in line of somebody who
+// asks again, and there is one for each member.
 type waiter struct {
 	ask
 	member *member
-	gone   bool
+	gone   bool // has left the queue
+	ticket bool
+
+	// Of tickets:
+	told   time.Time // when the member was told to ask again; zero: when it is called
+	called bool      // it is its turn: room is kept for it,
+	until  time.Time // but not after this
 }
 
 func (w *waiter) cost() float64 { return float64(max(0, w.Tokens)) }
@@ -67,8 +72,11 @@ func (a *account) ready(now time.Time, calls, tokens, n float64) time.Time {
 	return at
 }
 
-// full reports whether as many calls are in flight as may be.
-func (a *account) full() bool { return a.limits.Parallel > 0 && a.inUse >= a.limits.Parallel }
+// full reports whether as many calls are in flight, or room is kept for, as may
+// be.
+func (a *account) full() bool {
+	return a.limits.Parallel > 0 && a.inUse+int(a.aside.calls) >= a.limits.Parallel
+}
 
 // charge takes a call of n tokens from the rates, and refund puts one back.
 func (a *account) charge(now time.Time, n float64) {
@@ -109,72 +117,4 @@ func (a *account) settle(now time.Time, granted, used float64, sent, ours bool) 
 	case sent && ours:
 		a.refundTokens(granted - used)
 	}
-}
-
-// push queues an ask.
-func (a *account) push(w *waiter) {
-	a.learn(w.Limits)
-	a.queue = append(a.queue, w)
-	if !w.Once {
-		a.ahead.calls++
-		a.ahead.tokens += w.cost()
-	}
-}
-
-// leave marks a queued ask as answered or taken back. It stays in its place
-// until the queue moves on, unless too many do.
-func (a *account) leave(w *waiter) {
-	if w.gone {
-		return
-	}
-	w.gone = true
-	a.gone++
-	if !w.Once {
-		a.ahead.calls--
-		a.ahead.tokens -= w.cost()
-	}
-	if a.gone > 16 && a.gone > len(a.queue)/2 {
-		a.compact()
-	}
-}
-
-func (a *account) compact() {
-	kept := a.queue[:0]
-	for _, w := range a.queue {
-		if !w.gone {
-			kept = append(kept, w)
-		}
-	}
-	clear(a.queue[len(kept):])
-	a.queue, a.gone = kept, 0
-}
-
-// head returns the first in the queue, nil when nobody is.
-func (a *account) head() *waiter {
-	for len(a.queue) > 0 {
-		if w := a.queue[0]; !w.gone {
-			return w
-		}
-		a.queue[0] = nil
-		a.queue = a.queue[1:]
-		a.gone--
-	}
-	a.queue = nil
-	return nil
-}
-
-// after is how long one that does not wait is told to stay away.
-func (a *account) after(now time.Time, n float64) time.Duration {
-	if a.full() {
-		return RetryFull
-	}
-	at := a.ready(now, a.ahead.calls, a.ahead.tokens, n)
-	if a.limits.RPM > 0 {
-		one, _ := price(a.limits.RPM)
-		if a.spread.Before(at) || a.spread.After(at.Add(time.Second)) {
-			a.spread = at
-		}
-		at, a.spread = a.spread, a.spread.Add(one)
-	}
-	return max(at.Sub(now), time.Millisecond)
 }

@@ -108,39 +108,68 @@ func TestWhenToAskAgain(t *testing.T) {
 	for range 5 {
 		a.takeAt(now, 0)
 	}
-	for i := range 3 { // each is told another moment
-		if got, want := a.after(now, 0), time.Duration(i+1)*100*time.Millisecond; got != want {
-			t.Errorf("the %d. is told %v, want %v", i+1, got, want)
+	for ahead := range 3 {
+		if got, want := a.when(now, float64(ahead), 0, 0), time.Duration(ahead+1)*100*time.Millisecond; got != want {
+			t.Errorf("behind %d: %v, want %v", ahead, got, want)
 		}
 	}
-	a.push(&waiter{ask: ask{Limits: a.limits}}) // those who wait come first
-	a.spread = time.Time{}
-	if got := a.after(now, 0); got != 200*time.Millisecond {
-		t.Errorf("behind one who waits: %v", got)
-	}
 	a.limits.Parallel, a.inUse = 1, 1
-	if got := a.after(now, 0); got != RetryFull {
+	if got := a.when(now, 3, 0, 0); got != 0 {
 		t.Errorf("when full: %v", got)
+	}
+	a.charge(now, 0)
+	a.charge(now, 0)
+	if got := a.when(now, 3, 0, 0); got != 300*time.Millisecond {
+		t.Errorf("when full and far beyond the rate: %v", got)
 	}
 }
 
-func TestQueueForgetsWhoLeft(t *testing.T) {
-	a := &account{}
-	var list []*waiter
-	for range 100 {
-		w := &waiter{ask: ask{Tokens: 2}}
-		list = append(list, w)
-		a.push(w)
+func TestQueueKeepsOrderAndForgetsWhoLeft(t *testing.T) {
+	a := &account{name: "d"}
+	m := newMember("m", "m", time.Time{})
+	for id := range uint64(100) {
+		a.push(m, ask{ID: id})
 	}
-	for _, w := range list[:99] {
-		a.leave(w)
-		a.leave(w)
+	for id := range uint64(100) {
+		if id != 50 && id != 98 {
+			a.leave(m.asks[id])
+		}
 	}
-	if a.head() != list[99] || len(a.queue) > 40 || a.ahead.calls != 1 || a.ahead.tokens != 2 {
-		t.Errorf("head %v, %d queued, ahead %+v", a.head() == list[99], len(a.queue), a.ahead)
+	a.tidy()
+	if len(a.queue) != 2 || a.queue[0].ID != 50 || a.queue[1].ID != 98 || a.gone != 0 || len(m.asks) != 2 {
+		t.Errorf("%d queued, %d gone", len(a.queue), a.gone)
 	}
-	a.leave(list[99])
-	if a.head() != nil || a.ahead.calls != 0 {
+	a.leave(m.asks[50])
+	a.leave(m.asks[98])
+	a.tidy()
+	if len(a.queue) != 0 || a.gone != 0 || len(m.asks) != 0 {
 		t.Error("somebody is left")
+	}
+}
+
+// A member that was refused and asks again stands where it stood.
+func TestTicketKeepsThePlace(t *testing.T) {
+	now := time.Unix(1000, 0)
+	a := &account{name: "d", limits: limits{Parallel: 2}}
+	l := limits{Parallel: 2}
+	m, other := newMember("m", "m", now), newMember("o", "o", now)
+	a.push(m, ask{ID: 1, Limits: l, Tokens: 5, Once: true})
+	a.push(other, ask{ID: 1, Limits: l})
+	ticket := a.queue[0]
+	a.keep(ticket, time.Time{})
+	if a.once != 0 || len(m.asks) != 0 || m.tickets["d"] != ticket {
+		t.Fatal("no ticket")
+	}
+	a.call(ticket, now)
+	if a.aside.calls != 1 || a.aside.tokens != 5 || a.full() || !ticket.until.Equal(now.Add(claimIn)) {
+		t.Errorf("called: %+v", a.aside)
+	}
+	a.inUse = 1
+	if !a.full() {
+		t.Error("the room is not kept")
+	}
+	a.push(m, ask{ID: 2, Limits: l, Tokens: 7, Once: true})
+	if a.queue[0] != ticket || ticket.ID != 2 || ticket.ticket || len(m.tickets) != 0 || a.aside.calls != 0 || a.aside.tokens != 0 || a.once != 1 {
+		t.Errorf("claimed: %+v, %+v", ticket, a.aside)
 	}
 }

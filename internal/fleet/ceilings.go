@@ -98,7 +98,7 @@ func (c *coordinator) covered(m *member, a *account) bool {
 	}
 	waiting := 0
 	for _, w := range a.queue {
-		if w.member == m && !w.gone {
+		if w.member == m && !w.gone && !w.ticket {
 			waiting++
 		}
 		if s.held+waiting >= a.limits.Parallel {

@@ -144,9 +144,7 @@ func (c *coordinator) hear(from string, u *up) {
 			continue
 		}
 		a := c.account(q.Deployment)
-		w := &waiter{ask: q, member: m}
-		m.asks[q.ID] = w
-		a.push(w)
+		a.push(m, q)
 		touched[a] = true
 	}
 	if u.State != nil || u.Bye || len(u.Done) > 0 {
@@ -189,7 +187,7 @@ func (c *coordinator) flush() {
 		d.Lease = micros(left)
 		for len(d.Answers) > perMessage {
 			part := *d
-			part.Answers, part.Missing, part.Cooldowns = d.Answers[:perMessage], nil, nil
+			part.Answers, part.Missing, part.Room, part.Cooldowns = d.Answers[:perMessage], nil, nil, nil
 			part.Granted = lastGrant(part.Answers)
 			c.send(id, &part)
 			d.Answers = slices.Clone(d.Answers[perMessage:])

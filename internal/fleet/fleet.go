@@ -49,6 +49,7 @@ type Fleet struct {
 	coordinator *coordinator // while this worker is it
 	leader      leader
 	vacant      bool // the lease was given up
+	onRoom      []func(string)
 	seen        struct {
 		revision uint64
 		at       time.Time

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,9 +17,10 @@ import (
 // permit, and asking again soon makes sense. ctx bounds the asking; its cause is
 // returned when it ends first.
 //
-// Those who wait in [Fleet.Wait] come before those who ask anew, and ReadyAt is
-// where the end of their queue is. Where as many calls are in flight as may be,
-// it is [RetryFull] ahead.
+// A refusal leaves this worker a place in the line of all workers, one for each
+// deployment. ReadyAt is its turn by the rates, or zero where a call that ends
+// makes room. When it is the worker's turn, the handlers of [Fleet.OnRoom] are
+// called, and the room is kept for it for a moment.
 func (f *Fleet) Admit(ctx context.Context, deployment string, l router.Limits, tokens int) (router.Permit, error) {
 	return f.admit(ctx, deployment, l, tokens, true)
 }
@@ -163,6 +165,7 @@ func (f *Fleet) receive(msg *nats.Msg) {
 		return
 	}
 	f.take(from, &d)
+	f.tellRoom(d.Room)
 	f.cooldowns.hearAll(d.Cooldowns, nil)
 }
 
@@ -231,6 +234,37 @@ func (f *Fleet) takeAnswer(a answer, fresh bool) {
 		}
 	case p != nil && p.Once:
 		delete(f.asks, a.Ask)
-		p.answer <- outcome{err: &router.BusyError{Deployment: p.Deployment, ReadyAt: time.Now().Add(fromMicros(a.After))}}
+		p.answer <- outcome{err: &router.BusyError{Deployment: p.Deployment, ReadyAt: readyIn(a.After)}}
+	}
+}
+
+func readyIn(after int64) time.Time {
+	if after == 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(fromMicros(after))
+}
+
+// OnRoom calls handle when there is room for a call to a deployment that this
+// worker was refused for, so that it asks again. Calls come one after the other;
+// handle must return soon, and must not wait for a permit. There is no way to
+// take it back.
+func (f *Fleet) OnRoom(handle func(deployment string)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.onRoom = append(f.onRoom, handle)
+}
+
+func (f *Fleet) tellRoom(deployments []string) {
+	if len(deployments) == 0 {
+		return
+	}
+	f.mu.Lock()
+	handlers := slices.Clone(f.onRoom)
+	f.mu.Unlock()
+	for _, handle := range handlers {
+		for _, d := range deployments {
+			handle(d)
+		}
 	}
 }

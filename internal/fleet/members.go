@@ -13,6 +13,7 @@ type member struct {
 	permits  map[permitKey]held
 	shares   map[string]*share
 	asks     map[uint64]*waiter
+	tickets  map[string]*waiter // by deployment
 }
 
 type held struct {
@@ -21,7 +22,7 @@ type held struct {
 }
 
 func newMember(id, name string, now time.Time) *member {
-	return &member{id: id, name: name, heard: now, permits: map[permitKey]held{}, shares: map[string]*share{}, asks: map[uint64]*waiter{}}
+	return &member{id: id, name: name, heard: now, permits: map[permitKey]held{}, shares: map[string]*share{}, asks: map[uint64]*waiter{}, tickets: map[string]*waiter{}}
 }
 
 func (m *member) share(deployment string) *share {
@@ -93,12 +94,20 @@ func (c *coordinator) reconcile(m *member, s *state, now time.Time, touched map[
 	c.to(m).Cooldowns = c.f.cooldowns.unknownTo(s.Cooldowns, now)
 }
 
-// drop takes an ask out of its queue.
+// drop takes an ask, or a ticket, out of its queue.
 func (c *coordinator) drop(w *waiter, touched map[*account]bool) {
 	a := c.account(w.Deployment)
 	a.leave(w)
-	delete(w.member.asks, w.ID)
 	touched[a] = true
+}
+
+func (c *coordinator) dropAll(m *member, touched map[*account]bool) {
+	for _, w := range m.asks {
+		c.drop(w, touched)
+	}
+	for _, w := range m.tickets {
+		c.drop(w, touched)
+	}
 }
 
 // lose takes the asks of a member that cannot be reached out of the queues, so
@@ -113,9 +122,7 @@ func (c *coordinator) lose(id string) {
 	}
 	m.greeted = false
 	touched := map[*account]bool{}
-	for _, w := range m.asks {
-		c.drop(w, touched)
-	}
+	c.dropAll(m, touched)
 	for a := range touched {
 		c.pump(a)
 	}
@@ -145,9 +152,7 @@ func (c *coordinator) sweep() {
 }
 
 func (c *coordinator) forget(m *member, touched map[*account]bool) {
-	for _, w := range m.asks {
-		c.drop(w, touched)
-	}
+	c.dropAll(m, touched)
 	for key, p := range m.permits {
 		c.release(m, key, p, touched)
 	}

@@ -114,11 +114,13 @@ type down struct {
 	Granted   uint64   `json:"granted"`  // the number of the last permit granted to the member
 	Answers   []answer `json:"answers,omitempty"`
 	Missing   []uint64 `json:"missing,omitempty"` // of those waiting: send them again
+	Room      []string `json:"room,omitempty"`    // deployments for which the member was refused, and is called
 	Hello     bool     `json:"hello,omitempty"`   // the member is not known: send the state and all asks
 	Cooldowns []notice `json:"cooldowns,omitempty"`
 }
 
-// answer to an ask: the number of the permit, or 0 and when to ask again.
+// answer to an ask: the number of the permit, or 0 and when to ask again, which
+// is 0 where the member is called when there is room.
 type answer struct {
 	Ask   uint64 `json:"ask"`
 	N     uint64 `json:"n,omitempty"`

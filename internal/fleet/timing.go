@@ -16,11 +16,6 @@ const (
 	// RetryAway is how far ahead a [router.BusyError] is ready when there is no
 	// coordinator to ask.
 	RetryAway = 500 * time.Millisecond
-
-	// RetryFull is how far ahead it is ready when as many calls are in flight as
-	// may be. The call that ends may be another process's: ask again, or use
-	// [Fleet.Wait] to be told.
-	RetryFull = 100 * time.Millisecond
 )
 
 const (
@@ -30,6 +25,7 @@ const (
 	beatEvery   = 500 * time.Millisecond // of each worker
 	answerIn    = time.Second            // else an ask that does not wait is taken back
 	storeIn     = time.Second            // for one operation of the key-value bucket
+	claimIn     = 100 * time.Millisecond // for a member that was refused to ask again when it is called
 	byeIn       = 500 * time.Millisecond // for the coordinator's word that a closing worker may go
 )
 
