@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"net/http"
 	"slices"
@@ -41,9 +42,20 @@ type run struct {
 	bodyName string          // the model name in it
 }
 
-// bodyFor returns the request's body with the upstream's name for the model in
-// it: the same bytes where the names are the same.
-func (r *run) bodyFor(model string) (json.RawMessage, error) {
+// bodyFor returns the request's body for d: with the upstream's name for the
+// model in it, and with what d adds. It is the same bytes where neither differs.
+func (r *run) bodyFor(d *deployment, model string) (body json.RawMessage, err error) {
+	if body, err = r.bodyWith(model); err != nil || d.Defaults == nil {
+		return body, err
+	}
+	switch r.req.Endpoint {
+	case "", schema.ChatCompletions, schema.Completions:
+		return schema.Merge(body, d.Defaults)
+	}
+	return body, nil
+}
+
+func (r *run) bodyWith(model string) (json.RawMessage, error) {
 	if model == r.model {
 		return r.req.Body, nil
 	}
@@ -69,11 +81,12 @@ func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) verd
 	began := r.now
 	record := schema.Attempt{Deployment: d.ID, Model: model, WaitedMs: milliseconds(waited), StartedAt: began.UTC()}
 	v, c := r.exchange(ctx, d, model)
+	scrub := d.scrub()
 	r.now = time.Now()
 	took := r.now.Sub(began)
 	record.LatencyMs = milliseconds(took)
 	if v.err != nil {
-		tidy(v.err, d.scrub)
+		tidy(v.err, scrub)
 	}
 	record.StatusCode, record.Error, record.Usage = c.status, v.err, v.usage
 	record.Cost = d.Prices.cost(v)
@@ -83,7 +96,7 @@ func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) verd
 	}
 	r.addCost(record)
 	if c.status != 0 && c.err == nil {
-		r.out.Response = c.response(v, d.scrub)
+		r.out.Response = c.response(v, scrub)
 	}
 	r.giveBack(ctx, at, v, c, began, took)
 	return v
@@ -117,19 +130,23 @@ func (r *run) giveBack(ctx context.Context, at choice, v verdict, c *cell, began
 // exchange sends the request to d and classifies what comes back.
 func (r *run) exchange(ctx context.Context, d *deployment, model string) (verdict, *cell) {
 	c := &cell{header: r.req.Header}
+	began := r.now
 	var err error
-	if c.body, err = r.bodyFor(model); err == nil {
+	if c.body, err = r.bodyFor(d, model); err == nil {
 		if limit := cmp.Or(d.Timeout, r.timeout); limit > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeoutCause(ctx, limit, &timeUp{after: limit, attempt: true})
 			defer cancel()
 		}
-		err = d.call(ctx, r.req.Endpoint, c)
+		err = d.call(ctx, r.req.Endpoint, model, c)
 	}
-	if err != nil { // nothing was sent
+	var none *tokenError
+	switch {
+	case errors.As(err, &none):
+		return verdict{err: &schema.Error{Class: schema.ClassUpstreamFatal, Code: codeNoToken, Message: none.Error()}}, c
+	case err != nil:
 		return verdict{err: &schema.Error{Class: schema.ClassInternal, Message: "the request could not be made: " + err.Error()}}, c
 	}
-	c.sent = true
 	a := answer{
 		endpoint: r.req.Endpoint, base: d.BaseURL, host: d.host, status: c.status, header: c.answer,
 		body: c.raw, tooLarge: c.tooLarge, err: c.err, now: time.Now(),
@@ -137,7 +154,11 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (verdic
 	if c.err != nil {
 		a.ended = context.Cause(ctx)
 	}
-	return classify(a), c
+	v := classify(a)
+	if c.status == http.StatusUnauthorized && d.token != nil {
+		d.token.refused(began)
+	}
+	return v, c
 }
 
 func (r *run) addUsage(u *schema.Usage) {

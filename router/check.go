@@ -61,10 +61,10 @@ func (d *deployment) check(ctx context.Context) CheckResult {
 	defer cancel()
 	c := &cell{}
 	start := time.Now()
-	_, err := d.client.ListModels(withCell(ctx, c))
+	err := d.call(ctx, listModels, "", c)
 	result.LatencyMs = milliseconds(time.Since(start))
-	if c.status == 0 && c.err == nil {
-		result.Error = tidy(&schema.Error{Class: schema.ClassInternal, Message: err.Error()}, d.scrub)
+	if err != nil {
+		result.Error = tidy(&schema.Error{Class: schema.ClassInternal, Message: err.Error()}, d.scrub())
 		return result
 	}
 	a := answer{
@@ -77,15 +77,12 @@ func (d *deployment) check(ctx context.Context) CheckResult {
 	result.Reachable = c.status != 0
 	result.Authorised = result.Reachable && c.status != 401 && c.status != 403
 	if v := classify(a); v.err != nil {
-		result.Error = tidy(v.err, d.scrub)
+		result.Error = tidy(v.err, d.scrub())
 		return result
 	}
 	result.Model = d.listing(c.raw)
 	return result
 }
-
-// listModels is the endpoint of a check, to classify.
-const listModels schema.Endpoint = "/v1/models"
 
 // listing looks for the deployment's model in a list of models.
 func (d *deployment) listing(raw []byte) Listing {

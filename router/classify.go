@@ -103,6 +103,7 @@ const (
 	codeNoModel  = "model_not_found"
 	codeStream   = "stream_unsupported"
 	codeContext  = "context_length_exceeded"
+	codeNoToken  = "no_token"
 	codeNoTag    = "no_deployment_for_tags"
 )
 

@@ -53,11 +53,7 @@ func TestLoadLiteLLM(t *testing.T) {
 		lines = append(lines, strings.TrimPrefix(w.String(), "testdata/litellm.yaml:"))
 	}
 	wantWarnings := []string{
-		"9: model_list[0].litellm_params.rpm: not used by Pelton",
-		"12: model_list[0].model_info.mode: not used by Pelton",
-		"32: router_settings.routing_strategy: not used by Pelton",
-		"37: litellm_settings.num_retries: not used by Pelton; set it in router_settings",
-		"38: litellm_settings.drop_params: not used by Pelton",
+		"38: litellm_settings.drop_params: not used by Pelton; bodies go out as they came",
 		"40: general_settings: not used by Pelton",
 	}
 	if !slices.Equal(lines, wantWarnings) {
@@ -103,7 +99,7 @@ model_list:
   - model_name: k
     litellm_params: {model: openai/x, api_key: "a\nb"}
   - model_name: l
-    litellm_params: {model: azure/x, api_base: "https://x", api_key: k}
+    litellm_params: {model: azure/x, api_base: "https://x"}
   - model_name: m
     litellm_params: {model: [1], api_key: k}
 router_settings:
@@ -117,8 +113,8 @@ router_settings:
 	got := strings.Split(err.Error(), "\n")
 	want := []string{
 		`c.yaml:4: model_list[0].litellm_params.api_key: the environment variable UNSET is not set`,
-		`c.yaml:6: model_list[1].litellm_params.model "bedrock/claude": "bedrock" speaks a protocol of its own, not OpenAI's: put a gateway that speaks OpenAI's protocol in front of it`,
-		`c.yaml:8: model_list[2].litellm_params.model "acme/x": unknown provider "acme": set api_base to the address of its OpenAI-compatible endpoint`,
+		`c.yaml:6: the group "b" has no deployment that can be used: line 6: "bedrock/claude": "bedrock" speaks a protocol of its own, not OpenAI's: put a gateway that speaks OpenAI's protocol in front of it`,
+		`c.yaml:8: the group "c" has no deployment that can be used: line 8: "acme/x": unknown provider "acme": set api_base to the address of its OpenAI-compatible endpoint`,
 		`c.yaml:9: model_list[3].model_name: missing; it is the name that requests ask for`,
 		`c.yaml:10: model_list[4].litellm_params: missing; it says which model it is and where`,
 		`c.yaml:12: model_list[5].litellm_params.timeout: "soon" must be a number of seconds above 0`,
@@ -130,7 +126,7 @@ router_settings:
 		`c.yaml:24: model_list[10]: must be a mapping of keys to values`,
 		`c.yaml:26: model_list[11].litellm_params.api_base: missing; "hosted_vllm" has no address of its own`,
 		`c.yaml:28: model_list[12].litellm_params.api_key: holds characters that no header can carry (a line break?)`,
-		`c.yaml:30: model_list[13].litellm_params.model "azure/x": "azure" speaks a protocol of its own, not OpenAI's: write "openai/DEPLOYMENT" with api_base "https://RESOURCE.openai.azure.com/openai/v1" instead`,
+		`c.yaml:30: model_list[13].litellm_params: no key for azure: set api_key, azure_ad_token, azure_ad_token_file or azure_ad_token_command`,
 		`c.yaml:32: model_list[14].litellm_params.model: must be one value, not a list or mapping`,
 		`c.yaml:34: router_settings.num_retries: "-1" must be a whole number from 0 to 100`,
 		`c.yaml:35: router_settings.timeout: "0" must be a number of seconds above 0`,
@@ -227,11 +223,15 @@ func TestLocate(t *testing.T) {
 		{"claude-sonnet-4", "", false, "anthropic", "claude-sonnet-4"},
 		{"gemini-2.5-pro", "", false, "gemini", "gemini-2.5-pro"},
 		{"acme/x", "", false, "unknown provider", ""},
-		{"azure/x", "", true, "protocol of its own", ""},
+		{"azure/x", "", true, "azure", "x"},
 		{"x", "bedrock", true, "protocol of its own", ""},
 		{"openai/", "", false, "no model behind", ""},
 	} {
-		got, err := locate(tt.model, tt.custom, tt.hasBase)
+		base := ""
+		if tt.hasBase {
+			base = "https://h.example"
+		}
+		got, err := locate(tt.model, tt.custom, base)
 		if err != nil {
 			got.provider = err.Error()
 		}

@@ -6,50 +6,57 @@ import (
 	"net/url"
 	"strings"
 
-	openai "github.com/sashabaranov/go-openai"
+	"pelton/schema"
 )
 
-// deployment is a configured [Deployment] at work. It is shared by all calls
-// and does not change but for its atomics.
+// deployment is a configured [Deployment] at work. It is shared by all calls;
+// what changes is its health.
 type deployment struct {
 	Deployment
-	host   string // of the base URL, for messages
-	client *openai.Client
-	scrub  scrubber
-	level  int // its Order, those without one last
-	rules  coolRules
+	host      string // of the base URL, for messages
+	transport http.RoundTripper
+	requests  map[schema.Endpoint]*http.Request // to copy; never changed
+	limit     int64                             // bytes of an answer
+	secrets   scrubber
+	token     *token // nil: none that changes
+	level     int    // its Order, those without one last
+	rules     coolRules
 	health
 }
 
-// newDeployment makes the client for d, which is normalised.
-func newDeployment(d Deployment, transport http.RoundTripper, limit int64) *deployment {
-	made := &deployment{Deployment: d, level: d.Order}
+// newDeployment makes d, which is normalised, ready for calls.
+func newDeployment(d Deployment, transport http.RoundTripper, limit int64) (*deployment, error) {
+	made := &deployment{Deployment: d, transport: transport, limit: limit, level: d.Order, token: newToken(d)}
 	if d.Order == 0 {
 		made.level = math.MaxInt
 	}
 	if u, err := url.Parse(d.BaseURL); err == nil {
 		made.host = u.Host
 	}
-	secrets := []string{d.APIKey.Reveal()}
-	fixed := http.Header{"User-Agent": {"pelton"}}
-	if d.Project != "" {
-		fixed.Set("OpenAI-Project", d.Project)
-	}
-	for name, value := range d.Headers {
-		fixed.Set(name, value.Reveal())
+	secrets := []string{d.APIKey.Reveal(), d.Token.Reveal()}
+	for _, value := range d.Headers {
 		secrets = append(secrets, value.Reveal())
 		// Of "Bearer KEY" the key alone is the secret that servers repeat.
 		if _, token, ok := strings.Cut(value.Reveal(), " "); ok {
 			secrets = append(secrets, token)
 		}
 	}
-	made.scrub = newScrubber(secrets...)
-	config := openai.DefaultConfig(d.APIKey.Reveal())
-	config.BaseURL = d.BaseURL
-	config.OrgID = d.Organization
-	config.HTTPClient = &rawDoer{transport: transport, fixed: fixed, limit: limit}
-	made.client = openai.NewClientWithConfig(config)
-	return made
+	if proxy, err := url.Parse(d.Proxy.Reveal()); err == nil && proxy.User != nil {
+		password, _ := proxy.User.Password()
+		secrets = append(secrets, password)
+	}
+	made.secrets = newScrubber(secrets...)
+	var err error
+	made.requests, err = made.templates()
+	return made, err
+}
+
+// scrub returns what removes the deployment's secrets from text.
+func (d *deployment) scrub() scrubber {
+	if d.token == nil {
+		return d.secrets
+	}
+	return append(newScrubber(d.token.current()), d.secrets...)
 }
 
 // modelFor returns the name to give the upstream, where star is what the

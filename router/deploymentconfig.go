@@ -2,10 +2,14 @@ package router
 
 import (
 	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
 	"time"
+
+	"pelton/schema"
 )
 
 // Deployment is one model at one address, as one member of a group.
@@ -34,8 +38,34 @@ type Deployment struct {
 	// OpenAI-Project. Empty: not sent.
 	Organization, Project string
 
+	// Azure says that the server has Azure OpenAI's paths: BaseURL is the
+	// resource's, Model the name of the deployment there, APIVersion is needed,
+	// and APIKey goes into the header api-key. An address that ends in /openai/v1
+	// is an ordinary one.
+	Azure      bool
+	APIVersion string
+
+	// Token is sent as bearer token in the place of a key, with Azure (Entra).
+	// TokenFile and TokenCommand give one that changes, with any server: the
+	// file is read, or the command run, every few minutes and after a 401.
+	Token        Secret
+	TokenFile    string
+	TokenCommand []string
+
+	// Proxy is the way to the server. Empty: as HTTPS_PROXY and the like say.
+	Proxy Secret
+
+	// CAFile holds further certificate authorities to trust, in PEM form.
+	// Insecure trusts every certificate.
+	CAFile   string
+	Insecure bool
+
 	// Headers are sent with each request, in the place of any other of that name.
 	Headers map[string]Secret
+
+	// Defaults is a JSON object with members to add to bodies that lack them.
+	// They are sent to chat completions and completions. nil: none.
+	Defaults json.RawMessage
 
 	// Timeout bounds one attempt. 0: the [Config]'s.
 	Timeout time.Duration
@@ -91,6 +121,9 @@ func (d Deployment) normalised() (Deployment, error) {
 		return fail("base URL %w", err)
 	}
 	d.BaseURL = base
+	if err := d.checkWays(); err != nil {
+		return d, err
+	}
 	for name, value := range d.Headers {
 		if !validHeaderName(name) {
 			return fail("%q is no header name", name)
@@ -99,7 +132,7 @@ func (d Deployment) normalised() (Deployment, error) {
 			return fail("header %s "+badHeaderValue, name)
 		}
 	}
-	for what, value := range map[string]string{"key": d.APIKey.Reveal(), "organization": d.Organization, "project": d.Project} {
+	for what, value := range map[string]string{"key": d.APIKey.Reveal(), "organization": d.Organization, "project": d.Project, "token": d.Token.Reveal()} {
 		if !validHeaderValue(value) {
 			return fail("%s "+badHeaderValue, what)
 		}
@@ -112,6 +145,42 @@ func (d Deployment) normalised() (Deployment, error) {
 		d.Headers["Authorization"] = authorization
 	}
 	return d, nil
+}
+
+// checkWays says what is wrong with how d is reached, limited and chosen.
+func (d Deployment) checkWays() error {
+	switch {
+	case d.Azure && d.APIVersion == "":
+		return errors.New("Azure needs an api_version, such as 2024-10-21")
+	case !d.Azure && !d.Token.Empty():
+		return errors.New("a Token is for Azure: use APIKey")
+	case d.TokenFile != "" && len(d.TokenCommand) > 0:
+		return errors.New("has a TokenFile and a TokenCommand: keep one")
+	case d.RPM < 0 || d.TPM < 0 || d.MaxParallel < 0 || d.MaxInputTokens < 0:
+		return errors.New("limits must not be negative")
+	case d.Weight != nil && !(*d.Weight >= 0 && *d.Weight < 1e12):
+		return errors.New("weight must not be negative")
+	case d.NumRetries != nil && *d.NumRetries < 0, d.CooldownTime != nil && *d.CooldownTime < 0:
+		return errors.New("NumRetries and CooldownTime must not be negative")
+	case d.CAFile != "" && d.Insecure:
+		return errors.New("has a CAFile and is Insecure: keep one")
+	}
+	if !d.Proxy.Empty() {
+		if _, err := parseProxy(d.Proxy.Reveal()); err != nil {
+			return err
+		}
+	}
+	for _, price := range []*float64{d.Prices.Input, d.Prices.Output, d.Prices.CacheRead, d.Prices.CacheWrite, d.Prices.Reasoning} {
+		if price != nil && !(*price >= 0 && *price < 1e6) {
+			return errors.New("prices must not be negative")
+		}
+	}
+	if d.Defaults != nil {
+		if _, err := schema.SetField(d.Defaults, "x", []byte("1")); err != nil {
+			return fmt.Errorf("Defaults: %w", err)
+		}
+	}
+	return nil
 }
 
 // checkStars says what is wrong with the wildcards of a group and its model.

@@ -15,18 +15,18 @@ type health struct {
 	inFlight atomic.Int64
 	reserved atomic.Int64 // tokens that the calls in flight are estimated to use
 
-	mu      sync.Mutex
-	breaker breaker
-	outages map[string]*outage // by scope
-	line    list.List          // of *waiter
-	adapt   adaptive
-	latency mean // of answers, in seconds
-	token   mean // of the same per token of output
-	errors  mean // share of failures
-	used    perMinute
-	calls   perMinute
-	busy    time.Time // the limiter has no place before this
-	told    time.Time // the longest cooldown that the sink was told of
+	mu       sync.Mutex
+	breaker  breaker
+	outages  map[string]*outage // by scope
+	line     list.List          // of *waiter
+	adapt    adaptive
+	latency  mean // of answers, in seconds
+	perToken mean // of the same per token of output
+	errors   mean // share of failures
+	used     perMinute
+	calls    perMinute
+	busy     time.Time // the limiter has no place before this
+	told     time.Time // the longest cooldown that the sink was told of
 }
 
 // mean is an exponentially weighted one: each value weighs a tenth.
@@ -86,7 +86,7 @@ func (d *deployment) usedTokens(now time.Time) int64 {
 func (d *deployment) pace(now time.Time) (float64, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.token.value, !d.token.last.IsZero() && now.Sub(d.token.last) <= stale
+	return d.perToken.value, !d.perToken.last.IsZero() && now.Sub(d.perToken.last) <= stale
 }
 
 // meanLatency is how long answers take; 0: nothing is known. The lock is held.
@@ -220,7 +220,7 @@ func (d *deployment) left(now time.Time, p place, e ended) (news news) {
 	if e.err == nil {
 		d.latency.add(now, e.took.Seconds())
 		if e.output > 0 {
-			d.token.add(now, e.took.Seconds()/float64(e.output))
+			d.perToken.add(now, e.took.Seconds()/float64(e.output))
 		}
 	}
 	b := &d.breaker

@@ -62,10 +62,14 @@ type loader struct {
 	warnings []Warning
 	problems []Problem
 	ids      map[string]int // id of a deployment → its line
+
+	credentials map[string][]entry
+	mentions    []mention
+	aliasLines  map[string]int
 }
 
 func parseConfig(file string, text []byte, env func(string) (string, bool)) (*Config, []Warning, error) {
-	l := &loader{file: file, env: env, ids: map[string]int{}}
+	l := &loader{file: file, env: env, ids: map[string]int{}, credentials: map[string][]entry{}, aliasLines: map[string]int{}}
 	cfg := l.document(text)
 	slices.SortStableFunc(l.warnings, func(a, b Warning) int { return a.Line - b.Line })
 	if len(l.problems) == 0 {
@@ -91,43 +95,33 @@ func (l *loader) document(text []byte) *Config {
 		l.problem(second.Line, "a second YAML document: a configuration is one")
 	}
 	cfg := &Config{}
-	var models *yaml.Node
-	for _, e := range l.mapping(root.Content[0], "the file") {
+	sections := l.mapping(root.Content[0], "the file")
+	// What others refer to comes first, and what replaces something last.
+	for _, key := range []string{"environment_variables", "credential_list", "model_list", "litellm_settings", "router_settings"} {
+		e := findEntry(sections, key)
+		switch {
+		case e == nil && key == "model_list":
+			l.problem(0, "model_list: missing; it lists the models and where they are")
+		case e == nil:
+		case key == "environment_variables":
+			l.environment(*e)
+		case key == "credential_list":
+			l.credentialList(*e)
+		case key == "model_list":
+			l.modelList(cfg, *e)
+		default:
+			l.routerSettings(cfg, *e)
+		}
+	}
+	for _, e := range sections {
 		switch e.key {
-		case "model_list":
-			models = e.value
-			l.modelList(cfg, e)
-		case "router_settings":
-			l.routerSettings(cfg, e)
-		case "litellm_settings":
-			for _, s := range l.mapping(e.value, e.path) {
-				l.unused(s, map[string]string{
-					"num_retries":     "; set it in router_settings",
-					"request_timeout": "; set router_settings.timeout",
-				}[s.key])
-			}
-		case "pelton_settings":
+		case "environment_variables", "credential_list", "model_list", "litellm_settings", "router_settings", "pelton_settings":
 		default:
 			l.unused(e, "")
 		}
 	}
-	if models == nil {
-		l.problem(0, "model_list: missing; it lists the models and where they are")
+	if len(l.problems) == 0 {
+		l.dangling(cfg)
 	}
 	return cfg
-}
-
-func (l *loader) routerSettings(cfg *Config, section entry) {
-	for _, e := range l.mapping(section.value, section.path) {
-		switch e.key {
-		case "num_retries":
-			if n, ok := l.count(e); ok {
-				cfg.NumRetries = &n
-			}
-		case "timeout":
-			cfg.Timeout = l.seconds(e)
-		default:
-			l.unused(e, "")
-		}
-	}
 }

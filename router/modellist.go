@@ -11,6 +11,8 @@ import (
 type pending struct {
 	Deployment
 	provider string
+	leftOut  string // why it is not used; empty: it is
+	line     int
 }
 
 func (l *loader) modelList(cfg *Config, section entry) {
@@ -28,11 +30,15 @@ func (l *loader) modelList(cfg *Config, section entry) {
 			found = append(found, p)
 		}
 	}
+	l.emptyGroups(found)
 	taken := map[string]bool{}
 	for id := range l.ids {
 		taken[id] = true
 	}
 	for _, p := range found {
+		if p.leftOut != "" {
+			continue
+		}
 		if p.ID == "" {
 			p.ID = idFor(p.Deployment, p.provider, taken)
 			taken[p.ID] = true
@@ -41,11 +47,32 @@ func (l *loader) modelList(cfg *Config, section entry) {
 	}
 }
 
+// emptyGroups notes the groups all of whose deployments are left out.
+func (l *loader) emptyGroups(found []pending) {
+	usable, told := map[string]bool{}, map[string]bool{}
+	for _, p := range found {
+		usable[p.Group] = usable[p.Group] || p.leftOut == ""
+	}
+	for _, p := range found {
+		if usable[p.Group] || told[p.Group] {
+			continue
+		}
+		told[p.Group] = true
+		var why []string
+		for _, o := range found {
+			if o.Group == p.Group {
+				why = append(why, fmt.Sprintf("line %d: %s", o.line, o.leftOut))
+			}
+		}
+		l.problem(p.line, fmt.Sprintf("the group %q has no deployment that can be used: %s", p.Group, strings.Join(why, "; ")))
+	}
+}
+
 // deployment reads one entry of model_list; false means that a problem was noted.
 func (l *loader) deployment(node *yaml.Node, path string) (pending, bool) {
 	before := len(l.problems)
 	var p pending
-	var params *entry
+	var params, info *entry
 	for _, e := range l.mapping(node, path) {
 		switch e.key {
 		case "model_name":
@@ -53,13 +80,7 @@ func (l *loader) deployment(node *yaml.Node, path string) (pending, bool) {
 		case "litellm_params":
 			params = &e
 		case "model_info":
-			for _, info := range l.mapping(e.value, e.path) {
-				if info.key != "id" {
-					l.unused(info, "")
-				} else if p.ID, _ = l.text(info); p.ID != "" {
-					l.id(p.ID, info)
-				}
-			}
+			info = &e
 		default:
 			l.unused(e, "")
 		}
@@ -75,7 +96,25 @@ func (l *loader) deployment(node *yaml.Node, path string) (pending, bool) {
 		return p, false
 	}
 	l.params(&p, *params)
+	if info != nil && p.leftOut == "" {
+		l.info(&p, *info)
+	}
 	return p, len(l.problems) == before
+}
+
+// info reads model_info: what is known of a model.
+func (l *loader) info(p *pending, section entry) {
+	for _, e := range l.mapping(section.value, section.path) {
+		switch {
+		case e.key == "id":
+			if p.ID, _ = l.text(e); p.ID != "" {
+				l.id(p.ID, e)
+			}
+		case e.key == "mode" || l.knowledge(p, e):
+		default:
+			l.unused(e, "")
+		}
+	}
 }
 
 func (l *loader) id(id string, e entry) {
@@ -86,107 +125,24 @@ func (l *loader) id(id string, e entry) {
 	l.ids[id] = e.line
 }
 
-// params reads litellm_params: where a deployment lies and how it is called.
-func (l *loader) params(p *pending, section entry) {
-	before := len(l.problems)
-	var model, custom, base string
-	line, baseLine := section.line, section.line
-	for _, e := range l.mapping(section.value, section.path) {
-		switch e.key {
-		case "model":
-			model, _ = l.text(e)
-			line = e.line
-		case "custom_llm_provider":
-			custom, _ = l.text(e)
-		case "api_base", "base_url":
-			if base != "" {
-				l.problem(e.line, e.path+": api_base and base_url are the same; keep one")
-			}
-			base, _ = l.text(e)
-			baseLine = e.line
-		case "api_key":
-			p.APIKey = l.secret(e)
-		case "organization":
-			p.Organization, _ = l.text(e)
-		case "timeout":
-			p.Timeout = l.seconds(e)
-		case "extra_headers":
-			p.Headers = l.headers(e)
-		default:
-			l.unused(e, "")
-		}
+// knowledge reads what may stand in litellm_params and in model_info; false
+// means that it is something else.
+func (l *loader) knowledge(p *pending, e entry) bool {
+	switch e.key {
+	case "max_input_tokens":
+		p.MaxInputTokens = l.whole(e)
+	case "input_cost_per_token":
+		p.Prices.Input = l.price(e)
+	case "output_cost_per_token":
+		p.Prices.Output = l.price(e)
+	case "cache_read_input_token_cost":
+		p.Prices.CacheRead = l.price(e)
+	case "cache_creation_input_token_cost":
+		p.Prices.CacheWrite = l.price(e)
+	case "output_cost_per_reasoning_token":
+		p.Prices.Reasoning = l.price(e)
+	default:
+		return false
 	}
-	if len(l.problems) > before {
-		return
-	}
-	if model == "" {
-		l.problem(line, section.path+".model: missing")
-		return
-	}
-	where, err := locate(model, custom, base != "")
-	if err != nil {
-		l.problem(line, fmt.Sprintf("%s.model %q: %v", section.path, model, err))
-		return
-	}
-	p.Model, p.provider = where.model, where.provider
-	if p.Group == "" { // noted already; "*" fits any model
-		p.Group = "*"
-	}
-	if err := checkStars(p.Group, p.Model); err != nil {
-		l.problem(line, fmt.Sprintf("%s.model: %v", section.path, err))
-		p.Group, p.Model = "*", "*" // so that the rest is looked at too
-	}
-	l.address(p, base, baseLine, section)
-}
-
-// address fills in base URL and key from the file or the provider's defaults.
-// A provider's key from the environment goes to the provider only, never to an
-// address that the file names.
-func (l *loader) address(p *pending, base string, line int, section entry) {
-	before := len(l.problems)
-	from := section.path + ".api_base"
-	if prov, known := providers[p.provider]; known {
-		own := base != ""
-		if !own {
-			base = prov.base
-			if value, ok := l.lookup(prov.baseEnv); ok {
-				base, from = value, "environment variable "+prov.baseEnv
-			}
-		}
-		if base == "" {
-			l.problem(line, fmt.Sprintf("%s.api_base: missing; %q has no address of its own", section.path, p.provider))
-			return
-		}
-		for _, name := range prov.keyEnvs {
-			if value, ok := l.lookup(name); ok && p.APIKey.Empty() && !own {
-				p.APIKey = NewSecret(value)
-			}
-		}
-		if p.APIKey.Empty() && base == prov.base && !prov.keyless {
-			l.problem(section.line, fmt.Sprintf("%s: no key for %s: set api_key, or %s in the environment", section.path, p.provider, strings.Join(prov.keyEnvs, " or ")))
-		}
-		if _, rest, _ := strings.Cut(base, "://"); prov.ownPath != "" && !strings.Contains(strings.TrimRight(rest, "/"), "/") {
-			base = strings.TrimRight(base, "/") + prov.ownPath
-		}
-	}
-	p.BaseURL = base
-	d, err := p.normalised()
-	if err != nil {
-		if _, _, baseErr := parseBase(base); baseErr != nil {
-			l.problem(line, fmt.Sprintf("%s %v", from, baseErr))
-		} else if len(l.problems) == before {
-			l.problem(section.line, fmt.Sprintf("%s: %v", section.path, err))
-		}
-		return
-	}
-	p.Deployment = d
-}
-
-func (l *loader) lookup(name string) (string, bool) {
-	if name == "" {
-		return "", false
-	}
-	value, _ := l.env(name)
-	value = strings.TrimSpace(value)
-	return value, value != ""
+	return true
 }

@@ -81,7 +81,11 @@ func New(cfg *Config, opts ...Option) (*Router, error) {
 			errs = append(errs, fmt.Errorf("deployment %q of group %q: %w", d.ID, d.Group, err))
 			continue
 		}
-		made := newDeployment(d, transport, limit)
+		made, err := newDeployment(d, transport, limit)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("deployment %q of group %q: %w", d.ID, d.Group, err))
+			continue
+		}
 		made.rules = rules
 		if d.CooldownTime != nil {
 			made.rules.time = *d.CooldownTime

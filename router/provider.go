@@ -46,6 +46,8 @@ var providers = map[string]provider{
 	"volcengine":             {base: "https://ark.cn-beijing.volces.com/api/v3", baseEnv: "VOLCENGINE_API_BASE", keyEnvs: []string{"VOLCENGINE_API_KEY"}},
 	"xai":                    {base: "https://api.x.ai/v1", baseEnv: "XAI_API_BASE", keyEnvs: []string{"XAI_API_KEY"}},
 
+	"azure": {baseEnv: "AZURE_API_BASE", keyEnvs: []string{"AZURE_API_KEY", "AZURE_OPENAI_API_KEY"}},
+
 	"custom_openai": {keyless: true},
 	"hosted_vllm":   {baseEnv: "HOSTED_VLLM_API_BASE", keyEnvs: []string{"HOSTED_VLLM_API_KEY"}, keyless: true},
 	"litellm_proxy": {baseEnv: "LITELLM_PROXY_API_BASE", keyEnvs: []string{"LITELLM_PROXY_API_KEY"}, keyless: true},
@@ -61,14 +63,26 @@ const defaultBase = "https://api.openai.com/v1"
 // foreign lists prefixes of services that speak a protocol of their own, with
 // what to do about it. An api_base does not make them OpenAI-compatible.
 var foreign = map[string]string{
-	"azure":     `write "openai/DEPLOYMENT" with api_base "https://RESOURCE.openai.azure.com/openai/v1" instead`,
 	"azure_ai":  `write "openai/MODEL" with the resource's OpenAI-compatible api_base, which ends in /openai/v1, instead`,
-	"bedrock":   "put a gateway that speaks OpenAI's protocol in front of it",
+	"bedrock":   gateway,
 	"cohere":    `write "openai/MODEL" with api_base "https://api.cohere.ai/compatibility/v1" instead`,
-	"replicate": "put a gateway that speaks OpenAI's protocol in front of it",
-	"sagemaker": "put a gateway that speaks OpenAI's protocol in front of it",
+	"replicate": gateway,
+	"sagemaker": gateway,
 	"vertex_ai": `write "openai/MODEL" with the project's OpenAI-compatible api_base, or use "gemini/MODEL" with a Gemini key, instead`,
-	"watsonx":   "put a gateway that speaks OpenAI's protocol in front of it",
+	"watsonx":   gateway,
+}
+
+const gateway = "put a gateway that speaks OpenAI's protocol in front of it"
+
+// own reports whether a service's own protocol is not in the way after all: it
+// has been given an address that speaks OpenAI's.
+func own(prefix, base string) bool {
+	return prefix == "azure_ai" && isV1(base)
+}
+
+// isV1 reports whether an address is that of Azure's OpenAI-compatible API.
+func isV1(base string) bool {
+	return strings.HasSuffix(strings.TrimRight(base, "/"), "/openai/v1")
 }
 
 // target is where a configured model lies: its service, and its name there.
@@ -77,9 +91,10 @@ type target struct {
 	model    string
 }
 
-// locate reads a litellm_params.model. custom is custom_llm_provider, hasBase
-// whether an address is configured. The error says what to write instead.
-func locate(model, custom string, hasBase bool) (target, error) {
+// locate reads a litellm_params.model. custom is custom_llm_provider, base the
+// configured address, if any. The error says what to write instead.
+func locate(model, custom, base string) (target, error) {
+	hasBase := base != ""
 	prefix, rest, split := strings.Cut(model, "/")
 	if custom != "" {
 		if split && prefix == custom {
@@ -87,8 +102,11 @@ func locate(model, custom string, hasBase bool) (target, error) {
 		}
 		prefix, rest, split = custom, model, true
 	}
-	if advice, ok := foreign[prefix]; ok && split {
+	if advice, ok := foreign[prefix]; ok && split && !own(prefix, base) {
 		return target{}, fmt.Errorf("%q speaks a protocol of its own, not OpenAI's: %s", prefix, advice)
+	}
+	if (prefix == "azure" || own(prefix, base)) && isV1(base) && split {
+		return target{"openai", rest}, nil
 	}
 	if _, ok := providers[prefix]; ok && split {
 		if rest == "" {

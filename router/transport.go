@@ -1,8 +1,14 @@
 package router
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"time"
 )
 
@@ -20,20 +26,76 @@ type route struct {
 	insecure      bool
 }
 
+// of returns the transport for a deployment. The error says what is wrong with
+// the way that is configured.
 func (t *transports) of(d Deployment) (http.RoundTripper, error) {
-	if t.given != nil {
-		return t.given, nil
-	}
-	var key route
+	key := route{proxy: d.Proxy.Reveal(), caFile: d.CAFile, insecure: d.Insecure}
 	if found := t.made[key]; found != nil {
-		return found, nil
+		return t.orGiven(found), nil
+	}
+	made := newTransport(t.conns)
+	if key.proxy != "" {
+		proxy, err := parseProxy(key.proxy)
+		if err != nil {
+			return nil, err
+		}
+		made.Proxy = http.ProxyURL(proxy)
+	}
+	if key.caFile != "" {
+		pool, err := readCAs(key.caFile)
+		if err != nil {
+			return nil, err
+		}
+		made.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	if key.insecure {
+		made.TLSClientConfig = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // the configuration says so, and is warned about
 	}
 	if t.made == nil {
 		t.made = map[route]*http.Transport{}
 	}
-	made := newTransport(t.conns)
 	t.made[key] = made
-	return made, nil
+	return t.orGiven(made), nil
+}
+
+func (t *transports) orGiven(made *http.Transport) http.RoundTripper {
+	if t.given != nil {
+		return t.given
+	}
+	return made
+}
+
+// readCAs returns the system's authorities and those of a PEM file.
+func readCAs(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("own CA: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("own CA: %s holds no certificate in PEM form", file)
+	}
+	return pool, nil
+}
+
+// parseProxy reads a proxy's address. No error repeats it: it may hold a password.
+func parseProxy(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, errors.New("proxy: is no URL")
+	}
+	switch u.Scheme {
+	case "http", "https", "socks5", "socks5h":
+	default:
+		return nil, errors.New("proxy: must begin with http://, https:// or socks5://")
+	}
+	if u.Host == "" {
+		return nil, errors.New("proxy: names no host")
+	}
+	return u, nil
 }
 
 func (t *transports) close() {

@@ -1,0 +1,267 @@
+package router
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// routerSettings reads router_settings, and litellm_settings, which LiteLLM
+// takes as the defaults of the former.
+func (l *loader) routerSettings(cfg *Config, section entry) {
+	for _, e := range l.mapping(section.value, section.path) {
+		switch e.key {
+		case "routing_strategy":
+			l.strategy(cfg, e)
+		case "num_retries":
+			if n, ok := l.count(e); ok {
+				cfg.NumRetries = &n
+			}
+		case "max_attempts":
+			cfg.MaxAttempts, _ = l.upTo(e, maxTries)
+		case "timeout", "request_timeout":
+			cfg.Timeout = l.seconds(e)
+		case "allowed_fails":
+			if n, ok := l.upTo(e, maxFails); ok {
+				cfg.AllowedFails = &n
+			}
+		case "allowed_fails_policy":
+			cfg.AllowedFailsPolicy = l.perFailure(e, "AllowedFails", maxFails)
+		case "cooldown_time":
+			cfg.CooldownTime = l.secondsOrZero(e)
+		case "disable_cooldowns":
+			if l.yes(e) {
+				cfg.CooldownTime = new(time.Duration)
+			}
+		case "retry_policy":
+			cfg.RetryPolicy = l.perFailure(e, "Retries", maxTries)
+		case "model_group_retry_policy":
+			cfg.GroupRetryPolicy = map[string]PerFailure{}
+			for _, group := range l.mapping(e.value, e.path) {
+				cfg.GroupRetryPolicy[group.key] = l.perFailure(group, "Retries", maxTries)
+			}
+		case "fallbacks":
+			cfg.Fallbacks = l.fallbacks(e)
+		case "context_window_fallbacks":
+			cfg.ContextWindowFallbacks = l.fallbacks(e)
+		case "content_policy_fallbacks":
+			cfg.ContentPolicyFallbacks = l.fallbacks(e)
+		case "default_fallbacks":
+			cfg.DefaultFallbacks = l.names(e)
+			l.mentions = append(l.mentions, mention{e, cfg.DefaultFallbacks})
+		case "model_group_alias":
+			l.aliases(cfg, e)
+		case "enable_tag_filtering":
+			cfg.IgnoreTags = !l.yes(e)
+		case "fatal_retry":
+			cfg.FatalRetry = l.seconds(e)
+		case "short_wait":
+			cfg.ShortWait = l.seconds(e)
+		case "enable_pre_call_checks", "tag_filtering_match_any":
+			if !l.yes(e) {
+				l.unused(e, "; it is always on")
+			}
+		default:
+			l.unused(e, hints[e.key])
+		}
+	}
+}
+
+// The largest numbers that make sense of retries and of failures in a minute.
+const (
+	maxTries = 100
+	maxFails = 1_000_000
+)
+
+// hints say what to do instead of a setting that is not used.
+var hints = map[string]string{
+	"stream_timeout":  "; streams are not supported",
+	"redis_host":      "; workers share limits and cooldowns over NATS",
+	"redis_url":       "; workers share limits and cooldowns over NATS",
+	"redis_port":      "; workers share limits and cooldowns over NATS",
+	"redis_password":  "; workers share limits and cooldowns over NATS",
+	"max_retries":     "; num_retries counts",
+	"max_fallbacks":   "; no group is tried twice",
+	"retry_after":     "; back-off and the upstream's word decide",
+	"drop_params":     "; bodies go out as they came",
+	"modify_params":   "; bodies go out as they came",
+	"set_verbose":     "; see PELTON_LOG_LEVEL",
+	"cache":           "; answers are not cached",
+	"cache_responses": "; answers are not cached",
+}
+
+func (l *loader) strategy(cfg *Config, e entry) {
+	name, ok := l.text(e)
+	if !ok {
+		return
+	}
+	var err error
+	if cfg.Strategy, err = ParseStrategy(name); err != nil {
+		l.problem(e.line, e.path+": "+err.Error())
+	}
+}
+
+// fallbacks reads a list of {group: [groups]}, or one such mapping.
+func (l *loader) fallbacks(e entry) map[string][]string {
+	lists := map[string][]string{}
+	n := resolve(e.value)
+	items := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		items = n.Content
+	}
+	for i, item := range items {
+		path := e.path
+		if n.Kind == yaml.SequenceNode {
+			path = fmt.Sprintf("%s[%d]", e.path, i)
+		}
+		for _, one := range l.mapping(item, path) {
+			if one.key != "*" {
+				l.mentions = append(l.mentions, mention{one, []string{one.key}})
+			}
+			lists[one.key] = append(lists[one.key], l.names(one)...)
+			l.mentions = append(l.mentions, mention{one, lists[one.key]})
+		}
+	}
+	return lists
+}
+
+// mention is a mention of groups, to be checked once all are known.
+type mention struct {
+	entry entry
+	names []string
+}
+
+// aliases reads {alias: group}, or {alias: {model: group, hidden: …}}.
+func (l *loader) aliases(cfg *Config, section entry) {
+	cfg.Aliases = map[string]string{}
+	for _, e := range l.mapping(section.value, section.path) {
+		l.aliasLines[e.key] = e.line
+		if resolve(e.value).Kind != yaml.MappingNode {
+			cfg.Aliases[e.key], _ = l.text(e)
+			continue
+		}
+		for _, inner := range l.mapping(e.value, e.path) {
+			switch inner.key {
+			case "model":
+				cfg.Aliases[e.key], _ = l.text(inner)
+			case "hidden":
+			default:
+				l.unused(inner, "")
+			}
+		}
+	}
+}
+
+// dangling drops fallbacks and aliases to groups that there are not, as
+// warnings: LiteLLM finds out when it comes to one.
+func (l *loader) dangling(cfg *Config) {
+	known := groups{exact: map[string]*group{}}
+	for _, d := range cfg.Deployments {
+		known.of(&deployment{Deployment: d})
+	}
+	exists := func(name string) bool {
+		if to, ok := cfg.Aliases[name]; ok {
+			name = to
+		}
+		found, _ := known.match(name)
+		return found != nil
+	}
+	for name, to := range cfg.Aliases {
+		if found, _ := known.match(to); found == nil {
+			l.warn(l.aliasLines[name], "model_group_alias."+keyName(name), fmt.Sprintf("no group %q; the alias is not used", to))
+			delete(cfg.Aliases, name)
+		}
+	}
+	for _, t := range l.mentions {
+		for _, name := range t.names {
+			if !exists(name) {
+				l.warn(t.entry.line, t.entry.path, fmt.Sprintf("no group %q; it is passed over", name))
+			}
+		}
+	}
+	keep := func(names []string) (kept []string) {
+		for _, name := range names {
+			if exists(name) {
+				kept = append(kept, name)
+			}
+		}
+		return kept
+	}
+	cfg.DefaultFallbacks = keep(cfg.DefaultFallbacks)
+	for _, lists := range []map[string][]string{cfg.Fallbacks, cfg.ContextWindowFallbacks, cfg.ContentPolicyFallbacks} {
+		for name, names := range lists {
+			lists[name] = keep(names)
+		}
+	}
+}
+
+// perFailure reads a policy: the names of LiteLLM's errors with a suffix.
+func (l *loader) perFailure(section entry, suffix string, most int) PerFailure {
+	var p PerFailure
+	for _, e := range l.mapping(section.value, section.path) {
+		var to **int
+		switch strings.TrimSuffix(e.key, suffix) {
+		case "BadRequestError":
+			to = &p.BadRequest
+		case "AuthenticationError":
+			to = &p.Authentication
+		case "TimeoutError":
+			to = &p.Timeout
+		case "RateLimitError":
+			to = &p.RateLimit
+		case "ContentPolicyViolationError":
+			to = &p.ContentPolicy
+		case "InternalServerError":
+			to = &p.InternalServer
+		default:
+			l.unused(e, "")
+			continue
+		}
+		if n, ok := l.upTo(e, most); ok {
+			*to = &n
+		}
+	}
+	return p
+}
+
+// environment reads environment_variables, which the rest of the file may
+// refer to.
+func (l *loader) environment(section entry) {
+	own, outer := map[string]string{}, l.env
+	for _, e := range l.mapping(section.value, section.path) {
+		own[e.key], _ = l.text(e)
+	}
+	l.env = func(name string) (string, bool) {
+		if value, ok := own[name]; ok {
+			return value, true
+		}
+		return outer(name)
+	}
+}
+
+// credentialList reads credential_list: named sets of litellm_params.
+func (l *loader) credentialList(section entry) {
+	list := resolve(section.value)
+	if list.Kind != yaml.SequenceNode {
+		l.problem(list.Line, section.path+": must be a list")
+		return
+	}
+	for i, node := range list.Content {
+		var name string
+		var values []entry
+		for _, e := range l.mapping(node, fmt.Sprintf("%s[%d]", section.path, i)) {
+			switch e.key {
+			case "credential_name":
+				name, _ = l.text(e)
+			case "credential_values":
+				values = l.mapping(e.value, e.path)
+			case "credential_info":
+			default:
+				l.unused(e, "")
+			}
+		}
+		l.credentials[name] = values
+	}
+}
