@@ -1,0 +1,486 @@
+// Package docs holds the documents to the code: whatever they show is parsed,
+// run or compared here.
+package docs
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"pelton/internal/config"
+	"pelton/internal/dataset"
+	"pelton/router"
+	"pelton/schema"
+)
+
+var update = flag.Bool("update", false, "write the configuration table into the README")
+
+const root = "../.."
+
+// document is a Markdown file.
+type document struct {
+	path   string // from the root
+	text   string
+	blocks []block
+}
+
+// block is a fenced block of code.
+type block struct {
+	lang string
+	line int // of its first line of content
+	text string
+}
+
+// documents reads every Markdown file of the repository.
+func documents(t *testing.T) []document {
+	t.Helper()
+	var list []document
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && path != root {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) != ".md" {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(root, path)
+		list = append(list, document{filepath.ToSlash(name), string(text), blocksOf(string(text))})
+		return err
+	})
+	if err != nil || len(list) < 10 {
+		t.Fatalf("%d documents, %v", len(list), err)
+	}
+	return list
+}
+
+func blocksOf(text string) []block {
+	var list []block
+	open := false
+	number := 0
+	for line := range strings.Lines(text) {
+		number++
+		fence := strings.HasPrefix(line, "```")
+		switch {
+		case fence && !open:
+			list = append(list, block{lang: strings.TrimSpace(line[3:]), line: number + 1})
+			open = true
+		case fence:
+			open = false
+		case open:
+			list[len(list)-1].text += line
+		}
+	}
+	return list
+}
+
+// each calls f with every block in one of the languages.
+func each(t *testing.T, f func(t *testing.T, d document, b block), langs ...string) {
+	t.Helper()
+	n := 0
+	for _, d := range documents(t) {
+		for _, b := range d.blocks {
+			if slices.Contains(langs, b.lang) {
+				n++
+				f(t, d, b)
+			}
+		}
+	}
+	if n == 0 {
+		t.Errorf("no block in %v", langs)
+	}
+}
+
+func TestConfigurationTable(t *testing.T) {
+	path := filepath.Join(root, "README.md")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := regexp.MustCompile(`(?m)^\| Variable \|.*\n(\|.*\n)+`)
+	if *update {
+		text = table.ReplaceAllLiteral(text, []byte(config.Table()))
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := string(table.Find(text)); got != config.Table() {
+		t.Errorf("the table in the README is not that of the code; run go test ./internal/docs -update\n%s", config.Table())
+	}
+}
+
+var (
+	links    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	headings = regexp.MustCompile(`(?m)^#{1,6} (.+)$`)
+	noAnchor = regexp.MustCompile(`[^\p{L}\p{N}\- _]`)
+)
+
+func TestLinks(t *testing.T) {
+	anchors := map[string][]string{}
+	list := documents(t)
+	for _, d := range list {
+		for _, h := range headings.FindAllStringSubmatch(d.text, -1) {
+			slug := noAnchor.ReplaceAllString(strings.ToLower(strings.TrimSpace(h[1])), "")
+			anchors[d.path] = append(anchors[d.path], strings.ReplaceAll(slug, " ", "-"))
+		}
+	}
+	for _, d := range list {
+		for _, m := range links.FindAllStringSubmatch(d.text, -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			target, anchor, _ := strings.Cut(m[1], "#")
+			path := d.path
+			if target != "" {
+				path = filepath.ToSlash(filepath.Join(filepath.Dir(d.path), target))
+			}
+			if _, err := os.Stat(filepath.Join(root, path)); err != nil {
+				t.Errorf("%s: link to %s: there is no such file", d.path, m[1])
+			}
+			if anchor != "" && !slices.Contains(anchors[path], anchor) {
+				t.Errorf("%s: link to %s: there is no such heading in %v", d.path, m[1], anchors[path])
+			}
+		}
+	}
+}
+
+func TestNamedTestsExist(t *testing.T) {
+	var all bytes.Buffer
+	_ = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, "_test.go") {
+			text, _ := os.ReadFile(path)
+			all.Write(text)
+		}
+		return err
+	})
+	for _, d := range documents(t) {
+		for _, m := range regexp.MustCompile("`(Test[A-Za-z0-9]+)`").FindAllStringSubmatch(d.text, -1) {
+			if !bytes.Contains(all.Bytes(), []byte("\nfunc "+m[1]+"(t *testing.T)")) {
+				t.Errorf("%s: there is no %s", d.path, m[1])
+			}
+		}
+	}
+}
+
+// JSON blocks are messages: a job, a result or a state.
+func TestJSON(t *testing.T) {
+	each(t, func(t *testing.T, d document, b block) {
+		data := []byte(b.text)
+		has := func(name string) bool { _, ok := schema.Field(data, name); return ok }
+		var err error
+		switch {
+		case has("requests"), has("input"):
+			_, err = schema.ParseJob(data, schema.Limits{})
+		case has("counts"):
+			err = strict(data, new(schema.State))
+		case has("status"):
+			err = strict(data, new(schema.Result))
+		default:
+			err = strict(data, new(any))
+		}
+		if err != nil {
+			t.Errorf("%s:%d: %v", d.path, b.line, err)
+		}
+	}, "json")
+}
+
+func strict(data []byte, into any) error {
+	in := json.NewDecoder(bytes.NewReader(data))
+	in.DisallowUnknownFields()
+	return in.Decode(into)
+}
+
+// Jobs on a command line, as in nats req SUBJECT '{…}'.
+var inlineJob = regexp.MustCompile(`'(\{[^']*"(?:requests|input)"[^']*\})'`)
+
+func TestInlineJobs(t *testing.T) {
+	each(t, func(t *testing.T, d document, b block) {
+		for _, m := range inlineJob.FindAllStringSubmatch(b.text, -1) {
+			if _, err := schema.ParseJob([]byte(m[1]), schema.Limits{}); err != nil {
+				t.Errorf("%s:%d: %s: %v", d.path, b.line, m[1], err)
+			}
+		}
+	}, "sh", "console")
+}
+
+// YAML blocks are configurations. What they mark as not used, and nothing else,
+// is what Pelton warns of.
+func TestYAML(t *testing.T) {
+	each(t, func(t *testing.T, d document, b block) {
+		checkConfig(t, d.path, b.line, b.text)
+	}, "yaml")
+	path := "examples/config.yaml"
+	text, err := os.ReadFile(filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkConfig(t, path, 1, string(text))
+}
+
+func checkConfig(t *testing.T, name string, first int, text string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, warnings, err := router.Load(path, func(name string) (string, bool) {
+		if strings.HasSuffix(name, "_KEY") {
+			return "sk-0", true
+		}
+		return "http://127.0.0.1:1/v1", strings.HasSuffix(name, "_URL")
+	})
+	if err != nil {
+		t.Errorf("%s:%d: %v", name, first, err)
+		return
+	}
+	marked := map[int]bool{}
+	for i, line := range strings.Split(text, "\n") {
+		marked[i+1] = strings.Contains(line, "# not used")
+	}
+	for _, w := range warnings {
+		if !marked[w.Line] {
+			t.Errorf("%s:%d: %s: %s, and the document does not say so", name, first+w.Line-1, w.Key, w.Message)
+		}
+		delete(marked, w.Line)
+	}
+	for line, is := range marked {
+		if is {
+			t.Errorf("%s:%d: is said to be not used, but is: take the mark away", name, first+line-1)
+		}
+	}
+	for _, entry := range os.Environ() { // those of the tests' own
+		if key, _, _ := strings.Cut(entry, "="); strings.HasPrefix(key, "PELTON_") {
+			t.Setenv(key, "")
+			_ = os.Unsetenv(key)
+		}
+	}
+	if _, err := config.Load(config.Flag{Flag: "--config", Name: "PELTON_CONFIG", Value: path}); err != nil {
+		t.Errorf("%s:%d: %v", name, first, err)
+	}
+}
+
+// Go blocks are parts of programs that are compiled and tested.
+func TestGo(t *testing.T) {
+	var sources []string
+	for _, path := range []string{"examples/go/main.go", "examples/plain/main.go", "jobs/example_test.go"} {
+		text, err := os.ReadFile(filepath.Join(root, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sources = append(sources, flat(string(text)))
+	}
+	each(t, func(t *testing.T, d document, b block) {
+		if !slices.ContainsFunc(sources, func(s string) bool { return strings.Contains(s, flat(b.text)) }) {
+			t.Errorf("%s:%d: is no part of an example", d.path, b.line)
+		}
+	}, "go")
+}
+
+// flat is code without its indentation.
+func flat(code string) string {
+	var b strings.Builder
+	for line := range strings.Lines(code) {
+		b.WriteString(strings.TrimSpace(line) + "\n")
+	}
+	return b.String()
+}
+
+func TestExamples(t *testing.T) {
+	for _, path := range []string{"examples/job.json", "examples/nats/job.json"} {
+		data, err := os.ReadFile(filepath.Join(root, path))
+		if err == nil {
+			_, err = schema.ParseJob(data, schema.Limits{})
+		}
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	for path, options := range map[string]dataset.Options{
+		"examples/prompts.jsonl": {},
+		"examples/questions.csv": {Prompt: "{{.question}}", ID: "{{.id}}", Model: "m"},
+	} {
+		file, err := os.Open(filepath.Join(root, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader, err := dataset.New(file, path, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for reader.Next() {
+			n++
+		}
+		if err := reader.Err(); err != nil || n < 5 {
+			t.Errorf("%s: %d requests, %v", path, n, err)
+		}
+		file.Close()
+	}
+}
+
+// What the README says is not there must not be there.
+func TestLimits(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for said, field := range map[string]string{
+		"No streaming":            `"requests":[{"model":"m","messages":[],"stream":true}]`,
+		"No adaptive concurrency": `"requests":[{"model":"m","messages":[]}],"concurrency":"auto"`,
+	} {
+		_, err := schema.ParseJob([]byte("{"+field+"}"), schema.Limits{})
+		if refused := err != nil; refused != bytes.Contains(text, []byte(said)) {
+			t.Errorf("README, limits of this version, %q: a job with %s: %v", said, field, err)
+		}
+	}
+}
+
+func TestCommands(t *testing.T) {
+	pelton := command(t)
+	t.Run("in blocks", func(t *testing.T) { commandLines(t, pelton) })
+	t.Run("inline", func(t *testing.T) { inlineCommands(t, pelton) })
+}
+
+// command builds the command.
+func command(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pelton.exe")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/pelton")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return path
+}
+
+// help runs pelton with -h behind the arguments: the parser looks at all of
+// them, and nothing is run.
+func help(t *testing.T, pelton string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), pelton, append(slices.Clone(args), "-h")...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// Command lines in blocks are whole: verbs, flags and their values must be right.
+func commandLines(t *testing.T, pelton string) {
+	t.Helper()
+	seen := map[string]bool{}
+	each(t, func(t *testing.T, d document, b block) {
+		text := strings.ReplaceAll(b.text, "\\\n", " ")
+		for line := range strings.Lines(text) {
+			if b.lang == "console" {
+				var typed bool
+				if line, typed = strings.CutPrefix(line, "$ "); !typed {
+					continue // output
+				}
+			}
+			for _, args := range invocations(line) {
+				seen[args[0]] = true
+				if out, err := help(t, pelton, args...); err != nil {
+					t.Errorf("%s:%d: pelton %s: %s", d.path, b.line, strings.Join(args, " "), out)
+				}
+			}
+		}
+	}, "sh", "console")
+	for _, verb := range []string{"run", "worker", "submit", "results", "watch", "cancel", "ls", "rm", "queue"} {
+		if !seen[verb] {
+			t.Errorf("no document shows pelton %s", verb)
+		}
+	}
+}
+
+// invocations are the arguments of each pelton on a line of shell.
+func invocations(line string) [][]string {
+	var list [][]string
+	for _, words := range shell(line) {
+		for len(words) > 0 && strings.Contains(words[0], "=") && !strings.HasPrefix(words[0], "-") {
+			words = words[1:] // VARIABLE=value
+		}
+		if len(words) > 3 && slices.Equal(words[:3], []string{"go", "run", "./cmd/pelton"}) {
+			words = words[2:]
+			words[0] = "pelton"
+		}
+		if len(words) > 1 && words[0] == "pelton" {
+			list = append(list, words[1:])
+		}
+	}
+	return list
+}
+
+// shell splits a line into simple commands and their words, redirections left out.
+func shell(line string) [][]string {
+	list := [][]string{nil}
+	word, inWord, quote, skip := "", false, rune(0), false
+	end := func() {
+		if inWord && !skip {
+			last := len(list) - 1
+			list[last] = append(list[last], word)
+		}
+		skip = skip && !inWord
+		word, inWord = "", false
+	}
+	for _, c := range line {
+		switch {
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote != 0:
+			word += string(c)
+		case c == '\'' || c == '"':
+			quote, inWord = c, true
+		case c == ' ' || c == '\n' || c == '\t':
+			end()
+		case c == '#' && !inWord:
+			return list
+		case c == '|' || c == '&' || c == ';' || c == '(' || c == ')':
+			end()
+			list = append(list, nil)
+		case c == '<' || c == '>':
+			inWord = inWord && strings.Trim(word, "0123456789") != ""
+			end()
+			skip = true
+		default:
+			word += string(c)
+			inWord = true
+		}
+	}
+	return list
+}
+
+// Inline code that begins with a verb names one that exists, with flags it has.
+func inlineCommands(t *testing.T, pelton string) {
+	t.Helper()
+	inline := regexp.MustCompile("`pelton ([a-z][^`]*)`")
+	for _, d := range documents(t) {
+		for _, m := range inline.FindAllStringSubmatch(d.text, -1) {
+			words := strings.Fields(m[1])
+			verb := words[:1]
+			if words[0] == "queue" && len(words) > 1 {
+				verb = words[:2]
+			}
+			out, err := help(t, pelton, verb...)
+			if err != nil {
+				t.Errorf("%s: %s: %s", d.path, m[0], out)
+			}
+			for _, word := range words[1:] {
+				flag, _, _ := strings.Cut(word, "=")
+				if strings.HasPrefix(word, "-") && !strings.Contains(out, flag) {
+					t.Errorf("%s: %s: there is no %s", d.path, m[0], flag)
+				}
+			}
+		}
+	}
+}
