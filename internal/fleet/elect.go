@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 )
 
 // elect takes the lease when it is free, and coordinates for as long as it lasts.
@@ -42,10 +43,15 @@ func (f *Fleet) campaign() (*lease, time.Duration) {
 	ctx, cancel := context.WithTimeout(f.ctx, storeIn)
 	defer cancel()
 	l, in, err := f.claim(ctx, known)
-	if err != nil && f.ctx.Err() == nil {
-		f.log.Debug().Err(err).Msg("fleet: the lease cannot be read or written")
+	if err != nil {
+		level := zerolog.DebugLevel
+		if !f.trouble { // once until it works again
+			level = zerolog.WarnLevel
+		}
+		f.log.WithLevel(level).Err(err).Msg("fleet: the coordinator's lease cannot be read or written: no permits until it can")
 		f.reopen()
 	}
+	f.trouble = err != nil
 	return l, in
 }
 

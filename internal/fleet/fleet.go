@@ -20,7 +20,13 @@ import (
 var ErrClosed = errors.New("this worker has left the fleet")
 
 // Fleet is a worker's membership in its fleet. It implements [router.Limiter].
-// All its methods may be called concurrently.
+// All its methods may be called concurrently. A router is joined to it so:
+//
+//	up, err := router.New(config, router.WithLimiter(f), router.WithCooldownSink(announce))
+//	f.OnRoom(up.Wake)
+//	f.OnCooldown(func(c fleet.Cooldown) { up.HearCooldown(c.Deployment, c.Until, c.Fatal, c.Reason) })
+//
+// where announce calls [Fleet.Announce].
 type Fleet struct {
 	id, name  string
 	nc        *nats.Conn
@@ -40,6 +46,8 @@ type Fleet struct {
 	meet   sync.Once
 	bg     sync.WaitGroup
 	close  sync.Once
+
+	trouble bool // with the lease; elect's own
 
 	sending sync.Mutex // held over composing and publishing: messages go out in their order
 
@@ -98,7 +106,7 @@ func Join(ctx context.Context, nc *nats.Conn, names schema.Names, workerName str
 	for _, opt := range opts {
 		opt(f)
 	}
-	if f.store, err = openBucket(ctx, js, f.subjects.bucket, f.replicas); err != nil {
+	if f.store, err = openBucketUntil(ctx, js, f.subjects.bucket, f.replicas); err != nil {
 		return nil, fmt.Errorf("join the fleet: %w", err)
 	}
 	f.ctx, f.cancel = context.WithCancel(context.Background())

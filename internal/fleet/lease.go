@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -41,6 +42,27 @@ func openBucket(ctx context.Context, js jetstream.JetStream, bucket string, repl
 		return nil, fmt.Errorf("bucket %s: %w", bucket, err)
 	}
 	return kv, nil
+}
+
+// openBucketUntil is openBucket that waits, until ctx ends, for a cluster that is
+// still starting.
+func openBucketUntil(ctx context.Context, js jetstream.JetStream, bucket string, replicas int) (jetstream.KeyValue, error) {
+	for {
+		kv, err := openBucket(ctx, js, bucket, replicas)
+		var api *jetstream.APIError
+		young := errors.Is(err, jetstream.ErrNoStreamResponse) ||
+			errors.As(err, &api) && api.Code == 503 && !strings.Contains(api.Description, "not enabled")
+		if err == nil || !young {
+			return kv, err
+		}
+		timer := time.NewTimer(renewRetry)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil, fmt.Errorf("%w (gave up: %w)", err, context.Cause(ctx))
+		}
+	}
 }
 
 // readLease returns the record as it stands and its revision; 0 means that
