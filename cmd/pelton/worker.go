@@ -15,9 +15,11 @@ import (
 
 	"pelton/internal/config"
 	"pelton/internal/embednats"
+	"pelton/internal/fleet"
 	"pelton/internal/natsconn"
 	"pelton/jobs"
 	"pelton/router"
+	"pelton/schema"
 	"pelton/worker"
 )
 
@@ -66,12 +68,6 @@ func (c *workerCmd) Run(a *app) error {
 		return err
 	}
 	models.MaxConnsHint = cfg.Slots
-	upstreams, err := router.New(models, router.WithLogger(log))
-	if err != nil {
-		return setup(err)
-	}
-	defer upstreams.Close()
-
 	set := settings(cfg, log)
 	var nc *nats.Conn
 	var server *embednats.Server
@@ -90,10 +86,10 @@ func (c *workerCmd) Run(a *app) error {
 		set.WorkInMemory, set.StoreUsage = true, server.StoreUsage
 	}
 	defer nc.Close()
-	return c.serve(a, cfg, log, set, nc, server, upstreams)
+	return c.serve(a, cfg, log, set, nc, server, models)
 }
 
-func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jobs.Settings, nc *nats.Conn, server *embednats.Server, upstreams *router.Router) error {
+func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jobs.Settings, nc *nats.Conn, server *embednats.Server, models *router.Config) error {
 	broker, err := jobs.NewBroker(nc, set)
 	if err != nil {
 		return err
@@ -102,6 +98,11 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jo
 	if err := setUp(a.soft, broker, queues); err != nil {
 		return interruptedOr(a, err)
 	}
+	upstreams, leave, err := joinFleet(a.soft, cfg, log, nc, models)
+	if err != nil {
+		return interruptedOr(a, err)
+	}
+	defer leave()
 	soft, stop := context.WithCancelCause(a.soft)
 	defer stop(nil)
 	go func() {
@@ -132,6 +133,29 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jo
 		return errInterrupted
 	}
 	return err
+}
+
+// joinFleet makes a router whose limits and cooldowns are those of all workers
+// on the account together.
+func joinFleet(ctx context.Context, cfg *config.Config, log zerolog.Logger, nc *nats.Conn, models *router.Config) (*router.Router, func(), error) {
+	all, err := fleet.Join(ctx, nc, schema.Names{Prefix: cfg.Prefix}, cfg.WorkerName, log, fleet.Replicas(cfg.Replicas))
+	if err != nil {
+		return nil, nil, setup(err)
+	}
+	upstreams, err := router.New(models, router.WithLogger(log), router.WithLimiter(all),
+		router.WithCooldownSink(func(deployment string, until time.Time, fatal bool, reason string) {
+			all.Announce(fleet.Cooldown{Deployment: deployment, Until: until, Fatal: fatal, Reason: reason})
+		}))
+	if err != nil {
+		all.Close()
+		return nil, nil, setup(err)
+	}
+	all.OnCooldown(func(c fleet.Cooldown) { upstreams.HearCooldown(c.Deployment, c.Until, c.Fatal, c.Reason) })
+	all.OnRoom(upstreams.Wake)
+	return upstreams, func() {
+		all.Close()
+		upstreams.Close()
+	}, nil
 }
 
 // ready tells that requests are taken, and where.
