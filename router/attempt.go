@@ -31,6 +31,8 @@ type run struct {
 
 	tokens  int // estimated; 0: not yet
 	scratch [8]candidate
+	blocked blocked
+	first   cell     // of the first call
 	stages  [2]stage // of plan, as a rule
 
 	last        *schema.Error // of the last attempt
@@ -82,7 +84,9 @@ func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) verd
 	record := schema.Attempt{Deployment: d.ID, Model: model, WaitedMs: milliseconds(waited), StartedAt: began.UTC()}
 	v, c := r.exchange(ctx, d, model)
 	scrub := d.scrub()
-	r.now = time.Now()
+	if r.now.Equal(began) { // nothing was sent
+		r.now = time.Now()
+	}
 	took := r.now.Sub(began)
 	record.LatencyMs = milliseconds(took)
 	if v.err != nil {
@@ -129,7 +133,11 @@ func (r *run) giveBack(ctx context.Context, at choice, v verdict, c *cell, began
 
 // exchange sends the request to d and classifies what comes back.
 func (r *run) exchange(ctx context.Context, d *deployment, model string) (verdict, *cell) {
-	c := &cell{header: r.req.Header}
+	c := &r.first
+	if len(r.out.Attempts) > 0 || c.sent { // the transport may still be reading from the last one
+		c = &cell{}
+	}
+	c.header = r.req.Header
 	began := r.now
 	var err error
 	if c.body, err = r.bodyFor(d, model); err == nil {
@@ -154,6 +162,7 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (verdic
 	if c.err != nil {
 		a.ended = context.Cause(ctx)
 	}
+	r.now = a.now
 	v := classify(a)
 	if c.status == http.StatusUnauthorized && d.token != nil {
 		d.token.refused(began)
@@ -162,10 +171,11 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (verdic
 }
 
 func (r *run) addUsage(u *schema.Usage) {
-	sum := *u
-	if r.out.Usage != nil {
-		sum = sum.Add(*r.out.Usage)
+	if r.out.Usage == nil { // never changed: a further one makes a new sum
+		r.out.Usage = u
+		return
 	}
+	sum := r.out.Usage.Add(*u)
 	r.out.Usage = &sum
 }
 

@@ -11,22 +11,13 @@ import (
 // body is an answer's top level, read once: the success it may be and the
 // shapes that servers give to errors.
 type body struct {
-	Error   json.RawMessage `json:"error"`
-	Choices array           `json:"choices"`
-	Data    array           `json:"data"`
-	Results array           `json:"results"`
-	Output  array           `json:"output"`
-	Usage   json.RawMessage `json:"usage"`
-	Status  json.RawMessage `json:"status"`
+	failure json.RawMessage // "error"
+
+	choices, data, results, output array
+	usage, status                  json.RawMessage
 
 	// Flat errors, and FastAPI's.
-	Object  json.RawMessage `json:"object"`
-	Message json.RawMessage `json:"message"`
-	Detail  json.RawMessage `json:"detail"`
-	Errors  json.RawMessage `json:"errors"`
-	Type    json.RawMessage `json:"type"`
-	Code    json.RawMessage `json:"code"`
-	Param   json.RawMessage `json:"param"`
+	object, message, detail, errors, kind, code, param json.RawMessage
 
 	valid bool   // JSON of any kind
 	raw   []byte // all of it
@@ -34,49 +25,87 @@ type body struct {
 
 // array is an array of which only the presence of members counts.
 type array struct {
-	is    bool   // is an array at all
-	any   bool   // has a member
-	fault []byte // the error inside a choice
+	is  bool // is an array at all
+	any bool // has a member
+	raw []byte
 }
 
-// UnmarshalJSON looks at the array without copying it.
-func (l *array) UnmarshalJSON(b []byte) error {
-	rest, isArray := bytes.CutPrefix(b, []byte("["))
-	l.is = isArray
-	l.any = isArray && len(bytes.TrimSpace(rest)) > 1
-	if !l.any || !bytes.Contains(b, []byte(`"error"`)) {
+func arrayOf(raw []byte) array {
+	a := array{is: len(raw) > 0 && raw[0] == '[', raw: raw}
+	a.any = a.is && len(bytes.TrimSpace(raw[1:])) > 1
+	return a
+}
+
+// fault is the error inside one of a list of choices.
+func (a array) fault() []byte {
+	if !a.any || !bytes.Contains(a.raw, []byte(`"error"`)) {
 		return nil
 	}
 	var choices []struct {
 		Error  json.RawMessage `json:"error"`
 		Finish string          `json:"finish_reason"`
 	}
-	_ = json.Unmarshal(b, &choices)
+	_ = json.Unmarshal(a.raw, &choices)
+	var found []byte
 	for _, c := range choices {
 		switch {
 		case present(c.Error):
-			l.fault = c.Error
-		case c.Finish == "error" && l.fault == nil:
-			l.fault = []byte(`"the upstream ended the answer with an error"`)
+			found = c.Error
+		case c.Finish == "error" && found == nil:
+			found = []byte(`"the upstream ended the answer with an error"`)
 		}
 	}
-	return nil
+	return found
 }
 
 func parseBody(raw []byte) body {
 	b := body{raw: raw}
-	err := json.Unmarshal(raw, &b)
-	switch err.(type) {
-	case nil:
-		b.valid = true
-	case *json.UnmarshalTypeError: // no object
-		b.valid = true
-		var all []json.RawMessage // Gemini puts its errors into an array
+	var object bool
+	if object, b.valid = scanObject(raw, b.take); object {
+		return b
+	}
+	b = body{raw: raw, valid: b.valid}
+	if trimmed := bytes.TrimSpace(raw); b.valid && trimmed[0] == '[' { // Gemini puts its errors into an array
+		var all []json.RawMessage
 		if json.Unmarshal(raw, &all) == nil && len(all) > 0 {
-			_ = json.Unmarshal(all[0], &b)
+			_, _ = scanObject(all[0], b.take)
 		}
 	}
 	return b
+}
+
+// take keeps one member of the top level, where it says something.
+func (b *body) take(key, value []byte) {
+	switch string(keyText(key)) {
+	case "error":
+		b.failure = value
+	case "choices":
+		b.choices = arrayOf(value)
+	case "data":
+		b.data = arrayOf(value)
+	case "results":
+		b.results = arrayOf(value)
+	case "output":
+		b.output = arrayOf(value)
+	case "usage":
+		b.usage = value
+	case "status":
+		b.status = value
+	case "object":
+		b.object = value
+	case "message":
+		b.message = value
+	case "detail":
+		b.detail = value
+	case "errors":
+		b.errors = value
+	case "type":
+		b.kind = value
+	case "code":
+		b.code = value
+	case "param":
+		b.param = value
+	}
 }
 
 // present reports whether raw is a value that says something.
@@ -88,64 +117,72 @@ func present(raw []byte) bool {
 	return true
 }
 
-// fault returns the error in the body, and whether there certainly is one. A
-// body of a failed status that holds none gives what text it has.
-func (b body) fault() (fault, bool) {
-	var f fault
-	switch {
-	case !b.valid:
+// fault returns the error in the body, and whether there certainly is one.
+func (b *body) fault() (f fault, failed bool) {
+	if !b.valid {
 		f.message = plain(b.raw)
-	case present(b.Error) && string(b.Error) != "true":
-		f.read(b.Error)
+		return f, true
+	}
+	if present(b.failure) && string(b.failure) != "true" {
+		f.read(b.failure)
 		if f.code == "" {
-			f.code = scalar(b.Code)
+			f.code = scalar(b.code)
 		}
 		if f.message == "" {
-			f.message = scalar(b.Message)
+			f.message = scalar(b.message)
 		}
-	case b.Choices.fault != nil:
-		f.read(b.Choices.fault)
-	case scalar(b.Object) == "error", string(b.Error) == "true", scalar(b.Type) == "error",
-		!b.Choices.any && !b.Data.any && !b.Results.any && !b.Output.any && (present(b.Detail) || scalar(b.Message) != "" || present(b.Errors)):
-		f.read(b.raw)
-	case scalar(b.Status) == "failed" || scalar(b.Status) == "cancelled":
-		f.message = "the upstream reports the response as " + scalar(b.Status)
-	default:
-		return fault{message: bound(strings.TrimSpace(string(b.raw)), maxMessage)}, false
+		return f, true
 	}
-	return f, true
+	if inner := b.choices.fault(); inner != nil {
+		f.read(inner)
+		return f, true
+	}
+	empty := !b.choices.any && !b.data.any && !b.results.any && !b.output.any
+	switch {
+	case string(b.object) == `"error"`, string(b.failure) == "true", string(b.kind) == `"error"`,
+		empty && (present(b.detail) || scalar(b.message) != "" || present(b.errors)):
+		f.read(b.raw)
+		return f, true
+	case string(b.status) == `"failed"`, string(b.status) == `"cancelled"`:
+		f.message = "the upstream reports the response as " + scalar(b.status)
+		return f, true
+	}
+	return f, false
 }
 
+// words is what a body says that holds no error of a known shape.
+func (b *body) words() string { return bound(strings.TrimSpace(string(b.raw)), maxMessage) }
+
 // namesModel reports whether the body is a server's word on a model, not on a path.
-func (b body) namesModel() bool {
+func (b *body) namesModel() bool {
 	f, failed := b.fault()
 	return failed && b.valid && (f.named(deadCodes) || strings.Contains(strings.ToLower(f.message), "model"))
 }
 
-func (b body) text() []byte { return b.raw[:min(len(b.raw), 4<<10)] }
+func (b *body) text() []byte { return b.raw[:min(len(b.raw), 4<<10)] }
 
 // lacks says what a success of the endpoint must have and this one does not;
 // empty when nothing.
-func (b body) lacks(endpoint schema.Endpoint) string {
+func (b *body) lacks(endpoint schema.Endpoint) string {
 	switch endpoint {
 	case schema.Embeddings:
-		if !b.Data.any {
+		if !b.data.any {
 			return "the answer holds no embeddings"
 		}
 	case listModels: // an empty list is one
-		if !b.Data.is {
+		if !b.data.is {
 			return "the answer is no list of models"
 		}
 	case schema.Moderations:
-		if !b.Results.any {
+		if !b.results.any {
 			return "the answer holds no results"
 		}
 	case schema.Responses: // one that runs in the background has no output yet
-		if !b.Output.any && !present(b.Status) {
+		if !b.output.any && !present(b.status) {
 			return "the answer holds no output"
 		}
 	default:
-		if !b.Choices.any {
+		if !b.choices.any {
 			return "the answer holds no choices"
 		}
 	}

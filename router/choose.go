@@ -46,13 +46,14 @@ func (b *blocked) at(ready time.Time, reason string, class schema.Class) {
 // request but for a cooldown or worse: a group that is busy, or due for a
 // retry, is waited for.
 func (r *run) choose(ctx context.Context, now time.Time, me *waiter) (choice, *blocked) {
-	var b blocked
+	b := &r.blocked
+	*b = blocked{fatal: b.fatal[:0], lines: b.lines[:0]}
 	for i := 0; i < len(r.plan) || r.more(i); i++ {
 		if r.plan[i].closed {
 			continue
 		}
 		long := b.tooLong
-		c, wait := r.chooseIn(ctx, i, now, me, &b)
+		c, wait := r.chooseIn(ctx, i, now, me, b)
 		if c.d != nil {
 			return c, nil
 		}
@@ -63,7 +64,7 @@ func (r *run) choose(ctx context.Context, now time.Time, me *waiter) (choice, *b
 			r.divert(i, r.contextFallbacks)
 		}
 	}
-	return choice{}, &b
+	return choice{}, b
 }
 
 // more reports whether there are fallbacks to look at from i on.

@@ -93,7 +93,7 @@ const (
 	oneEndpoint               // the server lacks the path
 )
 
-func scopeOf(status int, f fault, b body) scope {
+func scopeOf(status int, f fault, b *body) scope {
 	switch {
 	case status == 401 || status == 402 || status == 407 || f.named(accountCodes) || f.says(accountPhrases):
 		return wholeAccount

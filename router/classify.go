@@ -50,7 +50,7 @@ func classify(a answer) verdict {
 	}
 	body := parseBody(a.body)
 	v := verdict{valid: body.valid}
-	v.usage, v.tokens = parseUsage(body.Usage)
+	v.usage, v.tokens = parseUsage(body.usage)
 	v.rest = exhausted(a.header, a.now)
 	if a.tooLarge {
 		v.err = &schema.Error{
@@ -67,6 +67,9 @@ func classify(a answer) verdict {
 			v.retry = true
 		}
 		return v
+	}
+	if !failed {
+		fault.message = body.words()
 	}
 	effective := a.status
 	if success && fault.status != 0 {
@@ -87,9 +90,9 @@ func classify(a answer) verdict {
 	if v.err.Code == "" {
 		v.err.Code = "http_" + strconv.Itoa(a.status)
 	}
-	v.err.Message += a.hint(body)
+	v.err.Message += a.hint(&body)
 	if v.err.Class == schema.ClassUpstreamFatal {
-		v.scope = scopeOf(effective, fault, body)
+		v.scope = scopeOf(effective, fault, &body)
 	}
 	v.advise(a, fault)
 	return v
@@ -108,7 +111,7 @@ const (
 )
 
 // hint adds what a person is likely to have got wrong.
-func (a answer) hint(b body) string {
+func (a *answer) hint(b *body) string {
 	switch {
 	case a.status >= 300 && a.status < 400:
 		to := a.header.Get("Location")

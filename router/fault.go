@@ -154,9 +154,7 @@ func scalar(raw []byte) string {
 	}
 	switch c := raw[0]; {
 	case c == '"':
-		var s string
-		_ = json.Unmarshal(raw, &s)
-		return s
+		return textOf(raw)
 	case c == '-' || c >= '0' && c <= '9':
 		if f, err := strconv.ParseFloat(string(raw), 64); err == nil && f == math.Trunc(f) && math.Abs(f) < 1e15 {
 			return strconv.FormatInt(int64(f), 10)

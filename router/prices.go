@@ -54,11 +54,11 @@ func (r *run) addCost(a schema.Attempt) {
 	case a.Cost == nil && a.Error != nil && a.Usage == nil:
 	case a.Cost == nil:
 		r.costUnknown, r.out.Cost = true, nil
-	case !r.costUnknown:
-		sum := *a.Cost
-		if r.out.Cost != nil {
-			sum += *r.out.Cost
-		}
+	case r.costUnknown:
+	case r.out.Cost == nil:
+		r.out.Cost = a.Cost
+	default:
+		sum := *r.out.Cost + *a.Cost
 		r.out.Cost = &sum
 	}
 }

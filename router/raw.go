@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"slices"
 )
 
 // cell is one call: the bytes to send and the bytes that came. One goroutine
@@ -35,15 +36,25 @@ func (c *cell) read(resp *http.Response, limit int64) {
 		c.tooLarge = true
 		return
 	}
-	var buf bytes.Buffer
-	buf.Grow(int(min(max(resp.ContentLength, 0), maxGrow)) + bytes.MinRead)
-	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
-	switch {
-	case err != nil:
-		c.err = err
-	case n > limit:
-		c.tooLarge = true
-	default:
-		c.raw = bytes.TrimPrefix(buf.Bytes(), []byte("\xef\xbb\xbf"))
+	// One byte more than expected, so that the end is seen without growing.
+	buf := make([]byte, 0, min(max(resp.ContentLength, 511), maxGrow)+1)
+	for {
+		if len(buf) == cap(buf) {
+			buf = slices.Grow(buf, len(buf))
+		}
+		room := buf[len(buf):min(int64(cap(buf)), limit+1)]
+		n, err := resp.Body.Read(room)
+		buf = buf[:len(buf)+n]
+		switch {
+		case int64(len(buf)) > limit:
+			c.tooLarge = true
+			return
+		case err == io.EOF:
+			c.raw = bytes.TrimPrefix(buf, []byte("\xef\xbb\xbf"))
+			return
+		case err != nil:
+			c.err = err
+			return
+		}
 	}
 }

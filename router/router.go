@@ -50,7 +50,6 @@
 package router
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -226,19 +225,26 @@ func (r *Router) prepare(req Request) (*run, *schema.Error) {
 	default:
 		return fatal(schema.CodeInvalidRequest, fmt.Sprintf("unknown endpoint %q", req.Endpoint))
 	}
-	model, ok := schema.StringField(req.Body, "model")
-	if !ok || model == "" {
-		return fatal(schema.CodeInvalidRequest, "the body must be a JSON object with a model")
-	}
-	if bytes.Contains(req.Body, []byte(`"stream"`)) {
-		if value, _ := schema.Field(req.Body, "stream"); string(value) == "true" {
-			return fatal(codeStream, `streamed requests are not supported: leave "stream" out of the body`)
+	var model, stream []byte
+	object, _ := scanObject(req.Body, func(key, value []byte) {
+		switch string(plainKey(key)) {
+		case "model":
+			model = value
+		case "stream":
+			stream = value
 		}
+	})
+	name := textOf(model)
+	switch {
+	case !object || name == "":
+		return fatal(schema.CodeInvalidRequest, "the body must be a JSON object with a model")
+	case string(stream) == "true":
+		return fatal(codeStream, `streamed requests are not supported: leave "stream" out of the body`)
 	}
-	run := &run{Router: r, req: req, model: model}
+	run := &run{Router: r, req: req, model: name}
 	run.plan = run.stages[:0]
-	if run.add(model); len(run.plan) == 0 {
-		return fatal(codeNoModel, r.groups.unknown(bound(model, 200)))
+	if run.add(name); len(run.plan) == 0 {
+		return fatal(codeNoModel, r.groups.unknown(bound(name, 200)))
 	}
 	return run, nil
 }

@@ -2,32 +2,37 @@ package router
 
 import (
 	"bytes"
-	"encoding/json"
 	"math"
 	"strconv"
 
 	"pelton/schema"
 )
 
-// tokens is a count as servers write it: a whole number, a float, or a string.
-// Anything else counts as absent.
-type tokens struct {
-	n   int64
-	set bool
-}
-
-func (t *tokens) UnmarshalJSON(b []byte) error {
-	b = bytes.Trim(b, `"`)
-	f, err := strconv.ParseFloat(string(b), 64)
-	if err == nil && f >= 0 && f < math.MaxInt64/2 {
-		t.n, t.set = int64(f), true
-	}
-	return nil
-}
-
 // details are the parts of a usage that may have prices of their own.
 type details struct {
 	cacheRead, cacheWrite, reasoning int64
+}
+
+// count reads a number of tokens as servers write it: a whole number, a float,
+// or a string. Anything else counts as absent.
+func count(raw []byte) (int64, bool) {
+	raw = bytes.Trim(raw, `"`)
+	n := int64(0)
+	for _, c := range raw {
+		if c < '0' || c > '9' || len(raw) > 15 {
+			f, err := strconv.ParseFloat(string(raw), 64)
+			return int64(f), err == nil && f >= 0 && f < math.MaxInt64/2
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, len(raw) > 0
+}
+
+// usage is what an answer counts, while it is read.
+type usage struct {
+	prompt, completion, total          int64
+	hasPrompt, hasCompletion, hasTotal bool
+	details
 }
 
 // parseUsage reads the "usage" of an answer under either of the names that
@@ -36,53 +41,44 @@ func parseUsage(raw []byte) (*schema.Usage, details) {
 	if len(raw) == 0 || raw[0] != '{' {
 		return nil, details{}
 	}
-	var u struct {
-		Prompt     tokens `json:"prompt_tokens"`
-		Completion tokens `json:"completion_tokens"`
-		Input      tokens `json:"input_tokens"`
-		Output     tokens `json:"output_tokens"`
-		Total      tokens `json:"total_tokens"`
+	var u usage
+	if object, _ := scanObject(raw, u.take); !object || !u.hasPrompt && !u.hasCompletion && !u.hasTotal {
+		return nil, details{}
+	}
+	if !u.hasTotal {
+		u.total = u.prompt + u.completion
+	}
+	return &schema.Usage{PromptTokens: u.prompt, CompletionTokens: u.completion, TotalTokens: u.total}, u.details
+}
 
-		PromptDetails     parts  `json:"prompt_tokens_details"`
-		InputDetails      parts  `json:"input_tokens_details"`
-		CompletionDetails parts  `json:"completion_tokens_details"`
-		OutputDetails     parts  `json:"output_tokens_details"`
-		CacheRead         tokens `json:"cache_read_input_tokens"`
-		CacheWrite        tokens `json:"cache_creation_input_tokens"`
-		CacheHit          tokens `json:"prompt_cache_hit_tokens"` // DeepSeek
-	}
-	if json.Unmarshal(raw, &u) != nil {
-		return nil, details{}
-	}
-	if !u.Prompt.set {
-		u.Prompt = u.Input
-	}
-	if !u.Completion.set {
-		u.Completion = u.Output
-	}
-	if !u.Prompt.set && !u.Completion.set && !u.Total.set {
-		return nil, details{}
-	}
-	if !u.Total.set {
-		u.Total.n = u.Prompt.n + u.Completion.n
-	}
-	return &schema.Usage{PromptTokens: u.Prompt.n, CompletionTokens: u.Completion.n, TotalTokens: u.Total.n}, details{
-		cacheRead:  max(u.PromptDetails.Cached.n, u.InputDetails.Cached.n, u.CacheRead.n, u.CacheHit.n),
-		cacheWrite: u.CacheWrite.n,
-		reasoning:  max(u.CompletionDetails.Reasoning.n, u.OutputDetails.Reasoning.n),
+func (u *usage) take(key, value []byte) {
+	switch string(key) {
+	case "prompt_tokens":
+		u.set(&u.prompt, &u.hasPrompt, value, true)
+	case "completion_tokens":
+		u.set(&u.completion, &u.hasCompletion, value, true)
+	case "input_tokens":
+		u.set(&u.prompt, &u.hasPrompt, value, false)
+	case "output_tokens":
+		u.set(&u.completion, &u.hasCompletion, value, false)
+	case "total_tokens":
+		u.set(&u.total, &u.hasTotal, value, true)
+	case "prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details":
+		_, _ = scanObject(value, u.take)
+	case "cached_tokens", "cache_read_input_tokens", "prompt_cache_hit_tokens": // DeepSeek's is the last
+		if n, ok := count(value); ok {
+			u.cacheRead = max(u.cacheRead, n)
+		}
+	case "cache_creation_input_tokens":
+		u.cacheWrite, _ = count(value)
+	case "reasoning_tokens":
+		u.reasoning, _ = count(value)
 	}
 }
 
-// parts are the details of a count. Anything but an object counts as absent.
-type parts struct{ Cached, Reasoning tokens }
-
-func (p *parts) UnmarshalJSON(b []byte) error {
-	var in struct {
-		Cached    tokens `json:"cached_tokens"`
-		Reasoning tokens `json:"reasoning_tokens"`
+// set keeps a count; the first kind of name beats the second.
+func (u *usage) set(to *int64, has *bool, value []byte, first bool) {
+	if n, ok := count(value); ok && (first || !*has) {
+		*to, *has = n, true
 	}
-	if json.Unmarshal(b, &in) == nil {
-		p.Cached, p.Reasoning = in.Cached, in.Reasoning
-	}
-	return nil
 }
