@@ -14,6 +14,8 @@ type jobFlags struct {
 	FailFast       bool          `group:"job" help:"End the job with the first request that fails."`
 	Timeout        time.Duration `group:"job" placeholder:"D" help:"For one request with all its retries (10m)."`
 	Deadline       string        `group:"job" placeholder:"D" help:"For the whole job: a duration, or a time as 2030-01-02T15:04:05Z (24h)."`
+	MaxCost        float64       `group:"job" placeholder:"USD" help:"End the job when it has cost so much; needs the prices of its models."`
+	Tags           []string      `name:"tag" group:"job" placeholder:"TAG" help:"Use only deployments with this tag; repeatable."`
 	IncludeRequest bool          `group:"job" help:"Results repeat the request's body."`
 	Queue          string        `group:"job" default:"default" placeholder:"Q" help:"Queue of the job (${default})."`
 }
@@ -32,6 +34,13 @@ func (f *jobFlags) job(in *input, skip bool) (schema.Job, error) {
 	}
 	if f.Timeout < 0 {
 		return job, usagef("--timeout %s: must not be negative", f.Timeout)
+	}
+	if f.MaxCost < 0 {
+		return job, usagef("--max-cost %v: must not be negative", f.MaxCost)
+	}
+	over(&job.MaxCost, f.MaxCost)
+	if len(f.Tags) > 0 {
+		job.Tags = f.Tags
 	}
 	over(&job.Concurrency, f.Concurrency)
 	over(&job.Concurrency, orZero(job.Concurrency == 0, schema.DefaultConcurrency))

@@ -105,6 +105,9 @@ func (s *site) work(a *app, cfg *config.Config, log zerolog.Logger, models *rout
 		return setup(err)
 	}
 	s.closers = append(s.closers, upstreams.Close)
+	if err := reachable(a.soft, upstreams); err != nil {
+		return setup(err)
+	}
 	queues := map[string]int{s.queue: slots}
 	for _, q := range cfg.Queues {
 		if q.Name == s.queue {

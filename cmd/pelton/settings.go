@@ -151,6 +151,7 @@ func (a *app) models(cfg *config.Config, log zerolog.Logger) (*router.Config, er
 		if err != nil {
 			return nil, hinted(exitSetup, "to try without an upstream: pelton run --mock FILE", err)
 		}
+		models.Adaptive = cfg.Enabled(config.AdaptiveConcurrency)
 		return models, nil
 	}
 	models, warnings, err := router.Load(cfg.File, a.env)
@@ -160,6 +161,7 @@ func (a *app) models(cfg *config.Config, log zerolog.Logger) (*router.Config, er
 	if err != nil {
 		return nil, setup(err)
 	}
+	models.Adaptive = models.Adaptive || cfg.Enabled(config.AdaptiveConcurrency)
 	return models, nil
 }
 

@@ -46,7 +46,7 @@ type Config struct {
 	LogLevel      string        `envconfig:"PELTON_LOG_LEVEL" value:"info" desc:"trace, debug, info, warn, error or disabled"`
 	LogFormat     string        `envconfig:"PELTON_LOG_FORMAT" value:"auto" desc:"console, json, or auto: console on a terminal"`
 	WorkerName    string        `envconfig:"PELTON_WORKER_NAME" shown:"host name and process id" desc:"name of this process in logs and on the NATS server"`
-	Experimental  List          `envconfig:"PELTON_EXPERIMENTAL" shown:"none" desc:"experimental features to turn on, comma separated; this build has none"`
+	Experimental  List          `envconfig:"PELTON_EXPERIMENTAL" shown:"none" desc:"experimental features to turn on, comma separated: adaptive-concurrency (find out how many calls at once each deployment takes)"`
 }
 
 // Bounds of single settings.

@@ -111,8 +111,8 @@ func TestProblems(t *testing.T) {
 		{name: "prefix", env: map[string]string{"PELTON_PREFIX": "a..b"}, want: []string{`PELTON_PREFIX: "a..b" cannot begin a subject; use letters, digits, - and _, with dots between`}},
 		{name: "age", env: map[string]string{"PELTON_RESULTS_MAX_AGE": "1s"}, want: []string{`PELTON_RESULTS_MAX_AGE: must be 1m0s or more, not 1s`}},
 		{name: "experimental", env: map[string]string{"PELTON_EXPERIMENTAL": "auto,x"}, want: []string{
-			`PELTON_EXPERIMENTAL: "auto" is not known; this build has no experimental features`,
-			`PELTON_EXPERIMENTAL: "x" is not known; this build has no experimental features`,
+			`PELTON_EXPERIMENTAL: "auto" is not known; there is adaptive-concurrency`,
+			`PELTON_EXPERIMENTAL: "x" is not known; there is adaptive-concurrency`,
 		}},
 		{name: "reply", env: map[string]string{"PELTON_REPLY_ALLOW": "ok.>, >.a, $JS.x, pelton.jobs.>, a..b, a*"}, want: []string{
 			`PELTON_REPLY_ALLOW: ">.a" has a > that is not its last token`,

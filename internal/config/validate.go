@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -76,10 +77,20 @@ func (c *Config) problems() []error {
 		bad("PELTON_WORKER_NAME", "must be at most 128 printable characters")
 	}
 	for _, name := range c.Experimental {
-		bad("PELTON_EXPERIMENTAL", "%q is not known; this build has no experimental features", name)
+		if !slices.Contains(experiments, name) {
+			bad("PELTON_EXPERIMENTAL", "%q is not known; there is %s", name, strings.Join(experiments, ", "))
+		}
 	}
 	return problems
 }
+
+// AdaptiveConcurrency has each deployment's number of calls at once found out.
+const AdaptiveConcurrency = "adaptive-concurrency"
+
+var experiments = []string{AdaptiveConcurrency}
+
+// Enabled reports whether an experimental feature is turned on.
+func (c *Config) Enabled(experiment string) bool { return slices.Contains(c.Experimental, experiment) }
 
 func (c *Config) authProblems(bad func(name, format string, a ...any)) {
 	var ways []string
