@@ -18,7 +18,13 @@ import (
 	"pelton/internal/faultyllm"
 )
 
+// asPelton makes the test binary be the command, for tests that need processes.
+const asPelton = "PELTON_TEST_EXEC"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(asPelton) != "" {
+		os.Exit(realMain())
+	}
 	testscript.Main(m, map[string]func(){"pelton": func() { os.Exit(realMain()) }})
 }
 
