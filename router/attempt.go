@@ -164,8 +164,8 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (verdic
 	}
 	r.now = a.now
 	v := classify(a)
-	if c.status == http.StatusUnauthorized && d.token != nil {
-		d.token.refused(began)
+	if c.status == http.StatusUnauthorized && d.token != nil && d.token.refused(began) {
+		v.err.Class, v.retry = schema.ClassTransient, true // with another token
 	}
 	return v, c
 }

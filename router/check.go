@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -28,7 +29,14 @@ type CheckResult struct {
 	Authorised bool           `json:"authorised"` // it answered, and did not refuse the key
 	Model      Listing        `json:"model"`
 	LatencyMs  float64        `json:"latency_ms"`
-	Error      *schema.Error  `json:"error"` // why the answer was no list of models; nil when it was one
+
+	// What is configured: limits, 0 for none, and whether the price is known.
+	RPM         int  `json:"rpm"`
+	TPM         int  `json:"tpm"`
+	MaxParallel int  `json:"max_parallel"`
+	PriceKnown  bool `json:"price_known"`
+
+	Error *schema.Error `json:"error"` // why the answer was no list of models; nil when it was one
 }
 
 // Bounds of a check: for one deployment, and at once.
@@ -56,7 +64,10 @@ func (r *Router) Check(ctx context.Context) []CheckResult {
 }
 
 func (d *deployment) check(ctx context.Context) CheckResult {
-	result := CheckResult{Deployment: d.info(), Model: ListedUnknown}
+	result := CheckResult{
+		Deployment: d.info(), Model: ListedUnknown,
+		RPM: d.RPM, TPM: d.TPM, MaxParallel: d.MaxParallel, PriceKnown: d.Prices.Known(),
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, &timeUp{after: checkTimeout, attempt: true})
 	defer cancel()
 	c := &cell{}
@@ -92,7 +103,8 @@ func (d *deployment) listing(raw []byte) Listing {
 		} `json:"data"`
 	}
 	_ = json.Unmarshal(raw, &models)
-	if len(models.Data) == 0 || d.Model == "*" {
+	// Azure lists what could be deployed, not what is.
+	if len(models.Data) == 0 || strings.Contains(d.Model, "*") || d.Azure {
 		return ListedUnknown
 	}
 	for _, m := range models.Data {
@@ -110,6 +122,26 @@ func (c CheckResult) String() string {
 	case c.Error != nil:
 		return fmt.Sprintf("%s: %s", c.Deployment.ID, c.Error.Message)
 	default:
-		return fmt.Sprintf("%s: %s answered in %.0f ms, model %s", c.Deployment.ID, c.Deployment.BaseURL, c.LatencyMs, c.Model)
+		text := fmt.Sprintf("%s: %s answered in %.0f ms, model %s, %s", c.Deployment.ID, c.Deployment.BaseURL, c.LatencyMs, c.Model, c.limits())
+		if !c.PriceKnown {
+			text += ", price unknown"
+		}
+		return text
 	}
+}
+
+func (c CheckResult) limits() string {
+	var parts []string
+	for _, limit := range []struct {
+		n    int
+		unit string
+	}{{c.RPM, "requests/min"}, {c.TPM, "tokens/min"}, {c.MaxParallel, "at once"}} {
+		if limit.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", limit.n, limit.unit))
+		}
+	}
+	if len(parts) == 0 {
+		return "no limits"
+	}
+	return strings.Join(parts, ", ")
 }

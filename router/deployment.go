@@ -56,7 +56,7 @@ func (d *deployment) scrub() scrubber {
 	if d.token == nil {
 		return d.secrets
 	}
-	return append(newScrubber(d.token.current()), d.secrets...)
+	return append(newScrubber(d.token.known()...), d.secrets...)
 }
 
 // modelFor returns the name to give the upstream, where star is what the

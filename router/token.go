@@ -17,10 +17,10 @@ import (
 type token struct {
 	file    string
 	command []string
-	now     func() time.Time
 
 	mu   sync.Mutex
 	text string
+	old  string // the one before, which calls under way still use
 	read time.Time
 }
 
@@ -41,14 +41,14 @@ func newToken(d Deployment) *token {
 	if d.TokenFile == "" && len(d.TokenCommand) == 0 {
 		return nil
 	}
-	return &token{file: d.TokenFile, command: d.TokenCommand, now: time.Now}
+	return &token{file: d.TokenFile, command: d.TokenCommand}
 }
 
 // get returns the token. Who comes while it is being read waits for that.
 func (t *token) get(ctx context.Context) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := t.now()
+	now := time.Now()
 	if t.text != "" && now.Sub(t.read) < tokenAge {
 		return t.text, nil
 	}
@@ -61,6 +61,9 @@ func (t *token) get(ctx context.Context) (string, error) {
 	}
 	if err != nil {
 		return "", err
+	}
+	if text != t.text {
+		t.old = t.text
 	}
 	t.text, t.read = text, now
 	return text, nil
@@ -90,18 +93,25 @@ func (t *token) load(ctx context.Context) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
-// refused has the token read anew, unless somebody did since.
-func (t *token) refused(began time.Time) {
+// refused has the token read anew, if an upstream refused it in a call that
+// began a while after it was read. It reports whether that is so: then another
+// try is worth it.
+func (t *token) refused(began time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.read.Before(began) {
-		t.text = ""
+	if began.Sub(t.read) < tokenFresh {
+		return false
 	}
+	t.read = time.Time{}
+	return true
 }
 
-// current is the token last read, to be kept out of messages.
-func (t *token) current() string {
+// tokenFresh is for how long after it was read a token is as good as any other.
+const tokenFresh = 5 * time.Second
+
+// known are the tokens that answers may repeat.
+func (t *token) known() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.text
+	return []string{t.text, t.old}
 }
