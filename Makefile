@@ -1,8 +1,8 @@
 FUZZTIME ?= 10s
-DATA     ?= ../shared/data
+DATA     ?=
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: all build test race lint fmt fuzz bench cover data-test ci clean
+.PHONY: all build test race slow lint fmt fuzz bench cover data-test ci clean
 
 all: build test lint
 
@@ -14,6 +14,11 @@ test:
 
 race:
 	go test -race ./...
+
+# What takes minutes: limits of the fleet over a minute, an outage of 20 s, an
+# upstream whose capacity changes. They print the figures they find.
+slow:
+	go test -tags slow -timeout 15m -v -run 'FleetHolds|LongOutage|AdaptiveConcurrency' ./worker ./cmd/pelton
 
 lint:
 	.ci/lint
@@ -40,7 +45,7 @@ cover:
 # Real files through run and through a service: those in DATA. Without it the
 # tests take a few lines of their own.
 data-test:
-	PELTON_TEST_DATA=$(abspath $(wildcard $(DATA))) go test ./cmd/pelton -run Data -v
+	PELTON_TEST_DATA=$(abspath $(DATA)) go test ./cmd/pelton -run Data -v
 
 # All of it, as CI does.
 ci:
