@@ -62,16 +62,15 @@ func (o *Owner) own(d *pull.Delivery) error {
 		return err
 	}
 	defer j.src.Close()
-	if j.job.Concurrency == 0 {
-		j.job.Concurrency = schema.DefaultConcurrency
-	}
 	if how == claimTakeover {
 		o.cfg.Log.Info().Str("job", rec.ID).Msg("going on with a job that another worker began")
 	}
 	return j.see(ctx, how == claimTakeover)
 }
 
-func (b *Broker) limits() schema.Limits { return schema.Limits{Prefix: b.names.Prefix} }
+func (b *Broker) limits() schema.Limits {
+	return schema.Limits{Prefix: b.names.Prefix, AutoConcurrency: b.set.AutoConcurrency}
+}
 
 // readJob reads a job message and the record it would begin with. A job that is
 // not valid is returned as far as it could be read, with what is wrong.

@@ -26,12 +26,13 @@ const DefaultResultsMaxAge = 72 * time.Hour
 // Settings describe one installation on a NATS account. The zero value is a
 // single-server installation with the default names.
 type Settings struct {
-	Names         schema.Names
-	Replicas      int           // of every stream; 0 means 1
-	ResultsMaxAge time.Duration // 0: [DefaultResultsMaxAge]; everything else is kept twice as long
-	WorkInMemory  bool          // the work stream in memory: for a server in the same process
-	ReplyAllow    []string      // subject patterns a job's reply must match; empty: any that is valid
-	Log           zerolog.Logger
+	Names           schema.Names
+	Replicas        int           // of every stream; 0 means 1
+	ResultsMaxAge   time.Duration // 0: [DefaultResultsMaxAge]; everything else is kept twice as long
+	AutoConcurrency bool          // jobs may leave their concurrency to be found (experimental)
+	WorkInMemory    bool          // the work stream in memory: for a server in the same process
+	ReplyAllow      []string      // subject patterns a job's reply must match; empty: any that is valid
+	Log             zerolog.Logger
 
 	// StoreUsage tells the bytes used and the most there may be, where the
 	// account itself has no limit that says so. Nil: ask the account.

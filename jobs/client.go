@@ -128,7 +128,9 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 // above the broker's limit. hash is what the job's owner will know it by.
 func (c *Client) pack(ctx context.Context, job *schema.Job, input io.Reader) (message []byte, hash string, err error) {
 	if input == nil {
-		if err := job.Validate(c.b.limits()); err != nil {
+		limits := c.b.limits()
+		limits.AutoConcurrency = true // whether it is on is the worker's to say
+		if err := job.Validate(limits); err != nil {
 			return nil, "", err
 		}
 		if message, err = job.AppendJSON(nil); err != nil {

@@ -24,7 +24,7 @@ const retryFeed = 500 * time.Millisecond
 // queue, and only while the lease holds.
 func (j *owned) feed(ctx context.Context) error {
 	share := j.o.shares[j.rec.Queue].of(j.rec.ID)
-	for j.ending == nil && len(j.window) < j.job.Concurrency && len(j.window)-j.parked < share && j.mayFeed(time.Now()) {
+	for j.ending == nil && len(j.window) < j.bound.now() && len(j.window)-j.parked < share && j.mayFeed(time.Now()) {
 		index, ok := j.nextIndex()
 		if !ok {
 			return nil

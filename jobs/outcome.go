@@ -19,12 +19,16 @@ type Outcome struct {
 	Cost   *float64
 	Seq    uint64 // in the results stream; 0 where it is not known
 
-	ReadyAt time.Time // where Status is [schema.StatusParked]: when it is to run
-	Model   string    // where no deployment is left for it: the model asked for
+	ReadyAt time.Time     // where Status is [schema.StatusParked]: when it is to run
+	Waited  time.Duration // for places at deployments, all attempts together
+	Model   string        // where no deployment is left for it: the model asked for
 }
 
 func outcomeOf(r *schema.Result) Outcome {
 	out := Outcome{Index: r.Index, Status: r.Status, Usage: r.Usage, Cost: r.Cost, Model: r.Model}
+	for _, a := range r.Attempts {
+		out.Waited += time.Duration(a.WaitedMs * float64(time.Millisecond))
+	}
 	if r.Error != nil {
 		if out.Code = r.Error.Code; out.Code == "" {
 			out.Code = string(r.Error.Class)
@@ -47,6 +51,9 @@ func (o Outcome) header(h nats.Header, job string) {
 		h.Set(schema.HeaderUsage, string(usage))
 	}
 	readyHeader(h, o.ReadyAt)
+	if ms := o.Waited.Milliseconds(); ms > 0 {
+		h.Set(schema.HeaderWaited, strconv.FormatInt(ms, 10))
+	}
 	if o.Model != "" {
 		h.Set(schema.HeaderModel, headerText(o.Model))
 	}
@@ -71,6 +78,9 @@ func parseOutcome(h nats.Header) (Outcome, bool) {
 			}
 		}
 		out.Usage = &u
+	}
+	if ms, err := strconv.ParseInt(h.Get(schema.HeaderWaited), 10, 64); err == nil {
+		out.Waited = time.Duration(ms) * time.Millisecond
 	}
 	if cost, err := strconv.ParseFloat(h.Get(schema.HeaderCost), 64); err == nil {
 		out.Cost = &cost

@@ -25,6 +25,7 @@ type owned struct {
 	src source
 
 	deadline time.Time
+	bound    bound
 	trace    string
 
 	tally     tally
@@ -65,6 +66,10 @@ type ending struct {
 // the broker redelivers its message after AckWait at the earliest.
 const leaseTime = AckWait - Heartbeat
 
+// acksAhead is how many publishes may await their acknowledgement before the
+// loop waits for it.
+const acksAhead = 1024
+
 // Periods of the owner's loop.
 const (
 	progressEvery  = 250 * time.Millisecond
@@ -90,7 +95,8 @@ func (j *owned) open(ctx context.Context) (err error) {
 // see runs the job to its end: one loop that feeds, counts, renews and ends.
 func (j *owned) see(ctx context.Context, takeover bool) error {
 	j.inbox, j.unfed, j.window = newInbox[Outcome](), newInbox[int](), map[int]fedRequest{}
-	j.acks = make(chan fedAck, j.job.Concurrency)
+	j.acks = make(chan fedAck, acksAhead)
+	j.bound = newBound(j.job.Concurrency)
 	j.tally.first = -1
 	inner, stop := context.WithCancel(ctx)
 	defer stop()
@@ -197,6 +203,9 @@ func (j *owned) count(ctx context.Context, list []Outcome) error {
 		if out.Index >= j.rec.Total {
 			continue
 		}
+		if fed, ok := j.window[out.Index]; ok {
+			j.bound.learn(out, fed.at, time.Now(), len(j.window) >= j.bound.now())
+		}
 		if out.Status == schema.StatusParked {
 			j.park(out.Index, out.ReadyAt)
 			continue
@@ -273,7 +282,7 @@ func (j *owned) wanted() int {
 	if j.ending != nil {
 		return 0
 	}
-	return max(0, min(j.job.Concurrency, j.rec.Total-j.tally.counts.Stored())-j.parked)
+	return max(0, min(j.bound.now(), j.rec.Total-j.tally.counts.Stored())-j.parked)
 }
 
 func (j *owned) hearStored(m *nats.Msg) {

@@ -227,3 +227,34 @@ func TestInOrderHoldsItsPromise(t *testing.T) {
 		}
 	})
 }
+
+func TestBound(t *testing.T) {
+	if b := newBound(0); b.now() != schema.DefaultConcurrency {
+		t.Errorf("default %d", b.now())
+	}
+	fixed := newBound(5)
+	fixed.learn(Outcome{Status: schema.StatusParked}, time.Now(), time.Now(), true)
+	if fixed.now() != 5 {
+		t.Errorf("a number given moved to %d", fixed.now())
+	}
+	b := newBound(schema.AutoConcurrency)
+	now := time.Now()
+	served := Outcome{Status: schema.StatusSucceeded}
+	for range 100 {
+		b.learn(served, now, now.Add(time.Second), true)
+	}
+	if b.now() != autoStart+100 {
+		t.Errorf("it grows by one per result until it was too high, to %d", b.now())
+	}
+	for range 50 { // all of them fed before the cut
+		b.learn(Outcome{Status: schema.StatusSucceeded, Waited: time.Second}, now, now.Add(time.Second), true)
+	}
+	cut := b.now()
+	if cut >= autoStart+100 || cut < (autoStart+100)/2 {
+		t.Errorf("one round trip cut it to %d", cut)
+	}
+	b.learn(served, now.Add(2*time.Second), now.Add(3*time.Second), false)
+	if b.now() != cut {
+		t.Error("it grew though the window was not full")
+	}
+}

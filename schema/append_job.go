@@ -36,7 +36,11 @@ func (j *Job) AppendJSON(dst []byte) ([]byte, error) {
 	}
 	if j.Concurrency != 0 {
 		key("concurrency")
-		dst = strconv.AppendInt(dst, int64(j.Concurrency), 10)
+		if j.Concurrency == AutoConcurrency {
+			dst = append(dst, `"auto"`...)
+		} else {
+			dst = strconv.AppendInt(dst, int64(j.Concurrency), 10)
+		}
 	}
 	if j.Order != OrderDefault {
 		key("order")

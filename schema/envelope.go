@@ -47,7 +47,8 @@ func (p *envelope) member(seen map[string]json.RawMessage, key string, raw json.
 		j.Input, bad = p.input(raw)
 	case "concurrency":
 		if string(raw) == `"auto"` {
-			bad = faulty(ProblemExperimentalOff, `"auto" is experimental and not switched on; write a number from 1 to %d`, MaxConcurrency)
+			j.Concurrency = AutoConcurrency
+			bad = checkConcurrency(j.Concurrency, p.limits.AutoConcurrency)
 		} else {
 			j.Concurrency, bad = readInt(raw, 1, MaxConcurrency)
 		}

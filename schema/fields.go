@@ -133,7 +133,13 @@ func readObject(raw []byte) (json.RawMessage, fault) {
 	return raw, fault{}
 }
 
-func checkConcurrency(n int) fault {
+func checkConcurrency(n int, auto bool) fault {
+	if n == AutoConcurrency && auto {
+		return fault{}
+	}
+	if n == AutoConcurrency {
+		return faulty(ProblemExperimentalOff, `"auto" is experimental and not switched on (PELTON_EXPERIMENTAL=adaptive-concurrency at the worker); write a number from 1 to %d`, MaxConcurrency)
+	}
 	if n < 1 || n > MaxConcurrency {
 		return faulty(ProblemValue, "must be from 1 to %d, not %d", MaxConcurrency, n)
 	}

@@ -26,7 +26,7 @@ func FuzzParseJob(f *testing.F) {
 	judge := compiled(f, "job", "")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		before := bytes.Clone(data)
-		j, err := schema.ParseJob(data, schema.Limits{})
+		j, err := schema.ParseJob(data, schema.Limits{AutoConcurrency: true})
 		if !bytes.Equal(before, data) {
 			t.Fatal("the input was changed")
 		}
@@ -59,7 +59,7 @@ func FuzzParseJob(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		k, err := schema.ParseJob(again, schema.Limits{})
+		k, err := schema.ParseJob(again, schema.Limits{AutoConcurrency: true})
 		if err != nil || cmp.Diff(j, k) != "" {
 			t.Fatalf("%v %s", err, cmp.Diff(j, k))
 		}

@@ -9,6 +9,7 @@ import (
 const (
 	DefaultConcurrency = 8
 	MaxConcurrency     = 10_000
+	AutoConcurrency    = -1 // "auto": the job finds its own bound (experimental)
 	DefaultTimeout     = 10 * time.Minute
 	DefaultDeadline    = 24 * time.Hour
 )
@@ -33,7 +34,7 @@ type Job struct {
 	WithBodies bool            // "include_request": results repeat the request's body
 
 	// Concurrency bounds the requests in flight on all workers together.
-	// 0: [DefaultConcurrency]; at most [MaxConcurrency].
+	// 0: [DefaultConcurrency]; at most [MaxConcurrency]; or [AutoConcurrency].
 	Concurrency int
 }
 

@@ -6,6 +6,8 @@ type Limits struct {
 	// Prefix is the first token or tokens of this installation's subjects; a
 	// job may not ask for its results to be relayed there. Default [DefaultPrefix].
 	Prefix string
+	// AutoConcurrency allows a concurrency of "auto", which is experimental.
+	AutoConcurrency bool
 	// MaxRequests bounds the requests of one job. Default 10,000,000; values
 	// above 1,000,000,000 are lowered to that.
 	MaxRequests int

@@ -60,7 +60,7 @@ var envelopeSamples = []sample{
 	{name: "concurrency a fraction", job: with(`"concurrency":1.5`), want: "not 1.5"},
 	{name: "concurrency huge", job: with(`"concurrency":1e99`), want: "not 1e99"},
 	{name: "concurrency a string", job: with(`"concurrency":"8"`), want: "concurrency: must be an integer from 1 to 10000, not a string"},
-	{name: "concurrency auto", job: with(`"concurrency":"auto"`), want: `concurrency: "auto" is experimental and not switched on`},
+	{name: "concurrency auto", job: with(`"concurrency":"auto"`), want: `concurrency: "auto" is experimental and not switched on`, beyond: true},
 
 	{name: "order completion", job: with(`"order":"completion"`)},
 	{name: "order other", job: with(`"order":"random"`), want: `order: must be "completion" or "input", not "random"`},

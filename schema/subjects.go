@@ -142,6 +142,10 @@ const (
 	// HeaderReady is on the word that a request is parked: when it is to run.
 	HeaderReady = "Pelton-Ready-At"
 
+	// HeaderWaited is on results: the milliseconds that their attempts waited
+	// for a place at a deployment.
+	HeaderWaited = "Pelton-Waited"
+
 	// HeaderModel is on a result for which no deployment is left: the model asked for.
 	HeaderModel = "Pelton-Model"
 

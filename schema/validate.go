@@ -40,7 +40,7 @@ func (p *envelope) values() {
 		}
 	}
 	if j.Concurrency != 0 {
-		p.flagFault(checkConcurrency(j.Concurrency), "concurrency")
+		p.flagFault(checkConcurrency(j.Concurrency, p.limits.AutoConcurrency), "concurrency")
 	}
 	p.flagFault(checkOrder(j.Order, true), "order")
 	if j.Reply != "" {

@@ -25,7 +25,7 @@ func TestValidate(t *testing.T) {
 		"both":        {schema.Job{Input: &schema.Input{Object: "x"}, Requests: one}, "job: input: cannot stand beside requests"},
 		"empty input": {schema.Job{Input: &schema.Input{}}, "job: input.object: must not be empty"},
 		"id":          {schema.Job{Requests: one, ID: "a b"}, `job: id: must be 1 to 64 letters, digits, - and _, not "a b"`},
-		"concurrency": {schema.Job{Requests: one, Concurrency: -1}, "job: concurrency: must be from 1 to 10000, not -1"},
+		"concurrency": {schema.Job{Requests: one, Concurrency: -2}, "job: concurrency: must be from 1 to 10000, not -2"},
 		"order":       {schema.Job{Requests: one, Order: "up"}, `job: order: must be "completion" or "input", not "up"`},
 		"reply":       {schema.Job{Requests: one, Reply: "a.*"}, "job: reply: must be one subject"},
 		"timeout":     {schema.Job{Requests: one, Timeout: -time.Second}, "job: timeout: must not be negative, not -1s"},

@@ -136,3 +136,36 @@ func TestMaxCostNeedsPrices(t *testing.T) {
 		t.Errorf("%v, %d calls", err, e.LLM.Stats().Calls)
 	}
 }
+
+// A job that finds its own bound: it grows past where it begins, and stays near
+// what the upstream takes.
+func TestAutoConcurrency(t *testing.T) {
+	const capacity, total = 40, 3000
+	e := testenv.New(t, testenv.LLM(faultyllm.Config{Latency: 20 * time.Millisecond}), testenv.Settings(jobs.Settings{AutoConcurrency: true}))
+	e.Worker(defaultQueue, func(c *worker.Config) {
+		c.Router = e.Router(func(rc *router.Config) { rc.Deployments[0].MaxParallel = capacity })
+	})
+	h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(total), Concurrency: schema.AutoConcurrency})
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := 0
+	state, err := h.Wait(e.Ctx(), jobs.OnProgress(func(s schema.State) { most = max(most, s.InFlight) }))
+	if err != nil || state.Counts.Succeeded != total {
+		t.Fatalf("%+v, %v", state, err)
+	}
+	if peak := e.LLM.Stats().Peak; peak != capacity {
+		t.Errorf("peak %d, the upstream takes %d", peak, capacity)
+	}
+	if most > 3*capacity {
+		t.Errorf("%d requests were out, %d can be served", most, capacity)
+	}
+	// Where the feature is off, the job is refused.
+	off := testenv.New(t)
+	off.Worker(defaultQueue)
+	_, err = off.Client().Run(off.Ctx(), schema.Job{Requests: testenv.Chats(1), Concurrency: schema.AutoConcurrency})
+	var ended *jobs.StateError
+	if !errors.As(err, &ended) || ended.State.Reason.Code != schema.ReasonInvalidJob {
+		t.Errorf("%v", err)
+	}
+}

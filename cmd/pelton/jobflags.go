@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"strconv"
 	"time"
 
 	"pelton/schema"
@@ -10,7 +11,7 @@ import (
 // jobFlags say how a job is run; run and submit share them. What a job
 // document says stands where the flag is not given.
 type jobFlags struct {
-	Concurrency    int           `short:"c" group:"job" placeholder:"N" help:"Requests in flight at most (8)."`
+	Concurrency    string        `short:"c" group:"job" placeholder:"N" help:"Requests in flight at most (8); auto finds the number (experimental)."`
 	FailFast       bool          `group:"job" help:"End the job with the first request that fails."`
 	Timeout        time.Duration `group:"job" placeholder:"D" help:"For one request with all its retries (10m)."`
 	Deadline       string        `group:"job" placeholder:"D" help:"For the whole job: a duration, or a time as 2030-01-02T15:04:05Z (24h)."`
@@ -29,8 +30,9 @@ func (f *jobFlags) job(in *input, skip bool) (schema.Job, error) {
 	if !schema.ValidQueue(f.Queue) {
 		return job, usagef("--queue %q: must be 1 to %d letters, digits, - and _", f.Queue, schema.MaxIDLength)
 	}
-	if f.Concurrency < 0 || f.Concurrency > schema.MaxConcurrency {
-		return job, usagef("--concurrency %d: must be from 1 to %d", f.Concurrency, schema.MaxConcurrency)
+	concurrency, err := parseConcurrency(f.Concurrency)
+	if err != nil {
+		return job, err
 	}
 	if f.Timeout < 0 {
 		return job, usagef("--timeout %s: must not be negative", f.Timeout)
@@ -42,7 +44,7 @@ func (f *jobFlags) job(in *input, skip bool) (schema.Job, error) {
 	if len(f.Tags) > 0 {
 		job.Tags = f.Tags
 	}
-	over(&job.Concurrency, f.Concurrency)
+	over(&job.Concurrency, concurrency)
 	over(&job.Concurrency, orZero(job.Concurrency == 0, schema.DefaultConcurrency))
 	over(&job.Timeout, f.Timeout)
 	over(&job.WithBodies, f.IncludeRequest)
@@ -61,6 +63,21 @@ func (f *jobFlags) job(in *input, skip bool) (schema.Job, error) {
 		return job, usagef("--deadline %q: must be a duration like 2h30m, or a time like 2030-01-02T15:04:05Z", f.Deadline)
 	}
 	return job, nil
+}
+
+// parseConcurrency reads -c; 0 is "not given".
+func parseConcurrency(text string) (int, error) {
+	switch text {
+	case "":
+		return 0, nil
+	case "auto":
+		return schema.AutoConcurrency, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > schema.MaxConcurrency {
+		return 0, usagef("--concurrency %s: must be from 1 to %d, or auto", text, schema.MaxConcurrency)
+	}
+	return n, nil
 }
 
 func orZero(is bool, n int) int {

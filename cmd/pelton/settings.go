@@ -106,6 +106,7 @@ func settings(cfg *config.Config, log zerolog.Logger) jobs.Settings {
 	return jobs.Settings{
 		Names: schema.Names{Prefix: cfg.Prefix}, Replicas: cfg.Replicas,
 		ResultsMaxAge: cfg.ResultsMaxAge, ReplyAllow: cfg.ReplyAllow, Log: log,
+		AutoConcurrency: cfg.Enabled(config.AdaptiveConcurrency),
 	}
 }
 
