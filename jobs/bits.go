@@ -1,7 +1,5 @@
 package jobs
 
-import "math/bits"
-
 // bitset holds one bit per index of a job. The zero value is empty; it grows as
 // needed. It is not safe for concurrent use.
 type bitset []uint64
@@ -23,14 +21,4 @@ func (s *bitset) clear(i int) {
 	if i>>6 < len(*s) {
 		(*s)[i>>6] &^= 1 << (i & 63)
 	}
-}
-
-// nextClear returns the first index at or after i that is not set.
-func (s bitset) nextClear(i int) int {
-	for ; i>>6 < len(s); i = (i>>6 + 1) << 6 {
-		if free := ^s[i>>6] >> (i & 63); free != 0 {
-			return i + bits.TrailingZeros64(free)
-		}
-	}
-	return i
 }

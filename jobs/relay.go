@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -16,6 +17,9 @@ type relay struct {
 	at   atomic.Uint64 // where the next owner would go on
 	done chan error
 }
+
+// flushTime is how long the broker gets to take the last of a relay.
+const flushTime = 5 * time.Second
 
 // startRelay begins to relay where the job asks for it.
 func (j *owned) startRelay(ctx context.Context) {
@@ -50,6 +54,8 @@ func (r *relay) run(ctx context.Context, b *Broker, from sequence, reply string,
 		}
 		switch {
 		case it.end():
+			ctx, cancel := context.WithTimeout(ctx, flushTime)
+			defer cancel()
 			return b.nc.FlushWithContext(ctx)
 		case order == schema.OrderInput:
 			r.at.Store(uint64(it.index) + 1)

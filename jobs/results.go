@@ -192,7 +192,7 @@ func headerText(s string) string {
 		return s
 	}
 	var out strings.Builder
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if encoded(rune(s[i])) {
 			fmt.Fprintf(&out, "%%%02X", s[i])
 		} else {

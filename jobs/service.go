@@ -44,16 +44,13 @@ func (b *Broker) StartService(queues map[string]int, log zerolog.Logger) (*Servi
 	}
 	s := &Service{b: b, micro: svc, log: log}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	verbs := map[string]func(context.Context, *Client, micro.Request){
+	verbs := map[string]func(*Client, micro.Request){
 		"run": s.run, "submit": s.submit, "status": s.status, "list": s.list, "cancel": s.cancelJob,
 	}
 	for queue := range queues {
 		client := b.Client(queue)
 		for verb, handle := range verbs {
-			// Each call in a goroutine of its own: a run takes as long as its job.
-			handler := micro.HandlerFunc(func(r micro.Request) {
-				s.calls.Go(func() { handle(s.ctx, client, r) })
-			})
+			handler := micro.HandlerFunc(func(r micro.Request) { handle(client, r) })
 			if err := svc.AddEndpoint(verb+"-"+queue, handler, micro.WithEndpointSubject(b.names.Service(verb, queue))); err != nil {
 				s.Stop()
 				return nil, err
@@ -98,12 +95,12 @@ type submitted struct {
 	Duplicate bool         `json:"duplicate"`
 }
 
-func (s *Service) submit(ctx context.Context, c *Client, r micro.Request) {
+func (s *Service) submit(c *Client, r micro.Request) {
 	job, ok := s.jobFrom(r)
 	if !ok {
 		return
 	}
-	h, duplicate, err := c.submit(ctx, *job)
+	h, duplicate, err := c.submit(s.ctx, *job)
 	if err != nil {
 		s.fail(r, err)
 		return
@@ -111,12 +108,15 @@ func (s *Service) submit(ctx context.Context, c *Client, r micro.Request) {
 	_ = r.RespondJSON(submitted{h.id, schema.Queued, duplicate})
 }
 
-func (s *Service) run(ctx context.Context, c *Client, r micro.Request) {
+// run answers when the job has ended. Until then it must not hold up the calls
+// behind it; and the request, which micro looks at again when this returns, is
+// not touched any more.
+func (s *Service) run(c *Client, r micro.Request) {
 	job, ok := s.jobFrom(r)
 	if !ok {
 		return
 	}
-	h, _, err := c.submit(ctx, *job)
+	h, _, err := c.submit(s.ctx, *job)
 	if err != nil {
 		s.fail(r, err)
 		return
@@ -125,23 +125,26 @@ func (s *Service) run(ctx context.Context, c *Client, r micro.Request) {
 	if order == schema.OrderDefault {
 		order = schema.OrderInput
 	}
-	from := s.b.sequence(c.queue, h.id, order, 0)
-	defer from.close()
-	if micro.Headers(r.Headers()).Get(schema.HeaderReply) == "stream" {
-		s.stream(ctx, r, from)
-	} else {
-		s.collect(ctx, r, from)
-	}
+	reply, stream := r.Reply(), r.Headers().Get(schema.HeaderReply) == "stream"
+	s.calls.Go(func() {
+		from := s.b.sequence(c.queue, h.id, order, 0)
+		defer from.close()
+		if stream {
+			s.stream(reply, from)
+		} else {
+			s.collect(reply, from)
+		}
+	})
 }
 
 // stream answers with a message per result, the final state last.
-func (s *Service) stream(ctx context.Context, r micro.Request, from sequence) {
+func (s *Service) stream(reply string, from sequence) {
 	for {
-		it, err := from.next(ctx)
+		it, err := from.next(s.ctx)
 		if err != nil {
 			return // stopping: the caller sees no end
 		}
-		m := nats.NewMsg(r.Reply())
+		m := nats.NewMsg(reply)
 		m.Data = it.data
 		copyHeaders(m.Header, it.header)
 		if s.b.nc.PublishMsg(m) != nil || it.end() {
@@ -151,16 +154,16 @@ func (s *Service) stream(ctx context.Context, r micro.Request, from sequence) {
 }
 
 // collect answers with one array of all results, if that fits a message.
-func (s *Service) collect(ctx context.Context, r micro.Request, from sequence) {
+func (s *Service) collect(reply string, from sequence) {
 	array := []byte{'['}
 	tooLarge := false
 	for {
-		it, err := from.next(ctx)
+		it, err := from.next(s.ctx)
 		if err != nil {
 			return
 		}
 		if it.end() {
-			s.respond(r, array, tooLarge, it.data)
+			_ = s.b.nc.PublishMsg(s.runAnswer(reply, array, tooLarge, it.data))
 			return
 		}
 		tooLarge = tooLarge || it.header.Get(schema.HeaderObject) != "" || len(array)+len(it.data)+headroom > int(s.b.nc.MaxPayload())
@@ -175,24 +178,32 @@ func (s *Service) collect(ctx context.Context, r micro.Request, from sequence) {
 	}
 }
 
-func (s *Service) respond(r micro.Request, array []byte, tooLarge bool, end []byte) {
+// runAnswer is the answer to a run whose job has ended.
+func (s *Service) runAnswer(reply string, array []byte, tooLarge bool, end []byte) *nats.Msg {
+	m := nats.NewMsg(reply)
+	refuse := func(code, text string) *nats.Msg {
+		m.Header.Set(micro.ErrorCodeHeader, code)
+		m.Header.Set(micro.ErrorHeader, headerText(text))
+		m.Data = end
+		return m
+	}
 	state, err := schema.ParseState(end)
 	switch {
 	case err != nil:
-		s.fail(r, err)
+		return refuse("500", err.Error())
 	case state.Reason != nil && state.Reason.Code == schema.ReasonIDConflict:
-		_ = r.Error("409", state.Reason.Message, end)
+		return refuse("409", state.Reason.Message)
 	case tooLarge:
-		_ = r.Error("413", "the results of job "+state.ID+" do not fit one message: call again with the header "+schema.HeaderReply+
-			": stream, or read "+s.b.names.ResultsOf(state.Queue, state.ID), end)
-	default:
-		_ = r.Respond(append(array, ']'))
+		return refuse("413", "the results of job "+state.ID+" do not fit one message: call again with the header "+schema.HeaderReply+
+			": stream, or read "+s.b.names.ResultsOf(state.Queue, state.ID))
 	}
+	m.Data = append(array, ']')
+	return m
 }
 
-func (s *Service) status(ctx context.Context, c *Client, r micro.Request) {
+func (s *Service) status(c *Client, r micro.Request) {
 	if h, ok := s.named(c, r); ok {
-		state, err := h.State(ctx)
+		state, err := h.State(s.ctx)
 		if err != nil {
 			s.fail(r, err)
 			return
@@ -201,12 +212,12 @@ func (s *Service) status(ctx context.Context, c *Client, r micro.Request) {
 	}
 }
 
-func (s *Service) cancelJob(ctx context.Context, c *Client, r micro.Request) {
+func (s *Service) cancelJob(c *Client, r micro.Request) {
 	h, ok := s.named(c, r)
 	if !ok {
 		return
 	}
-	if err := h.Cancel(ctx, named(r.Data()).Reason); err != nil {
+	if err := h.Cancel(s.ctx, named(r.Data()).Reason); err != nil {
 		s.fail(r, err)
 		return
 	}
@@ -237,8 +248,8 @@ func (s *Service) named(c *Client, r micro.Request) (*Handle, bool) {
 	return c.Job(c.queue, id), true
 }
 
-func (s *Service) list(ctx context.Context, c *Client, r micro.Request) {
-	states, err := c.List(ctx)
+func (s *Service) list(c *Client, r micro.Request) {
+	states, err := c.List(s.ctx)
 	if err != nil {
 		s.fail(r, err)
 		return
@@ -270,6 +281,8 @@ func (s *Service) fail(r micro.Request, err error) {
 		_ = r.Error("400", headerText(firstLine(problems.Error())), data)
 	case errors.Is(err, ErrNotFound):
 		_ = r.Error("404", err.Error(), nil)
+	case errors.Is(err, ErrIDConflict):
+		_ = r.Error("409", err.Error(), nil)
 	case errors.Is(err, ErrStoreFull):
 		_ = r.Error("507", err.Error(), nil)
 	default:

@@ -169,7 +169,8 @@ func (p *envelope) failFast(raw []byte) (FailFast, fault) {
 	p.keys.reset()
 	before := len(p.found)
 	_ = walkObject(raw, func(f field) {
-		value, bad := raw[f.start:f.end], fault{}
+		value := raw[f.start:f.end]
+		var bad fault
 		switch key := string(f.key); {
 		case !p.keys.add(f.key):
 			bad = faulty(ProblemDuplicateField, "stands twice; keep one")

@@ -170,11 +170,16 @@ func TestMicroService(t *testing.T) {
 	if err := json.Unmarshal(call("list", "").Data, &states); err != nil || len(states) != 2 {
 		t.Errorf("list: %d states, %v", len(states), err)
 	}
+	other := strings.Replace(named, "one", "other", 1)
+	if reply := call("submit", other); reply.Header.Get(micro.ErrorCodeHeader) != "409" {
+		t.Errorf("another job under the same id: %v", reply.Header)
+	}
 	for verb, bad := range map[string]struct{ data, code string }{
 		"submit": {`{"requests":[]}`, "400"},
 		"run":    {`{"requests":[{}]}`, "400"},
 		"status": {`{"id":"nobody"}`, "404"},
 		"cancel": {``, "400"},
+		"list":   {``, ""},
 	} {
 		reply := call(verb, bad.data)
 		if code := reply.Header.Get(micro.ErrorCodeHeader); code != bad.code {
@@ -229,6 +234,10 @@ func TestReply(t *testing.T) {
 						t.Fatalf("after %v: %v", got, err)
 					}
 					got = append(got, m.Header.Get("Pelton-Index"))
+				}
+				e.Settled()
+				if n, _, _ := answers.Pending(); n != 0 {
+					t.Errorf("%d messages more", n)
 				}
 				if first := got[0] == "0"; first != (order == "input") || got[20] != "end" {
 					t.Errorf("%v", got)

@@ -64,10 +64,8 @@ func (c *Config) problems() []error {
 		}
 	}
 	oneOf := func(name, value string, allowed ...string) {
-		for _, a := range allowed {
-			if value == a {
-				return
-			}
+		if slices.Contains(allowed, value) {
+			return
 		}
 		bad(name, "must be one of %s, not %q", strings.Join(allowed, ", "), value)
 	}

@@ -3,6 +3,7 @@ package faultyllm
 import (
 	"context"
 	"encoding/hex"
+	"maps"
 	"time"
 )
 
@@ -98,9 +99,7 @@ func (r *record) stats() Stats {
 			st.Statuses[status] = n
 		}
 	}
-	for f, n := range r.faults {
-		st.Faults[f] = n
-	}
+	maps.Copy(st.Faults, r.faults)
 	return st
 }
 

@@ -28,8 +28,8 @@ type queue struct {
 }
 
 const (
-	ackWait   = 900 * time.Millisecond
-	heartbeat = 200 * time.Millisecond
+	ackWait   = 2 * time.Second
+	heartbeat = 300 * time.Millisecond
 )
 
 func newQueue(t *testing.T, subjects ...string) *queue {
@@ -159,8 +159,8 @@ func TestHeartbeatKeepsLongWork(t *testing.T) {
 	done := make(chan struct{}, 3)
 	p := q.start(context.Background(), "a", pull.NewSlots(3), func(d *pull.Delivery) {
 		deliveries.Add(1)
-		select { // three times as long as the broker would wait
-		case <-time.After(3 * ackWait):
+		select { // longer than the broker would wait
+		case <-time.After(ackWait + ackWait/2):
 		case <-d.Context().Done():
 			t.Errorf("lost: %v", context.Cause(d.Context()))
 		}

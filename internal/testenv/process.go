@@ -112,7 +112,7 @@ type Process struct {
 	cmd *exec.Cmd
 }
 
-// Process starts a role in a process of its own and returns when it is ready.
+// StartProcess starts a role in a process of its own and returns when it is ready.
 // It is ended with the test.
 func StartProcess(t testing.TB, role Role) *Process {
 	t.Helper()

@@ -230,3 +230,26 @@ func Answer(r *schema.Result) string {
 	}
 	return body.Choices[0].Message.Content
 }
+
+// Settled returns once no job is being run and none waits: every message of a
+// job is acknowledged.
+func (e *Env) Settled() {
+	e.T.Helper()
+	client, ctx := e.Client(), e.Ctx()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		queues, err := client.Queues(ctx)
+		if err != nil {
+			e.T.Fatal(err)
+		}
+		left := 0
+		for _, q := range queues {
+			left += q.Owned + q.Queued
+		}
+		if left == 0 {
+			return
+		}
+		<-tick.C
+	}
+}
