@@ -89,7 +89,7 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 		case t.dead:
 			continue
 		case t.ready.After(now):
-			wait = r.pausing(d, t, now, b) || wait
+			wait = r.pausing(d, t, b) || wait
 			continue
 		}
 		all = append(all, candidate{d: d, tried: t != nil, level: d.level})
@@ -116,7 +116,7 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 // pausing notes that the request leaves d alone for a moment after a failure;
 // if all requests do so for longer, that counts. It reports whether d is worth
 // waiting for rather than falling back.
-func (r *run) pausing(d *deployment, t *try, now time.Time, b *blocked) bool {
+func (r *run) pausing(d *deployment, t *try, b *blocked) bool {
 	if until := d.cooling(); !until.Before(t.ready) {
 		return r.refused(d, denial{why: cooling, ready: until}, nil, b)
 	}

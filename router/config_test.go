@@ -193,7 +193,7 @@ func TestFromEnv(t *testing.T) {
 		"control":        {map[string]string{"OPENAI_BASE_URL": "http://h/\x7f"}, "is no URL"},
 	} {
 		cfg, err := FromEnv(environ(tt.env))
-		got := ""
+		var got string
 		if err != nil {
 			got = err.Error()
 		} else {

@@ -151,7 +151,7 @@ func (d Deployment) normalised() (Deployment, error) {
 func (d Deployment) checkWays() error {
 	switch {
 	case d.Azure && d.APIVersion == "":
-		return errors.New("Azure needs an api_version, such as 2024-10-21")
+		return errors.New("an Azure deployment needs an api_version, such as 2024-10-21")
 	case !d.Azure && !d.Token.Empty():
 		return errors.New("a Token is for Azure: use APIKey")
 	case d.TokenFile != "" && len(d.TokenCommand) > 0:
@@ -177,7 +177,7 @@ func (d Deployment) checkWays() error {
 	}
 	if d.Defaults != nil {
 		if _, err := schema.SetField(d.Defaults, "x", []byte("1")); err != nil {
-			return fmt.Errorf("Defaults: %w", err)
+			return fmt.Errorf("the field Defaults: %w", err)
 		}
 	}
 	return nil

@@ -70,7 +70,7 @@ func (v variable) secret() bool { return v.field.Type == reflect.TypeFor[Secret]
 // variable, and do not show a secret.
 func (v variable) set(c *Config, text string) error {
 	target := reflect.ValueOf(c).Elem().FieldByIndex(v.field.Index)
-	if u, ok := target.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](target.Addr()); ok {
 		return u.UnmarshalText([]byte(text))
 	}
 	switch target.Interface().(type) {

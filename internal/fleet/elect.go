@@ -28,7 +28,20 @@ func (f *Fleet) elect() {
 			f.lead(l)
 			in = 0
 		}
+		if f.ended() { // what it has just given up it must not take again
+			return
+		}
 		timer.Reset(in)
+	}
+}
+
+// ended reports whether this worker is leaving.
+func (f *Fleet) ended() bool {
+	select {
+	case <-f.quit:
+		return true
+	default:
+		return false
 	}
 }
 
