@@ -124,7 +124,7 @@ func union(sets ...map[string]bool) map[string]bool {
 
 func words(list string) map[string]bool {
 	set := map[string]bool{}
-	for _, word := range strings.FieldsSeq(list) {
+	for word := range strings.FieldsSeq(list) {
 		set[word] = true
 	}
 	return set
