@@ -12,9 +12,9 @@ import (
 //
 // A loss is an answer of 429, 503 or 529, or no answer in time: not a long
 // latency, which follows the length of the output. The limit grows only by
-// calls that found it reached, for the others say nothing about it. It doubles
-// each round trip until the first loss, and again from there on where it grows
-// past what it was lost at: then the capacity is another. A loss cuts once per
+// calls during which it was reached, for the others say nothing about it. It doubles
+// each round trip until the first loss, and again where it has grown past what
+// it was lost at, which it comes near slowly: then the capacity is another. A loss cuts once per
 // round trip: only by calls that began after the last cut.
 type adaptive struct {
 	on      bool
@@ -22,14 +22,20 @@ type adaptive struct {
 	limit   float64
 	lostAt  float64 // the limit at the last loss; 0: none yet
 	cut     time.Time
-	reason  string // of the last change for the worse, or how it began
+	reached time.Time // when the limit last was
+	answers int       // successes since the last cut
+	row     int       // cuts without a whole round of successes in between
+	reason  string    // of the last change for the worse, or how it began
 }
 
 const (
 	adaptStart = 4
-	adaptCut   = 0.9
-	adaptPast  = 1.1 // how far over lostAt it is another capacity
+	adaptPast  = 1.05 // how far over lostAt it is another capacity
+	adaptWary  = 4    // how much slower it grows around lostAt
 )
+
+// adaptCuts are what is left after the first cut, and those right after it.
+var adaptCuts = []float64{0.9, 0.8, 0.65, 0.5}
 
 func newAdaptive(ceiling int) adaptive {
 	return adaptive{on: true, ceiling: ceiling, limit: float64(min(adaptStart, ceiling)), reason: "begins slowly"}
@@ -37,25 +43,46 @@ func newAdaptive(ceiling int) adaptive {
 
 func (a *adaptive) allowed() int { return max(1, int(a.limit)) }
 
-// ended learns from a call; full is whether the limit was reached with it.
-func (a *adaptive) ended(now time.Time, full bool, e ended) {
+// began notes that so many calls are in flight now.
+func (a *adaptive) began(now time.Time, inFlight int) {
+	if a.on && inFlight >= a.allowed() {
+		a.reached = now
+	}
+}
+
+// ended learns from a call.
+func (a *adaptive) ended(now time.Time, e ended) {
 	switch {
 	case !a.on || e.aborted:
 	case e.err == nil:
-		if full {
+		a.answers++
+		if !a.reached.Before(e.began) {
 			a.grow()
 		}
-	case e.loss() && !e.began.Before(a.cut):
-		a.cut, a.lostAt = now, a.limit
-		a.limit = max(1, a.limit*adaptCut)
+	case e.loss() && e.began.After(a.cut):
+		a.lose(now)
 		a.reason = "cut after: " + e.err.Error()
 	}
 }
 
+// lose cuts the limit, by more where one cut was not enough.
+func (a *adaptive) lose(now time.Time) {
+	if a.answers >= a.allowed() {
+		a.row = 0
+	}
+	a.cut, a.lostAt = now, a.limit
+	a.limit = max(1, a.limit*adaptCuts[min(a.row, len(adaptCuts)-1)])
+	a.answers = 0
+	a.row++
+}
+
 func (a *adaptive) grow() {
 	step := 1 / a.limit // one per round trip
-	if a.lostAt == 0 || a.limit > a.lostAt*adaptPast+1 {
+	switch {
+	case a.lostAt == 0 || a.limit > a.lostAt*adaptPast+1:
 		step = 1 // one per answer: twice as many per round trip
+	case a.limit > a.lostAt-1:
+		step /= adaptWary // where it was lost last time
 	}
 	a.limit = min(a.limit+step, float64(a.ceiling))
 }

@@ -26,6 +26,7 @@ func (c *capacity) answer(req *http.Request) (*http.Response, error) {
 	if c.busy >= c.limit {
 		c.refusals++
 		c.mu.Unlock()
+		<-time.After(2 * time.Millisecond)
 		return status(429)(req)
 	}
 	c.busy++
@@ -85,54 +86,53 @@ func TestAdaptiveFollowsCapacity(t *testing.T) {
 
 func TestAdaptiveRules(t *testing.T) {
 	t0 := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	ok := ended{began: t0}
 	lost := func(began time.Time) ended {
 		return ended{began: began, err: classify(answer{status: 429, host: "h"}).err}
 	}
 	a := newAdaptive(20)
-	for range 100 {
-		a.ended(t0, false, ok)
+	now := t0
+	round := func(answers int) {
+		began := now
+		now = now.Add(time.Second)
+		for range answers {
+			a.ended(now, ended{began: began})
+		}
 	}
-	if a.allowed() != adaptStart {
+	if round(100); a.allowed() != adaptStart {
 		t.Errorf("grew to %d though it was never reached", a.allowed())
 	}
-	for range 4 {
-		a.ended(t0, true, ok)
-	}
-	if a.allowed() != 8 {
+	a.began(now, adaptStart)
+	if round(4); a.allowed() != 8 {
 		t.Errorf("slow start: %d after a round", a.allowed())
 	}
-	for range 100 {
-		a.ended(t0, true, ok)
-	}
-	if a.allowed() != 20 {
+	a.began(now, 8)
+	if round(100); a.allowed() != 20 {
 		t.Errorf("%d, the ceiling is 20", a.allowed())
 	}
-	now := t0.Add(time.Second)
+	began := now
+	now = now.Add(time.Second)
 	for range 10 { // they were all sent before the first of them came back
-		a.ended(now, true, lost(t0))
+		a.ended(now, lost(began))
 	}
 	if a.allowed() != 18 || !strings.Contains(a.reason, "429") {
 		t.Errorf("%d after a round of losses: %s", a.allowed(), a.reason)
 	}
-	a.ended(now, true, ok)
-	if a.allowed() != 18 {
+	a.began(now, 18)
+	if round(1); a.allowed() != 18 {
 		t.Error("one answer is a whole round")
 	}
-	for range 18 {
-		a.ended(now, true, ok)
-	}
-	if a.allowed() != 19 {
+	a.began(now, 18)
+	if round(18); a.allowed() != 19 {
 		t.Errorf("%d after a round of answers", a.allowed())
 	}
 	for range 1000 {
 		now = now.Add(time.Second)
-		a.ended(now, true, lost(now))
+		a.ended(now.Add(time.Millisecond), lost(now))
 	}
 	if a.allowed() != 1 {
 		t.Errorf("%d, and must not be below 1", a.allowed())
 	}
-	a.ended(now, true, ended{aborted: true, err: lost(now).err})
+	a.ended(now, ended{aborted: true, err: lost(now).err})
 	for _, code := range []int{400, 401, 404, 500, 502} {
 		if (ended{err: classify(answer{status: code, host: "h"}).err}).loss() {
 			t.Errorf("%d is a loss", code)

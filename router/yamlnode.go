@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -170,143 +168,4 @@ func (l *loader) headers(section entry) map[string]Secret {
 		headers[http.CanonicalHeaderKey(e.key)] = l.secret(e)
 	}
 	return headers
-}
-
-// seconds reads a positive time: a number of seconds, as LiteLLM has it, or a
-// Go duration such as 30s. 0 means none or a problem.
-func (l *loader) seconds(e entry) time.Duration {
-	text, ok := l.text(e)
-	if !ok {
-		return 0
-	}
-	if d, err := time.ParseDuration(text); err == nil && d > 0 {
-		return d
-	}
-	s, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(s > 0) || s > math.MaxInt64/float64(time.Second)/2 {
-		l.problem(e.line, fmt.Sprintf("%s: %q must be a number of seconds above 0", e.path, resolve(e.value).Value))
-		return 0
-	}
-	return time.Duration(s * float64(time.Second))
-}
-
-// count reads a number of tries, from 0 to 100.
-func (l *loader) count(e entry) (int, bool) { return l.upTo(e, maxTries) }
-
-// upTo reads a whole number from 0 to most.
-func (l *loader) upTo(e entry, most int) (int, bool) {
-	text, ok := l.text(e)
-	if !ok {
-		return 0, false
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 || n > most {
-		l.problem(e.line, fmt.Sprintf("%s: %q must be a whole number from 0 to %d", e.path, resolve(e.value).Value, most))
-		return 0, false
-	}
-	return n, true
-}
-
-// secondsOrZero reads a time that may be nothing; nil means that it does not say.
-func (l *loader) secondsOrZero(e entry) *time.Duration {
-	text, ok := l.text(e)
-	if !ok {
-		return nil
-	}
-	if n, err := strconv.ParseFloat(text, 64); err == nil && n == 0 {
-		return new(time.Duration)
-	}
-	d := l.seconds(e)
-	return &d
-}
-
-// amount reads a number that is not negative; nil means that it does not say.
-func (l *loader) amount(e entry) *float64 {
-	text, ok := l.text(e)
-	if !ok {
-		return nil
-	}
-	n, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(n >= 0 && n < 1e12) {
-		l.problem(e.line, fmt.Sprintf("%s: %q must be a number, and not negative", e.path, resolve(e.value).Value))
-		return nil
-	}
-	return &n
-}
-
-func (l *loader) price(e entry) *float64 {
-	if n := l.amount(e); n != nil && *n < 1e6 {
-		return n
-	}
-	return nil
-}
-
-// whole reads a limit: a whole number above 0. LiteLLM writes some as 1e6.
-func (l *loader) whole(e entry) int {
-	n := l.amount(e)
-	switch {
-	case n == nil:
-		return 0
-	case *n < 1 || *n != math.Trunc(*n) || *n > math.MaxInt32:
-		l.problem(e.line, fmt.Sprintf("%s: %q must be a whole number above 0", e.path, resolve(e.value).Value))
-		return 0
-	}
-	return int(*n)
-}
-
-// order reads a level. Those below 1 move down by one: 0 is "none" in a [Deployment].
-func (l *loader) order(e entry) int {
-	text, ok := l.text(e)
-	if !ok {
-		return 0
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < -1_000_000 || n > 1_000_000 {
-		l.problem(e.line, fmt.Sprintf("%s: %q must be a whole number", e.path, resolve(e.value).Value))
-		return 0
-	}
-	if n < 1 {
-		n--
-	}
-	return n
-}
-
-// yes reads a switch.
-func (l *loader) yes(e entry) bool {
-	text, ok := l.text(e)
-	switch strings.ToLower(text) {
-	case "true", "yes", "on", "1":
-		return true
-	case "false", "no", "off", "0":
-	default:
-		if ok {
-			l.problem(e.line, fmt.Sprintf("%s: %q must be true or false", e.path, resolve(e.value).Value))
-		}
-	}
-	return false
-}
-
-// names reads a list of texts, or one text.
-func (l *loader) names(e entry) []string {
-	n := resolve(e.value)
-	if n.Kind != yaml.SequenceNode {
-		if text, ok := l.text(e); ok {
-			return []string{text}
-		}
-		return nil
-	}
-	var names []string
-	for i, item := range n.Content {
-		one := entry{key: e.key, path: fmt.Sprintf("%s[%d]", e.path, i), line: item.Line, value: item}
-		if resolve(item).Kind == yaml.MappingNode { // a fallback with parameters of its own
-			if model := findEntry(l.mapping(item, one.path), "model"); model != nil {
-				l.unused(one, " but for its model")
-				one.value = model.value
-			}
-		}
-		if text, ok := l.text(one); ok {
-			names = append(names, text)
-		}
-	}
-	return names
 }

@@ -1,0 +1,97 @@
+package router
+
+import (
+	"fmt"
+	"strings"
+)
+
+// defaultAzureVersion is what a file gets that names no version: LiteLLM has a
+// default of its own, so that files without one are common.
+const defaultAzureVersion = "2024-10-21"
+
+// azure completes an Azure deployment. The returned address is the resource's.
+func (l *loader) azure(p *pending, base string, section entry) string {
+	if resource, path, ok := strings.Cut(base, "/openai/deployments/"); ok {
+		base = resource
+		if name, _, _ := strings.Cut(path, "/"); name != "" && name != p.Model {
+			l.warn(section.line, section.path+".api_base", fmt.Sprintf("names the deployment %q; the model's, %q, is used", name, p.Model))
+		}
+	}
+	base = strings.TrimSuffix(strings.TrimRight(base, "/"), "/openai")
+	if p.APIVersion == "" {
+		p.APIVersion, _ = l.lookup("AZURE_API_VERSION")
+	}
+	if p.APIVersion == "" {
+		p.APIVersion = defaultAzureVersion
+		l.warn(section.line, section.path+".api_version", "missing; "+defaultAzureVersion+" is used")
+	}
+	if !p.Token.Empty() || p.TokenFile != "" || len(p.TokenCommand) > 0 {
+		return base
+	}
+	if p.APIKey.Empty() {
+		if value, ok := l.lookup("AZURE_AD_TOKEN"); ok {
+			p.Token = NewSecret(value)
+		}
+	}
+	if p.APIKey.Empty() && p.Token.Empty() && p.Headers == nil {
+		l.problem(section.line, section.path+": no key for azure: set api_key, azure_ad_token, azure_ad_token_file or azure_ad_token_command")
+	}
+	return base
+}
+
+// address fills in base URL and key from the file or the provider's defaults.
+// A provider's key from the environment goes to the provider only, never to an
+// address that the file names.
+func (l *loader) address(p *pending, base string, line int, section entry) {
+	before := len(l.problems)
+	from := section.path + ".api_base"
+	if prov, known := providers[p.provider]; known {
+		own := base != ""
+		if !own {
+			base = prov.base
+			if value, ok := l.lookup(prov.baseEnv); ok {
+				base, from = value, "environment variable "+prov.baseEnv
+			}
+		}
+		if base == "" {
+			l.problem(line, fmt.Sprintf("%s.api_base: missing; %q has no address of its own", section.path, p.provider))
+			return
+		}
+		for _, name := range prov.keyEnvs {
+			if value, ok := l.lookup(name); ok && p.APIKey.Empty() && !own {
+				p.APIKey = NewSecret(value)
+			}
+		}
+		if p.Azure {
+			base = l.azure(p, base, section)
+		} else if p.APIKey.Empty() && base == prov.base && !prov.keyless && p.TokenFile == "" && len(p.TokenCommand) == 0 {
+			l.problem(section.line, fmt.Sprintf("%s: no key for %s: set api_key, or %s in the environment", section.path, p.provider, strings.Join(prov.keyEnvs, " or ")))
+		}
+		if _, rest, _ := strings.Cut(base, "://"); prov.ownPath != "" && !strings.Contains(strings.TrimRight(rest, "/"), "/") {
+			base = strings.TrimRight(base, "/") + prov.ownPath
+		}
+	}
+	p.BaseURL = base
+	if !p.Azure && !p.Token.Empty() { // the same, by another name
+		p.APIKey, p.Token = p.Token, Secret{}
+	}
+	d, err := p.normalised()
+	if err != nil {
+		if _, _, baseErr := parseBase(base); baseErr != nil {
+			l.problem(line, fmt.Sprintf("%s %v", from, baseErr))
+		} else if len(l.problems) == before {
+			l.problem(section.line, fmt.Sprintf("%s: %v", section.path, err))
+		}
+		return
+	}
+	p.Deployment = d
+}
+
+func (l *loader) lookup(name string) (string, bool) {
+	if name == "" {
+		return "", false
+	}
+	value, _ := l.env(name)
+	value = strings.TrimSpace(value)
+	return value, value != ""
+}

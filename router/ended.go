@@ -1,0 +1,63 @@
+package router
+
+import (
+	"time"
+
+	"pelton/schema"
+)
+
+// ended is how a call ended, as far as its deployment's health is concerned.
+type ended struct {
+	err     *schema.Error // nil: success
+	aborted bool          // by us
+	scope   string        // of an upstream_fatal
+	rest    time.Time     // the upstream's word on when to come back
+	began   time.Time
+	took    time.Duration
+	tokens  int64 // used
+	output  int64
+}
+
+func (e ended) why(k kind) string {
+	if k == anyKind {
+		return "the upstream said that nothing is left"
+	}
+	return e.err.Error()
+}
+
+// out takes the deployment out for what cannot be served. The lock is held.
+func (d *deployment) out(now time.Time, e ended) (news news) {
+	o := d.outages[e.scope]
+	if news.lost = o == nil; news.lost {
+		if d.outages == nil {
+			d.outages = map[string]*outage{}
+		}
+		if len(d.outages) >= maxOutages {
+			clear(d.outages) // each costs one call to learn again
+		}
+		o = &outage{}
+		d.outages[e.scope] = o
+	}
+	until := now.Add(d.rules.fatal)
+	if e.rest.After(until) {
+		until = e.rest
+	}
+	o.until, o.reason = until, e.err.Error()
+	if e.scope == scopeAll { // of the rest others learn with one call each
+		news.cooldown = &Cooldown{Deployment: d.ID, Until: until, Fatal: true, Reason: o.reason}
+	}
+	return news
+}
+
+// worthTelling is the shortest cooldown that other processes hear of, and the
+// least by which a longer one must differ.
+const worthTelling = 500 * time.Millisecond
+
+// tell returns c if others should hear of it. The lock is held.
+func (d *deployment) tell(now time.Time, c Cooldown) *Cooldown {
+	if c.Until.Sub(now) < worthTelling || c.Until.Sub(d.told) < worthTelling {
+		return nil
+	}
+	d.told = c.Until
+	return &c
+}

@@ -1,0 +1,162 @@
+package router
+
+import (
+	"time"
+
+	"pelton/schema"
+)
+
+// denial is why a deployment takes no request now.
+type denial struct {
+	why   reason
+	ready time.Time // when to ask again; zero: when somebody calls, or nobody knows
+}
+
+type reason int
+
+const (
+	limited reason = iota + 1 // its own limits: it works, and is busy
+	cooling                   // it fails, or asked to be left alone
+	fatal                     // it cannot serve this
+)
+
+// place is what a call holds at its deployment.
+type place struct {
+	permit   Permit // nil: the deployment has no limits
+	probe    bool   // it decides about the cooldown
+	outage   *outage
+	scope    string // of outage
+	reserved int    // tokens
+}
+
+// enter takes a place for a request as far as this process can tell; the
+// limiter has the last word. me is the request where it stands in line.
+func (d *deployment) enter(now time.Time, star string, endpoint schema.Endpoint, me *waiter) (p place, no denial) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.outages) > 0 {
+		var buf [3]string
+		for _, scope := range d.scopes(buf[:0], star, endpoint) {
+			o := d.outages[scope]
+			if o == nil {
+				continue
+			}
+			if o.probing || now.Before(o.until) {
+				return p, denial{why: fatal, ready: o.until}
+			}
+			p.outage, p.scope = o, scope
+		}
+	}
+	b := &d.breaker
+	switch {
+	case now.Before(b.until):
+		return p, denial{why: cooling, ready: b.until}
+	case b.halfOpen && b.probing:
+		return p, denial{why: cooling}
+	}
+	if front := d.line.Front(); front != nil && front.Value != any(me) {
+		return p, denial{why: limited}
+	}
+	if now.Before(d.busy) {
+		return p, denial{why: limited, ready: d.busy}
+	}
+	if d.adapt.on && int(d.inFlight.Load()) >= d.adapt.allowed() {
+		return p, denial{why: limited}
+	}
+	if p.probe = b.halfOpen; p.probe {
+		b.probing = true
+	}
+	if p.outage != nil {
+		p.outage.probing = true
+	}
+	d.adapt.began(now, int(d.inFlight.Add(1)))
+	return p, denial{}
+}
+
+// scopes are those that a request lies in.
+func (d *deployment) scopes(buf []string, star string, endpoint schema.Endpoint) []string {
+	return append(buf, scopeAll, scopeOfModel(d.modelFor(star)), scopeOfEndpoint(endpoint))
+}
+
+// withdraw gives back a place that led to no call, for the limiter has none
+// before busy; zero is unknown.
+func (d *deployment) withdraw(p place, busy time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.inFlight.Add(-1)
+	d.busy = busy
+	if p.probe {
+		d.breaker.probing = false
+	}
+	if p.outage != nil {
+		p.outage.probing = false
+	}
+}
+
+// left notes how a call ended, and wakes who waits.
+func (d *deployment) left(now time.Time, p place, e ended) (news news) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.inFlight.Add(-1)
+	if d.MaxParallel > 0 || d.TPM > 0 { // its place, or what it did not use, is free
+		d.busy = time.Time{}
+	}
+	defer d.wakeFirst()
+	if p.probe {
+		d.breaker.probing = false
+	}
+	if p.outage != nil {
+		p.outage.probing = false
+	}
+	d.calls.add(now, 1)
+	d.used.add(now, e.tokens)
+	d.adapt.ended(now, e)
+	if e.aborted {
+		return news // it says nothing about the deployment
+	}
+	k, class := anyKind, schema.Class("")
+	if e.err != nil {
+		k, class = kindOf(e.err), e.err.Class
+	}
+	if class == schema.ClassUpstreamFatal {
+		return d.out(now, e)
+	}
+	if p.outage != nil && k == anyKind {
+		delete(d.outages, p.scope)
+		news.recovered = true
+	}
+	if e.err == nil {
+		d.latency.add(now, e.took.Seconds())
+		if e.output > 0 {
+			d.perToken.add(now, e.took.Seconds()/float64(e.output))
+		}
+	}
+	b := &d.breaker
+	if k == anyKind { // it answers, whatever it thinks of the request
+		d.errors.add(now, 0)
+		b.recent.add(now, false)
+		if p.probe {
+			b.open()
+		}
+	} else {
+		d.errors.add(now, 1)
+	}
+	if e.rest.After(now) && b.close(e.rest, false, e.why(k)) {
+		news.cooldown = d.tell(now, Cooldown{Deployment: d.ID, Until: e.rest, Reason: b.reason})
+	}
+	// Where the limit adapts, an upstream that is full is no upstream that fails.
+	full := d.adapt.on && k == kindRateLimit
+	if k != anyKind && d.rules.time > 0 && (p.probe || !full && b.failed(now, e.began, k, e.err, &d.rules)) {
+		if b.trip(now, d.rules.time, e.why(k)) {
+			news.cooldown = d.tell(now, Cooldown{Deployment: d.ID, Until: b.until, Reason: b.reason})
+		}
+	}
+	return news
+}
+
+// news is what others should hear of the end of a call.
+type news struct {
+	cooldown  *Cooldown
+	lost      bool // it serves no more, or not this
+	recovered bool // it serves again
+}

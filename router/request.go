@@ -1,0 +1,78 @@
+package router
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"pelton/schema"
+)
+
+// Request is one request to an OpenAI-compatible endpoint.
+type Request struct {
+	// Endpoint is where it goes. Empty: [schema.ChatCompletions].
+	Endpoint schema.Endpoint
+
+	// Body is the JSON object to send, defaults filled in. Its "model" names
+	// the group. It is not modified, and must not change until Do returns.
+	Body json.RawMessage
+
+	// Timeout covers all attempts and the waits between them.
+	// 0: [schema.DefaultTimeout]; negative: the time has run out already.
+	// A request that was parked comes back with what it had left.
+	Timeout time.Duration
+
+	// Header holds further headers for each call, such as traceparent. They
+	// replace none that the deployment sets.
+	Header http.Header
+
+	// Tags restrict the choice to deployments with any of them, or else to those
+	// with the tag "default". Without tags, where a group has any with the tag
+	// "default", only those are used.
+	Tags []string
+
+	// Earlier are the attempts made before the request was parked. They count
+	// as if they had been made now, and stand first in [Outcome.Attempts].
+	Earlier []schema.Attempt
+
+	// NoPark makes the request wait here, however long, up to its timeout.
+	NoPark bool
+}
+
+// Outcome is what came of a request. Status is empty exactly when it is parked.
+type Outcome struct {
+	Status schema.Status
+
+	// Park is set when the request is to be brought back later; what there is
+	// of attempts, usage and cost is then what came so far.
+	Park *Park
+
+	// Response is the last answer that an upstream gave, failed ones included;
+	// nil when none came.
+	Response *schema.Response
+
+	Error    *schema.Error    // nil exactly when Status is succeeded, or Park is set
+	Attempts []schema.Attempt // every call made, in order, the earlier ones first
+	Usage    *schema.Usage    // summed over all attempts that reported one; nil when none did
+
+	// Cost is USD over all attempts; nil when unknown. See [Prices].
+	Cost *float64
+
+	notReady *NotReadyError
+}
+
+// Err is the outcome as one error, nil for a success: with [errors.As] a
+// *[schema.Error], and a *[NotReadyError] where the request was parked or could
+// not wait as long as it had to.
+func (o Outcome) Err() error {
+	switch {
+	case o.notReady == nil && o.Error == nil:
+		return nil
+	case o.notReady == nil:
+		return o.Error
+	case o.Error == nil:
+		return o.notReady
+	}
+	return errors.Join(o.Error, o.notReady)
+}
