@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 
 	"pelton/internal/pull"
 	"pelton/schema"
@@ -33,7 +34,7 @@ func (o *Owner) own(d *pull.Delivery) error {
 			return err
 		}
 	}
-	rec, how, err := o.b.claim(ctx, want, o.cfg.Name)
+	rec, how, err := o.b.claim(ctx, want, o.token())
 	switch {
 	case err != nil:
 		return err
@@ -67,6 +68,10 @@ func (o *Owner) own(d *pull.Delivery) error {
 	}
 	return j.see(ctx, how == claimTakeover)
 }
+
+// token is an owner's name in a record: that of the worker, and what tells one
+// ownership from every other, also of workers that were given the same name.
+func (o *Owner) token() string { return o.cfg.Name + " " + nuid.Next() }
 
 func (b *Broker) limits() schema.Limits {
 	return schema.Limits{Prefix: b.names.Prefix, AutoConcurrency: b.set.AutoConcurrency}
@@ -195,7 +200,7 @@ func conflict(want record, seq uint64) *record {
 // the sequence in its record.
 func (o *Owner) refuse(ctx context.Context, rec *record, reason schema.Reason, job *schema.Job) error {
 	if rec.revision == 0 { // not claimed yet
-		claimed, how, err := o.b.claim(ctx, *rec, o.cfg.Name)
+		claimed, how, err := o.b.claim(ctx, *rec, o.token())
 		if err != nil {
 			return err
 		}

@@ -20,6 +20,12 @@ const (
 	Heartbeat = 1500 * time.Millisecond
 )
 
+// Bounds of what is published without waiting for each acknowledgement.
+const (
+	ackTime    = 5 * time.Second
+	maxPending = 16_384
+)
+
 // DefaultResultsMaxAge is how long results are kept.
 const DefaultResultsMaxAge = 72 * time.Hour
 
@@ -71,7 +77,8 @@ type Broker struct {
 // NewBroker wraps a connection. It does not talk to the server; [Broker.Setup]
 // does.
 func NewBroker(nc *nats.Conn, set Settings) (*Broker, error) {
-	js, err := jetstream.New(nc)
+	// Without a time an acknowledgement that is lost would be awaited for ever.
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(ackTime), jetstream.WithPublishAsyncMaxPending(maxPending))
 	if err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}

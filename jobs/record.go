@@ -19,7 +19,7 @@ type record struct {
 	schema.State
 	Seq     uint64 `json:"job_seq"`           // of the job's message in the jobs stream
 	Hash    string `json:"job_hash"`          // of its content
-	Owner   string `json:"owner,omitempty"`   // the worker that writes this record
+	Owner   string `json:"owner,omitempty"`   // who writes this record: see [Owner.token]
 	Input   string `json:"input,omitempty"`   // the object that holds the requests
 	Relayed uint64 `json:"relayed,omitempty"` // how far the relay to reply has come
 

@@ -3,6 +3,7 @@ package jobs
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -115,6 +116,9 @@ func (b *Broker) readResult(ctx context.Context, header nats.Header, data []byte
 
 // lastMsg returns the last message on a subject, or nil when there is none.
 func (b *Broker) lastMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
+	if b.replicas() > 1 {
+		return b.leaderMsg(ctx, stream, subject)
+	}
 	// Straight to the direct-get subject: a stream handle would cost a look-up.
 	reply, err := b.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
 	if err != nil {
@@ -132,6 +136,41 @@ func (b *Broker) lastMsg(ctx context.Context, stream, subject string) (*jetstrea
 		return nil, fmt.Errorf("read %s: no sequence in the answer", subject)
 	}
 	return &jetstream.RawStreamMsg{Subject: subject, Sequence: seq, Header: reply.Header, Data: reply.Data}, nil
+}
+
+// leaderMsg is lastMsg for replicated streams, where any replica answers a
+// direct get, also one that is behind: a result that is there must be seen.
+func (b *Broker) leaderMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
+	ask, err := json.Marshal(map[string]string{"last_by_subj": subject})
+	if err != nil {
+		return nil, err
+	}
+	reply, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, ask)
+	if err != nil {
+		return nil, b.explain(err)
+	}
+	var answer struct {
+		Error   *jetstream.APIError
+		Message struct {
+			Seq  uint64
+			Hdrs []byte
+			Data []byte
+		}
+	}
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return nil, fmt.Errorf("read %s: %w", subject, err)
+	}
+	if answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+		return nil, nil
+	}
+	if answer.Error != nil {
+		return nil, b.explain(fmt.Errorf("read %s: %w", subject, answer.Error))
+	}
+	m := &jetstream.RawStreamMsg{Subject: subject, Sequence: answer.Message.Seq, Data: answer.Message.Data, Header: nats.Header{}}
+	if len(answer.Message.Hdrs) > 0 {
+		m.Header, err = nats.DecodeHeadersMsg(answer.Message.Hdrs)
+	}
+	return m, err
 }
 
 // putBody stores bytes above the message limit under a name of their own: two
