@@ -18,5 +18,5 @@
 // The life of a job: accept.go (whose is it), owned.go (the loop), feed.go (what
 // is handed out, and found again when it is lost), finish.go (how it ends). What
 // lasts: record.go (the state, whose revision fences owners) and results.go (one
-// result per index). What readers use: tail.go and inorder.go.
+// result per index). What readers use: collector.go, inorder.go and tail.go.
 package jobs

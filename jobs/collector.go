@@ -1,0 +1,143 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"pelton/schema"
+)
+
+// Results yields results as they complete, those that are there first, until
+// the job has ended. Breaking out stops reading and nothing else; the job goes
+// on. Its errors are those of [Handle.Collect].
+func (h *Handle) Results(ctx context.Context) iter.Seq2[*schema.Result, error] {
+	return h.Collect(ctx, schema.OrderCompletion)
+}
+
+// Ordered yields results in input order, each as soon as it and all before it
+// are there. Indexes that never started are left out.
+func (h *Handle) Ordered(ctx context.Context) iter.Seq2[*schema.Result, error] {
+	return h.Collect(ctx, schema.OrderInput)
+}
+
+// CollectOption changes one [Handle.Collect].
+type CollectOption func(*collect)
+
+type collect struct{ from uint64 }
+
+// After resumes a collection in completion order behind the result with the
+// given [schema.Result.Seq].
+func After(seq uint64) CollectOption { return func(c *collect) { c.from = seq } }
+
+// FromIndex resumes a collection in input order with the given index.
+func FromIndex(index int) CollectOption { return func(c *collect) { c.from = uint64(index) } }
+
+// Collect yields the job's results in the given order ([schema.OrderDefault] is
+// completion order). After the last it yields one error more where the job did
+// not run to its end: [*ResultError] after fail-fast, [*StateError] when it was
+// cancelled, expired or refused; and [ErrAgedOut] where results are missing
+// that once existed. Memory does not grow with the size of the job, and a slow
+// reader delays nobody. The end of ctx ends the reading, not the job.
+func (h *Handle) Collect(ctx context.Context, order schema.Order, options ...CollectOption) iter.Seq2[*schema.Result, error] {
+	var c collect
+	for _, option := range options {
+		option(&c)
+	}
+	return func(yield func(*schema.Result, error) bool) {
+		if err := h.readable(ctx); err != nil {
+			yield(nil, err)
+			return
+		}
+		from := h.b.sequence(h.queue, h.id, order, c.from)
+		defer from.close()
+		n := 0
+		for {
+			it, err := from.next(ctx)
+			if err == nil && n == 0 {
+				// The first message proves that the job has its record.
+				err = h.checkIdentity(ctx)
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if it.end() {
+				if err := h.endError(ctx, it, n, c.from == 0); err != nil {
+					yield(nil, err)
+				}
+				return
+			}
+			result, err := h.b.readResult(ctx, it.header, it.data, it.seq)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			n++
+			if !yield(result, nil) {
+				return
+			}
+		}
+	}
+}
+
+// checkIdentity makes sure that the job of this id, if there is one yet, is the
+// one that was submitted.
+func (h *Handle) checkIdentity(ctx context.Context) error {
+	if h.hash == "" {
+		return nil
+	}
+	rec, err := h.b.loadRecord(ctx, h.queue, h.id)
+	if err != nil {
+		return err
+	}
+	if rec != nil && rec.Hash != h.hash {
+		return fmt.Errorf("job %s: %w", h.id, ErrIDConflict)
+	}
+	return nil
+}
+
+// readable makes sure that there is such a job, and that a reader of one that
+// has ended will find its end and not wait for what has aged out.
+func (h *Handle) readable(ctx context.Context) error {
+	if h.submitted {
+		return nil
+	}
+	state, err := h.State(ctx)
+	if err != nil || !state.State.Final() {
+		return err
+	}
+	m, err := h.b.lastMsg(ctx, h.b.names.ResultsStream(), h.b.names.End(h.queue, h.id))
+	if err != nil || m != nil {
+		return err
+	}
+	// Between the final state and the end there is a moment, or a dead owner
+	// whose successor publishes it.
+	if state.FinishedAt != nil && time.Since(*state.FinishedAt) < time.Minute {
+		return nil
+	}
+	return fmt.Errorf("job %s: %w", h.id, ErrAgedOut)
+}
+
+// endError is what the final state says to a reader of n results.
+func (h *Handle) endError(ctx context.Context, it item, n int, fromStart bool) error {
+	state, err := schema.ParseState(it.data)
+	if err != nil {
+		return fmt.Errorf("the end of job %s: %w", h.id, err)
+	}
+	if want := state.Counts.Stored(); fromStart && n < want {
+		return fmt.Errorf("job %s: %w: %d of %d are left", h.id, ErrAgedOut, n, want)
+	}
+	if state.Reason == nil || state.Reason.Code == schema.ReasonAllFailed {
+		return nil
+	}
+	if state.Reason.Code != schema.ReasonFailFast || state.Reason.Index == nil {
+		return &StateError{state}
+	}
+	failed, err := h.b.GetResult(ctx, h.queue, h.id, *state.Reason.Index)
+	if err != nil {
+		return err
+	}
+	return &ResultError{Index: *state.Reason.Index, Result: failed, State: state}
+}

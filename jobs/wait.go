@@ -1,0 +1,94 @@
+package jobs
+
+import (
+	"context"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"pelton/schema"
+)
+
+// WaitOption changes one [Handle.Wait].
+type WaitOption func(*waiting)
+
+type waiting struct{ progress func(schema.State) }
+
+// OnProgress has f called with every snapshot of the job's state: the present
+// one first, then at most four a second, the final one last. Calls come one
+// after the other; a slow f skips snapshots.
+func OnProgress(f func(schema.State)) WaitOption { return func(w *waiting) { w.progress = f } }
+
+// Wait returns the job's final state. The end of ctx ends the waiting, not the
+// job.
+func (h *Handle) Wait(ctx context.Context, options ...WaitOption) (*schema.State, error) {
+	var w waiting
+	for _, option := range options {
+		option(&w)
+	}
+	if w.progress == nil {
+		w.progress = func(schema.State) {}
+	}
+	snapshots := make(chan *nats.Msg, 16)
+	sub, err := h.b.nc.Subscribe(h.b.names.Progress(h.queue, h.id), func(m *nats.Msg) {
+		select {
+		case snapshots <- m:
+		default: // the next one tells more
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	state, err := h.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w.progress(*state)
+	if state.State.Final() {
+		return state, nil
+	}
+	return h.follow(ctx, snapshots, w.progress)
+}
+
+// follow waits for the end, which is stored, and meanwhile passes snapshots on,
+// which are not.
+func (h *Handle) follow(ctx context.Context, snapshots <-chan *nats.Msg, progress func(schema.State)) (*schema.State, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	type outcome struct {
+		m   jetstream.Msg
+		err error
+	}
+	ended := make(chan outcome, 1)
+	end := h.b.newTail(h.b.names.ResultsStream(), h.b.names.End(h.queue, h.id), 0, false)
+	go func() {
+		defer end.close()
+		m, _, err := end.next(ctx)
+		ended <- outcome{m, err}
+	}()
+	stopped := false
+	defer func() {
+		cancel()
+		if !stopped {
+			<-ended
+		}
+	}()
+	for {
+		select {
+		case m := <-snapshots:
+			if state, err := schema.ParseState(m.Data); err == nil && !state.State.Final() {
+				progress(*state)
+			}
+		case out := <-ended:
+			stopped = true
+			if out.err != nil {
+				return nil, out.err
+			}
+			state, err := schema.ParseState(out.m.Data())
+			if err == nil {
+				progress(*state)
+			}
+			return state, err
+		}
+	}
+}
