@@ -338,8 +338,7 @@ func TestLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	for said, field := range map[string]string{
-		"No streaming":            `"requests":[{"model":"m","messages":[],"stream":true}]`,
-		"No adaptive concurrency": `"requests":[{"model":"m","messages":[]}],"concurrency":"auto"`,
+		"No streaming": `"requests":[{"model":"m","messages":[],"stream":true}]`,
 	} {
 		_, err := schema.ParseJob([]byte("{"+field+"}"), schema.Limits{})
 		if refused := err != nil; refused != bytes.Contains(text, []byte(said)) {

@@ -137,9 +137,13 @@ func TestOneMessagePerFreeSlot(t *testing.T) {
 	for range 4 {
 		await(t, started)
 	}
-	// Nothing is fetched ahead of the work.
-	if waiting, unacked := q.left("a"); waiting != 96 || unacked != 4 {
-		t.Errorf("%d waiting, %d unacked", waiting, unacked)
+	// Nothing is fetched ahead of the work. The broker's count of what waits
+	// follows what was published with a delay; what is taken never exceeds 4.
+	for waiting := 0; waiting != 96; {
+		var unacked int
+		if waiting, unacked = q.left("a"); unacked != 4 {
+			t.Fatalf("%d unacked", unacked)
+		}
 	}
 	close(release)
 	seen := map[string]bool{}
