@@ -105,7 +105,7 @@ func checkStreams(ctx context.Context, names schema.Names, nc *nats.Conn) []find
 		return []finding{{What: "streams", Detail: err.Error()}}
 	}
 	var list []finding
-	for _, name := range []string{names.JobsStream(), names.WorkStream(), names.ResultsStream(), names.CancelsStream()} {
+	for _, name := range []string{names.JobsStream(), names.WorkStream(), names.ResultsStream(), names.ParkedStream(), names.CancelsStream()} {
 		stream, err := js.Stream(ctx, name)
 		if err != nil {
 			list = append(list, finding{What: "stream " + name, Detail: missing(err)})
