@@ -3,6 +3,7 @@ package router
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"pelton/schema"
@@ -100,7 +101,7 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 	for len(all) > 0 {
 		i := r.pick(all, now)
 		d := all[i].d
-		p, no := d.enter(now, s.star, r.req.Endpoint, me)
+		p, no := d.enter(now, s.star, r.req.Endpoint, me, r.shy(stage, d))
 		if no.why == 0 {
 			no = r.admit(ctx, d, &p, b)
 		}
@@ -112,6 +113,20 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 	}
 	return choice{}, wait
 }
+
+// shy reports whether one more failure, at d, would be the request's end. Then
+// it leaves probes to those that can afford them, or the few requests in flight
+// would pay for an outage that all others sit out.
+func (r *run) shy(at int, d *deployment) bool {
+	s := &r.plan[at]
+	if s.used == 0 || s.used < r.retries(s.group, d, failedProbe) {
+		return false
+	}
+	r.fallBack()
+	return !slices.ContainsFunc(r.plan[at+1:], func(s stage) bool { return !s.closed })
+}
+
+var failedProbe = &schema.Error{Class: schema.ClassTransient}
 
 // pausing notes that the request leaves d alone for a moment after a failure;
 // if all requests do so for longer, that counts. It reports whether d is worth

@@ -28,14 +28,18 @@ type breaker struct {
 const (
 	maxRecent  = 20
 	minVolume  = 5
+	longRow    = 8
+	doubtful   = 4 // failures in a row that make a shy request wait
 	recentTime = time.Minute
 )
 
 // outcomes remembers how the last calls ended, for a minute after the last.
 type outcomes struct {
-	failed uint32 // a bit for each, the latest lowest
-	n      int
-	last   time.Time
+	failed  uint32 // a bit for each, the latest lowest
+	n       int
+	last    time.Time
+	row     int       // failures since the last success
+	success time.Time // the last one; zero: none yet
 }
 
 func (o *outcomes) add(now time.Time, failed bool) {
@@ -44,8 +48,10 @@ func (o *outcomes) add(now time.Time, failed bool) {
 	}
 	o.last = now
 	o.failed <<= 1
-	if failed {
+	if o.row++; failed {
 		o.failed |= 1
+	} else {
+		o.row, o.success = 0, now
 	}
 	o.failed &= 1<<maxRecent - 1
 	o.n = min(o.n+1, maxRecent)
@@ -63,7 +69,18 @@ func (o *outcomes) rate() float64 {
 	return float64(failed) / float64(o.n)
 }
 
-func (o *outcomes) bad() bool { return o.n >= minVolume && o.rate() > 0.5 }
+// bad reports whether enough calls have failed: more than half of the last, or
+// all of the latest, where that is too many or too long to be chance. usual is
+// how long an answer takes.
+func (o *outcomes) bad(now time.Time, usual time.Duration) bool {
+	switch {
+	case o.n < minVolume:
+		return false
+	case o.rate() > 0.5, o.row >= longRow:
+		return true
+	}
+	return o.row >= minVolume && now.Sub(o.success) > 2*usual
+}
 
 // minute counts what happened within a minute of the first.
 type minute struct {
@@ -103,7 +120,7 @@ func kindOf(e *schema.Error) kind {
 }
 
 // failed notes a failure and reports whether it is one too many.
-func (b *breaker) failed(now, began time.Time, k kind, e *schema.Error, rules *coolRules) bool {
+func (b *breaker) failed(now, began time.Time, k kind, e *schema.Error, usual time.Duration, rules *coolRules) bool {
 	if began.Before(b.since) {
 		return false
 	}
@@ -115,7 +132,7 @@ func (b *breaker) failed(now, began time.Time, k kind, e *schema.Error, rules *c
 	if rules.allowed != nil {
 		return all > *rules.allowed
 	}
-	return b.recent.bad()
+	return b.recent.bad(now, usual)
 }
 
 // close leaves the deployment alone until then, or longer if that was so.

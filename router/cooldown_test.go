@@ -3,7 +3,10 @@ package router
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,11 +47,37 @@ func TestCooldownNeedsVolume(t *testing.T) {
 	inWorld(t, none, map[string]respond{"a": status(200)}, func(t *testing.T, r *Router, w *world) {
 		doAll(r, 10, g)
 		w.set("a", status(500))
-		if fail(t, r, 10); cools(r) != 0 {
+		for range 20 { // half of the calls
+			w.set("a", status(200))
+			r.Do(background, g)
+			w.set("a", status(500))
+			fail(t, r, 1)
+		}
+		if cools(r) != 0 {
 			t.Error("half of the calls are enough")
 		}
 		if fail(t, r, 1); cools(r) == 0 {
 			t.Error("more than half of the calls are not enough")
+		}
+	})
+	// A row of failures is no chance, if it is long, or lasts.
+	inWorld(t, none, map[string]respond{"a": status(200)}, func(t *testing.T, r *Router, w *world) {
+		doAll(r, 20, g)
+		w.set("a", status(500))
+		if fail(t, r, 7); cools(r) != 0 {
+			t.Error("seven in a row are enough")
+		}
+		if fail(t, r, 1); cools(r) == 0 {
+			t.Error("eight in a row are not enough")
+		}
+	})
+	inWorld(t, none, map[string]respond{"a": after(time.Second, status(200))}, func(t *testing.T, r *Router, w *world) {
+		doAll(r, 20, g)
+		w.set("a", after(time.Second/2, status(500)))
+		for n := range 5 {
+			if fail(t, r, 1); (cools(r) != 0) != (n == 4) {
+				t.Errorf("after %d in a row, twice as long as an answer takes: %v", n+1, cools(r))
+			}
 		}
 	})
 	inWorld(t, none, down, func(t *testing.T, r *Router, w *world) {
@@ -144,6 +173,59 @@ func TestHalfOpenProbe(t *testing.T) {
 			t.Errorf("%d at first, probes at %v, the last at %v", storm, probes, last)
 		}
 	})
+}
+
+// Few requests in flight are no reason for one of them to pay for all probes.
+func TestOutageIsSharedByAll(t *testing.T) {
+	var unlucky atomic.Int32 // three attempts can fall before the first sign of an outage
+	for seed := range uint64(20) {
+		dice := rand.New(rand.NewPCG(seed, 7))
+		var mu sync.Mutex
+		inWorld(t, Config{}, map[string]respond{"a": after(50*time.Millisecond, status(200))}, func(t *testing.T, r *Router, w *world) {
+			time.AfterFunc(time.Second, func() { w.set("a", after(10*time.Millisecond, status(503))) })
+			time.AfterFunc(21*time.Second, func() { w.set("a", after(50*time.Millisecond, status(200))) })
+			todo := make(chan int, 1000)
+			for i := range cap(todo) {
+				todo <- i
+			}
+			close(todo)
+			var wg sync.WaitGroup
+			for range 8 {
+				wg.Go(func() {
+					for range todo {
+						req := g
+						out := r.Do(background, req)
+						for out.Park != nil {
+							req.Earlier, req.Timeout = out.Attempts, out.Park.Left
+							pass(time.Until(out.Park.ReadyAt))
+							out = r.Do(background, req)
+						}
+						if len(out.Attempts) > 1+DefaultNumRetries {
+							t.Errorf("%d attempts", len(out.Attempts))
+						}
+						if out.Error != nil {
+							unlucky.Add(1)
+						}
+					}
+				})
+			}
+			begin := time.Now()
+			wg.Wait()
+			// 1000 requests, 8 at once, 50 ms each: 6.25 s, and 20 s of outage.
+			if took := time.Since(begin); took > 36*time.Second {
+				t.Errorf("took %v", took)
+			}
+		}, func(s *settings) {
+			s.rand = func() float64 {
+				mu.Lock()
+				defer mu.Unlock()
+				return dice.Float64()
+			}
+		})
+	}
+	if n := unlucky.Load(); n > 3 {
+		t.Errorf("%d of 20,000 requests failed in twenty outages", n)
+	}
 }
 
 func TestProbeThatSaysNothing(t *testing.T) {

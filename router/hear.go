@@ -54,6 +54,7 @@ func (r *Router) HearCooldown(deployment string, until time.Time, fatal bool, re
 func (r *Router) Wake(deployment string) {
 	if d := r.byID[deployment]; d != nil {
 		d.mu.Lock()
+		d.busy = time.Time{}
 		d.wakeFirst()
 		d.mu.Unlock()
 	}

@@ -30,8 +30,9 @@ type place struct {
 }
 
 // enter takes a place for a request as far as this process can tell; the
-// limiter has the last word. me is the request where it stands in line.
-func (d *deployment) enter(now time.Time, star string, endpoint schema.Endpoint, me *waiter) (p place, no denial) {
+// limiter has the last word. me is the request where it stands in line. One
+// that is shy leaves it to others to find out whether d is back, for a while.
+func (d *deployment) enter(now time.Time, star string, endpoint schema.Endpoint, me *waiter, shy bool) (p place, no denial) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.outages) > 0 {
@@ -48,9 +49,17 @@ func (d *deployment) enter(now time.Time, star string, endpoint schema.Endpoint,
 		}
 	}
 	b := &d.breaker
+	until := b.until
 	switch {
-	case now.Before(b.until):
-		return p, denial{why: cooling, ready: b.until}
+	case !shy || d.rules.time == 0:
+	case b.halfOpen:
+		until = until.Add(d.rules.time)
+	case b.recent.row >= doubtful: // it may be down; others will find out
+		until = b.recent.last.Add(d.rules.time)
+	}
+	switch {
+	case now.Before(until):
+		return p, denial{why: cooling, ready: until}
 	case b.halfOpen && b.probing:
 		return p, denial{why: cooling}
 	}
@@ -146,7 +155,7 @@ func (d *deployment) left(now time.Time, p place, e ended) (news news) {
 	}
 	// Where the limit adapts, an upstream that is full is no upstream that fails.
 	full := d.adapt.on && k == kindRateLimit
-	if k != anyKind && d.rules.time > 0 && (p.probe || !full && b.failed(now, e.began, k, e.err, &d.rules)) {
+	if k != anyKind && d.rules.time > 0 && (p.probe || !full && b.failed(now, e.began, k, e.err, d.meanLatency(), &d.rules)) {
 		if b.trip(now, d.rules.time, e.why(k)) {
 			news.cooldown = d.tell(now, Cooldown{Deployment: d.ID, Until: b.until, Reason: b.reason})
 		}

@@ -37,6 +37,10 @@ const codeNotReady = "not_ready"
 // noticing.
 const poll = 100 * time.Millisecond
 
+// leastWait keeps a limiter whose clock is behind ours from being asked without
+// end.
+const leastWait = 2 * time.Millisecond
+
 // find waits until a deployment has a place for the next attempt. It returns an
 // outcome instead when there is none to wait for, or none in time.
 func (r *run) find(ctx context.Context) (choice, *Outcome) {
@@ -86,7 +90,7 @@ func (r *run) queue(ctx context.Context, b *blocked) (choice, *Outcome) {
 				next = at
 			}
 		}
-		timer.Reset(max(next.Sub(r.now), 0))
+		timer.Reset(max(next.Sub(r.now), leastWait))
 		select {
 		case <-timer.C:
 		case <-me.wake:
