@@ -4,8 +4,9 @@
 //
 // One file per verb. What they share: app.go (a process and its signals),
 // errors.go (errors and exit codes), settings.go (configuration, connection),
-// site.go and local.go (where a job runs), session.go (a job from its submit to
-// its last written result), resume.go and sidecar.go (how a run is gone on with).
+// local.go (where a job runs), session.go (a job from its submit to its last
+// written result), runbeside.go, resume.go and sidecar.go (a run that can be gone
+// on with).
 package main
 
 import (
