@@ -29,7 +29,8 @@ type run struct {
 	paced    int  // answers that said when to come back
 	spent    bool // nothing is left to try
 
-	tokens  int // estimated; 0: not yet
+	tokens  int // of the input, estimated; 0: not yet
+	output  int // tokens that the body allows the answer
 	scratch [8]candidate
 	blocked blocked
 	first   cell     // of the first call

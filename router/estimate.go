@@ -2,13 +2,10 @@ package router
 
 import (
 	"bytes"
-	"encoding/json"
 	"strconv"
 	"sync"
 
 	"github.com/tiktoken-go/tokenizer"
-
-	"pelton/schema"
 )
 
 // encoding counts tokens. Its tables are in the program and are built when a
@@ -21,25 +18,23 @@ var encoding = sync.OnceValue(func() tokenizer.Codec {
 	return codec
 })
 
-// Bounds of an estimate: how much of a body is looked at, the rest taken to be
-// like it, and what a picture or a message's frame counts.
+// Bounds of an estimate. Counting costs a third of a microsecond a byte, so of a
+// long text some pieces stand for the whole: the call's own count corrects it.
 const (
-	maxCounted    = 64 << 10
+	maxCounted    = 4 << 10
+	piece         = 512
 	pictureTokens = 1000
-	frameTokens   = 4
+	pictureSize   = 200 // bytes from which on "data:" is a picture
 )
 
-// estimate returns how many tokens the request may use, answer included. It is
-// made once per request.
+// estimate returns how many tokens the request may use, answer included.
 func (r *run) estimate() int {
-	if r.tokens == 0 {
-		r.tokens = max(1, r.inputTokens())
-	}
-	return r.tokens + r.outputTokens()
+	r.count()
+	return r.tokens + r.output
 }
 
 // rough is an estimate that costs nothing.
-func (r *run) rough() int { return len(r.req.Body)/4 + r.outputTokens() }
+func (r *run) rough() int { return len(r.req.Body) / 4 }
 
 // longerThan reports whether the input is longer than a model reads. A token is
 // a byte at least, so that short bodies need no counting.
@@ -47,81 +42,96 @@ func (r *run) longerThan(limit int) bool {
 	if len(r.req.Body) <= limit {
 		return false
 	}
-	if r.tokens == 0 {
-		r.tokens = max(1, r.inputTokens())
-	}
+	r.count()
 	return r.tokens > limit
 }
 
-// outputTokens is what the body allows the answer.
-func (r *run) outputTokens() int {
-	for _, name := range []string{"max_completion_tokens", "max_tokens", "max_output_tokens"} {
-		if raw, ok := schema.Field(r.req.Body, name); ok {
-			if n, err := strconv.Atoi(string(raw)); err == nil && n > 0 {
-				return n
-			}
-		}
+// count counts the tokens of the body's texts, and finds what it allows the
+// answer, once per request.
+func (r *run) count() {
+	if r.tokens > 0 {
+		return
 	}
-	return 0
+	r.tokens = 1
+	var newer, older int
+	_, _ = scanObject(r.req.Body, func(key, value []byte) {
+		switch string(plainKey(key)) {
+		case "messages", "input", "prompt", "instructions", "tools", "functions":
+			r.tokens += countTokens(value)
+		case "max_completion_tokens", "max_output_tokens":
+			newer, _ = strconv.Atoi(string(value))
+		case "max_tokens":
+			older, _ = strconv.Atoi(string(value))
+		}
+	})
+	if r.output = max(newer, 0); newer <= 0 {
+		r.output = max(older, 0)
+	}
 }
 
-// inputTokens counts the tokens of the body's texts.
-func (r *run) inputTokens() int {
-	total := 0
-	for _, name := range []string{"messages", "input", "prompt", "instructions", "tools", "functions"} {
-		if raw, ok := schema.Field(r.req.Body, name); ok {
-			total += countTokens(raw)
-		}
-	}
-	return total
-}
-
-// countTokens counts those of all strings within a JSON value.
+// countTokens counts those of all strings within a JSON value, keys included:
+// they stand for what the model is given around each message.
 func countTokens(raw []byte) int {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	var text []byte
-	pictures, frames, total := 0, 0, 0
-	for {
-		token, err := decoder.Token()
-		if err != nil {
-			break
+	total, pictures := 0, 0
+	eachString(raw, func(text []byte) {
+		if len(text) > pictureSize && bytes.HasPrefix(text, []byte("data:")) {
+			pictures++
+			return
 		}
-		switch t := token.(type) {
-		case json.Delim:
-			if t == '{' {
-				frames++
-			}
-		case string:
-			if len(t) > 200 && bytes.HasPrefix([]byte(t), []byte("data:")) {
-				pictures++
-				continue
-			}
-			total += len(t)
-			if len(text) < maxCounted {
-				text = append(append(text, t[:min(len(t), maxCounted-len(text))]...), '\n')
-			}
-		case json.Number:
-			text = append(append(text, t...), ' ')
-			total += len(t) + 1
-		}
+		total += len(text)
+	})
+	if total == 0 {
+		return pictures * pictureTokens
 	}
-	return codeTokens(text, total) + pictures*pictureTokens + frames*frameTokens
+	stride := 1 // of the pieces, one in so many is counted
+	if total > maxCounted {
+		stride = (total + maxCounted - 1) / maxCounted
+	}
+	sample := make([]byte, 0, min(total, maxCounted)+64)
+	at := 0
+	eachString(raw, func(text []byte) {
+		if len(text) > pictureSize && bytes.HasPrefix(text, []byte("data:")) {
+			return
+		}
+		for len(text) > 0 && len(sample) < maxCounted {
+			n := min(len(text), piece-at%piece)
+			if at/piece%stride == 0 {
+				sample = append(sample, text[:n]...)
+			}
+			text, at = text[n:], at+n
+		}
+		sample = append(sample, '\n')
+	})
+	return pictures*pictureTokens + codeTokens(sample, total)
 }
 
-// codeTokens counts the tokens of text, which stands for total bytes.
-func codeTokens(text []byte, total int) int {
-	if len(text) == 0 {
-		return 0
+// eachString calls visit with each string within a valid JSON value, as it is
+// written between its quotes.
+func eachString(raw []byte, visit func(text []byte)) {
+	for s := (scanner{b: raw}); ; {
+		next := bytes.IndexByte(raw[s.i:], '"')
+		if next < 0 {
+			return
+		}
+		s.i += next
+		start := s.i + 1
+		if !s.text() {
+			return
+		}
+		visit(raw[start : s.i-1])
 	}
-	n := len(text) / 4
+}
+
+// codeTokens counts the tokens of a sample that stands for total bytes.
+func codeTokens(sample []byte, total int) int {
+	n := len(sample) / 4
 	if codec := encoding(); codec != nil {
-		if count, err := codec.Count(string(bytes.ToValidUTF8(text, nil))); err == nil {
+		if count, err := codec.Count(string(bytes.ToValidUTF8(sample, nil))); err == nil {
 			n = count
 		}
 	}
-	if total > len(text) {
-		n = int(float64(n) * float64(total) / float64(len(text)))
+	if total > len(sample) {
+		n = int(float64(n) * float64(total) / float64(len(sample)))
 	}
 	return n
 }
