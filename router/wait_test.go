@@ -155,7 +155,7 @@ func TestRateIsKeptByWaiting(t *testing.T) {
 				t.Fatalf("16 calls within %v", calls[i+15]-calls[i])
 			}
 		}
-		if n := asked.Load(); n > 700 {
+		if n := asked.Load(); n > 1000 { // all ask once, each first in line twice, and some collide
 			t.Errorf("the limiter was asked %d times for 300 places", n)
 		}
 	})
