@@ -107,9 +107,10 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 		return nil, false, err
 	}
 	h = &Handle{b: c.b, queue: c.queue, id: job.ID, submitted: true}
+	known := false
 	if named {
 		h.hash = hash
-		err = h.checkIdentity(ctx)
+		known, err = h.checkIdentity(ctx)
 	}
 	if err == nil {
 		duplicate, err = c.publish(ctx, &job, message)
@@ -120,6 +121,7 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 	if err != nil {
 		return nil, false, err
 	}
+	duplicate = duplicate || known
 	h.submitted = !duplicate // else it may have aged out already
 	return h, duplicate, nil
 }
@@ -154,9 +156,13 @@ func (c *Client) pack(ctx context.Context, job *schema.Job, input io.Reader) (me
 // broker does not answer: the message's own id makes that harmless.
 func (c *Client) publish(ctx context.Context, job *schema.Job, data []byte) (duplicate bool, err error) {
 	sum := sha256.Sum256(data)
+	id := hex.EncodeToString(sum[:8])
+	if job.Reply != "" {
+		id = nuid.Next() // submitted again, it is to be replayed: its owner must see it
+	}
 	m := nats.NewMsg(c.b.names.Jobs(c.queue))
 	m.Data = data
-	m.Header.Set(nats.MsgIdHdr, job.ID+"."+hex.EncodeToString(sum[:8]))
+	m.Header.Set(nats.MsgIdHdr, job.ID+"."+id)
 	for range 3 {
 		var ack *jetstream.PubAck
 		ack, err = c.b.js.PublishMsg(ctx, m)

@@ -57,7 +57,7 @@ func (h *Handle) Collect(ctx context.Context, order schema.Order, options ...Col
 			it, err := from.next(ctx)
 			if err == nil && n == 0 {
 				// The first message proves that the job has its record.
-				err = h.checkIdentity(ctx)
+				_, err = h.checkIdentity(ctx)
 			}
 			if err != nil {
 				yield(nil, err)
@@ -83,19 +83,19 @@ func (h *Handle) Collect(ctx context.Context, order schema.Order, options ...Col
 }
 
 // checkIdentity makes sure that the job of this id, if there is one yet, is the
-// one that was submitted.
-func (h *Handle) checkIdentity(ctx context.Context) error {
+// one that was submitted. It reports whether there is one.
+func (h *Handle) checkIdentity(ctx context.Context) (known bool, err error) {
 	if h.hash == "" {
-		return nil
+		return false, nil
 	}
 	rec, err := h.b.loadRecord(ctx, h.queue, h.id)
-	if err != nil {
-		return err
+	if rec == nil || err != nil {
+		return false, err
 	}
-	if rec != nil && rec.Hash != h.hash {
-		return fmt.Errorf("job %s: %w", h.id, ErrIDConflict)
+	if rec.Hash != h.hash {
+		return true, fmt.Errorf("job %s: %w", h.id, ErrIDConflict)
 	}
-	return nil
+	return true, nil
 }
 
 // readable makes sure that there is such a job, and that a reader of one that
