@@ -81,18 +81,34 @@ func TestSeedDuplicates(t *testing.T) {
 }
 
 func TestSeedConcurrency(t *testing.T) {
-	t.Run("default of 8", func(t *testing.T) {
-		e := testenv.New(t, testenv.LLM(faultyllm.Config{Latency: 10 * time.Millisecond}))
-		e.Worker(defaultQueue)
-		if _, err := e.Client().Run(e.Ctx(), schema.Job{Requests: testenv.Chats(100)}); err != nil {
+	// fills runs a job whose calls are held until so many are in flight, and
+	// from then on there are never more.
+	fills := func(t *testing.T, e *testenv.Env, client *jobs.Client, job schema.Job, want int) {
+		t.Helper()
+		release := e.LLM.Hold()
+		defer release()
+		h, err := client.Submit(e.Ctx(), job)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if peak := e.LLM.Stats().Peak; peak != 8 {
-			t.Errorf("peak %d, want exactly 8", peak)
+		if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.InFlight == want }); err != nil {
+			t.Fatalf("%d calls in flight, want %d", e.LLM.Stats().InFlight, want)
 		}
+		release()
+		if state, err := h.Wait(e.Ctx()); err != nil || state.Counts.Succeeded != len(job.Requests) {
+			t.Fatalf("%+v, %v", state, err)
+		}
+		if s := e.LLM.Stats(); s.Peak != want || s.Calls != len(job.Requests) {
+			t.Errorf("peak %d, want exactly %d; %d calls for %d requests", s.Peak, want, s.Calls, len(job.Requests))
+		}
+	}
+	t.Run("default of 8", func(t *testing.T) {
+		e := testenv.New(t)
+		e.Worker(defaultQueue)
+		fills(t, e, e.Client(), schema.Job{Requests: testenv.Chats(200)}, 8)
 	})
 	t.Run("three processes", func(t *testing.T) {
-		e := testenv.New(t, testenv.LLM(faultyllm.Config{Latency: 20 * time.Millisecond}))
+		e := testenv.New(t)
 		server := testenv.StartProcess(t, testenv.Role{Name: "server", Store: t.TempDir()})
 		for i := range 3 {
 			testenv.StartProcess(t, testenv.Role{Name: fmt.Sprint("worker-", i), NATS: server.URL, LLM: e.LLM.URL(), Queues: defaultQueue, Slots: 10})
@@ -101,24 +117,13 @@ func TestSeedConcurrency(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		results, err := client.Run(e.Ctx(), schema.Job{Requests: testenv.Chats(600), Concurrency: 24})
-		if err != nil || len(results) != 600 {
-			t.Fatalf("%d results, %v", len(results), err)
-		}
-		if s := e.LLM.Stats(); s.Peak != 24 || s.Calls != 600 {
-			t.Errorf("peak %d, want exactly 24; calls %d, want 600", s.Peak, s.Calls)
-		}
+		fills(t, e, client, schema.Job{Requests: testenv.Chats(600), Concurrency: 24}, 24)
 	})
 	t.Run("the queue's cap", func(t *testing.T) {
-		e := testenv.New(t, testenv.LLM(faultyllm.Config{Latency: 10 * time.Millisecond}))
+		e := testenv.New(t)
 		e.Worker(map[string]int{"default": 5})
 		e.Worker(map[string]int{"default": 5})
-		if _, err := e.Client().Run(e.Ctx(), schema.Job{Requests: testenv.Chats(60), Concurrency: 30}); err != nil {
-			t.Fatal(err)
-		}
-		if peak := e.LLM.Stats().Peak; peak != 5 {
-			t.Errorf("peak %d, want exactly the cap of 5", peak)
-		}
+		fills(t, e, e.Client(), schema.Job{Requests: testenv.Chats(200), Concurrency: 30}, 5)
 	})
 }
 
