@@ -57,6 +57,11 @@ func (b *Broker) StartService(queues map[string]int, log zerolog.Logger) (*Servi
 			}
 		}
 	}
+	// Who calls once this has returned is heard.
+	if err := b.nc.Flush(); err != nil {
+		s.Stop()
+		return nil, err
+	}
 	return s, nil
 }
 
