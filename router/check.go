@@ -122,12 +122,16 @@ func (c CheckResult) String() string {
 	case c.Error != nil:
 		return fmt.Sprintf("%s: %s", c.Deployment.ID, c.Error.Message)
 	default:
-		text := fmt.Sprintf("%s: %s answered in %.0f ms, model %s, %s", c.Deployment.ID, c.Deployment.BaseURL, c.LatencyMs, c.Model, c.limits())
-		if !c.PriceKnown {
-			text += ", price unknown"
-		}
-		return text
+		return fmt.Sprintf("%s: %s answered in %.0f ms, model %s, %s", c.Deployment.ID, c.Deployment.BaseURL, c.LatencyMs, c.Model, c.Terms())
 	}
+}
+
+// Terms are the limits of the deployment, and whether its price is known, in words.
+func (c CheckResult) Terms() string {
+	if !c.PriceKnown {
+		return c.limits() + ", price unknown"
+	}
+	return c.limits() + ", price known"
 }
 
 func (c CheckResult) limits() string {

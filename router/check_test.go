@@ -68,7 +68,7 @@ func TestCheck(t *testing.T) {
 	full := at("good", "g", "gpt-4o", srv.URL(), testKey)
 	full.RPM, full.MaxParallel, full.Prices = 600, 20, Prices{Input: ptr(0.0), Output: ptr(0.0)}
 	got := start(t, &Config{Deployments: []Deployment{full}}).Check(background)[0]
-	if !strings.HasSuffix(got.String(), "model listed, 600 requests/min, 20 at once") || !got.PriceKnown || got.RPM != 600 {
+	if !strings.HasSuffix(got.String(), "model listed, 600 requests/min, 20 at once, price known") || !got.PriceKnown || got.RPM != 600 {
 		t.Errorf("%s", got)
 	}
 	ctx, cancel := context.WithCancel(background)

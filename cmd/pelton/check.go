@@ -74,9 +74,9 @@ func detail(r router.CheckResult) string {
 	case r.Error != nil:
 		return text + ": " + r.Error.Message
 	case r.Model == router.NotListed:
-		return text + ": answers, but does not list this model"
+		return text + ": answers, but does not list this model; " + r.Terms()
 	}
-	return fmt.Sprintf("%s: %.0f ms", text, r.LatencyMs)
+	return fmt.Sprintf("%s: %.0f ms; %s", text, r.LatencyMs, r.Terms())
 }
 
 func checkNATS(a *app, cfg *config.Config, log zerolog.Logger) []finding {
