@@ -138,13 +138,7 @@ func (j *owned) storeInvalid(ctx context.Context, index int, r schema.Request) e
 // storeOwn stores a result that the owner itself decides, until it is stored.
 func (j *owned) storeOwn(ctx context.Context, r *schema.Result) error {
 	for {
-		out, err := j.b.PutResult(ctx, j.rec.Queue, r, j.rec.Total)
-		if errors.Is(err, ErrStored) {
-			var ok bool
-			if out, ok, err = j.b.StoredOutcome(ctx, j.rec.Queue, j.rec.ID, r.Index); err == nil && !ok {
-				err = fmt.Errorf("result %s is said to exist but cannot be read", r.ID)
-			}
-		}
+		out, err := j.b.SettleResult(ctx, j.rec.Queue, r, j.rec.Total)
 		if err == nil {
 			return j.count(ctx, []Outcome{out})
 		}

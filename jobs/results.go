@@ -63,6 +63,21 @@ func (b *Broker) PutResult(ctx context.Context, queue string, r *schema.Result, 
 	return out, nil
 }
 
+// SettleResult is [Broker.PutResult] for those to whom it is all the same whose
+// result is stored, so long as one is: where another came first, the outcome is
+// that one's.
+func (b *Broker) SettleResult(ctx context.Context, queue string, r *schema.Result, total int) (Outcome, error) {
+	out, err := b.PutResult(ctx, queue, r, total)
+	if !errors.Is(err, ErrStored) {
+		return out, err
+	}
+	out, ok, err := b.StoredOutcome(ctx, queue, r.Job, r.Index)
+	if err == nil && !ok {
+		err = fmt.Errorf("result %s is said to exist but cannot be read", r.ID)
+	}
+	return out, err
+}
+
 // withoutBodies is what a result's message holds when the whole lies in the
 // object store.
 func withoutBodies(r *schema.Result) *schema.Result {

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -116,10 +115,7 @@ func traceHeader(trace string) http.Header {
 // further work is pulled. Only the hard stop ends the trying, after one more try.
 func (w *worker) store(work *jobs.Work, result *schema.Result) (out jobs.Outcome, err error) {
 	try := func(ctx context.Context) error {
-		out, err = w.cfg.Broker.PutResult(ctx, work.Queue, result, work.Total)
-		if errors.Is(err, jobs.ErrStored) {
-			out, _, err = w.cfg.Broker.StoredOutcome(ctx, work.Queue, work.Job, work.Index)
-		}
+		out, err = w.cfg.Broker.SettleResult(ctx, work.Queue, result, work.Total)
 		return err
 	}
 	stuck := false

@@ -30,8 +30,8 @@ import (
 // not be renewed: the broker may give the message to another worker.
 var ErrLost = errors.New("the broker could not be reached in time: the message may be redelivered elsewhere")
 
-// Config says what to pull and what to do with it. All fields but Slots.Total
-// are required unless they say otherwise.
+// Config says what to pull and what to do with it. All fields are required
+// unless they say otherwise.
 type Config struct {
 	Conn     *nats.Conn
 	API      string // prefix of the JetStream API; empty: "$JS.API"
@@ -120,13 +120,6 @@ func (p *Puller) Stop() {
 	close(p.idle)
 	<-p.still
 	p.cfg.Slots.leave(p)
-}
-
-// InHand returns how many deliveries are being handled now.
-func (p *Puller) InHand() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.inHand)
 }
 
 // run is the loop: ask for what fits, and mend what broke.

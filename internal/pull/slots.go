@@ -19,9 +19,6 @@ type Slots struct {
 // NewSlots returns n slots; n must be positive.
 func NewSlots(n int) *Slots { return &Slots{total: n} }
 
-// Total returns the number of slots, and Busy those taken now.
-func (s *Slots) Total() int { return s.total }
-
 // Busy returns how many deliveries are in hand now.
 func (s *Slots) Busy() int {
 	s.mu.Lock()
