@@ -270,17 +270,26 @@ func TestInterruptRemote(t *testing.T) {
 		t.Fatalf("exit code %d\n%s", code, b.err.String())
 	}
 	b.indexes(out)
-	answered := b.llm.Stats().Answered
+	text, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := strings.Count(string(text), `"status":"succeeded"`)
+	// An answer that was on its way when the cancel came is lost, and only that.
+	lost := b.llm.Stats().Answered - kept
+	if kept < 3 || lost < 0 || lost > 2 {
+		t.Fatalf("%d results kept and %d answers lost", kept, lost)
+	}
 	// What the output lost is on the service still.
 	if err := os.Truncate(out, 0); err != nil {
 		t.Fatal(err)
 	}
-	if code := b.run(append(args, "--resume")...); code != exitOK || !b.said(fmt.Sprintf("took %d more results", answered))() {
+	if code := b.run(append(args, "--resume")...); code != exitOK || !b.said(fmt.Sprintf("took %d more results", kept))() {
 		t.Fatalf("exit code %d\n%s", code, b.err.String())
 	}
 	b.complete(out, 10)
-	if again := b.llm.Stats().DuplicateAnswers; again != 0 {
-		t.Errorf("%d answers were paid for twice", again)
+	if again := b.llm.Stats().DuplicateAnswers; again > lost {
+		t.Errorf("%d answers were paid for twice, of which %d were cut off", again, lost)
 	}
 	worker.signals <- os.Interrupt
 	if code := <-stopped; code != exitOK {
