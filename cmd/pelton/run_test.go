@@ -175,11 +175,13 @@ func TestInterruptAndResume(t *testing.T) {
 	if code := <-done; code != exitInterrupted {
 		t.Fatalf("exit code %d\n%s", code, b.err.String())
 	}
-	if want := fmt.Sprintf("stopped: 4 of 20 requests have succeeded; to go on: pelton run %s -o %s -c 4 --resume", in, out); !b.said(want)() {
+	// The word is said while the worker stops: a few more may have been taken.
+	n := b.llm.Stats().Calls
+	if want := fmt.Sprintf("stopped: %d of 20 requests have succeeded; to go on: pelton run %s -o %s -c 4 --resume", n, in, out); !b.said(want)() {
 		t.Errorf("%s\nwant %s", b.err.String(), want)
 	}
-	if got := b.indexes(out); len(got) != 4 || b.llm.Stats().Calls != 4 {
-		t.Fatalf("%v after %d calls", got, b.llm.Stats().Calls)
+	if got := b.indexes(out); len(got) != n || n < 4 || n > 16 {
+		t.Fatalf("%v after %d calls", got, n)
 	}
 	if code := b.run("run", in, "-o", out, "-c", "4", "--resume"); code != exitOK {
 		t.Fatalf("exit code %d\n%s", code, b.err.String())
