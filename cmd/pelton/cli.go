@@ -23,8 +23,11 @@ type commands struct {
 	Check  checkCmd  `cmd:"" group:"service" help:"Check configuration, connection, streams and deployments."`
 
 	Mock    mockCmd    `cmd:"" group:"tools" help:"Serve an OpenAI-compatible upstream with set latency and faults."`
+	Bench   benchCmd   `cmd:"" group:"tools" help:"Measure the queue against programs that have none."`
 	Schema  schemaCmd  `cmd:"" group:"tools" help:"Print the JSON Schemas of all messages."`
 	Version versionCmd `cmd:"" group:"tools" help:"Print the version."`
+
+	BenchPart benchPartCmd `cmd:"" hidden:"" help:"A process of bench."`
 }
 
 var groups = []kong.Group{
@@ -37,4 +40,5 @@ var groups = []kong.Group{
 	{Key: "job", Title: "Job:"},
 	{Key: "output", Title: "Output:"},
 	{Key: "mock", Title: "Mock upstream:"},
+	{Key: "profile", Title: "Profiles:"},
 }

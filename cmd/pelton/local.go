@@ -121,7 +121,9 @@ func (s *site) work(a *app, cfg *config.Config, log zerolog.Logger, models *rout
 	soft, endSoft := context.WithCancelCause(context.Background())
 	hard, endHard := context.WithCancel(a.hard)
 	s.soft, s.hard, s.stopped = func() { endSoft(nil) }, endHard, make(chan struct{})
-	go watchHealth(soft, s.server, log, endSoft)
+	if s.server != nil {
+		go watchHealth(soft, s.server, log, endSoft)
+	}
 	ready := make(chan struct{})
 	go func() {
 		defer close(s.stopped)

@@ -42,6 +42,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "indexes": indexes, "urlenv": urlenv, "calls": calls, "mockstat": mockstat,
+			"benchreport": benchreport, "notemp": notemp, "streams": streams,
 		},
 	})
 }

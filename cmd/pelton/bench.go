@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"time"
+
+	"pelton/internal/benchmark"
+)
+
+type benchCmd struct {
+	InFlight []int           `placeholder:"N,…" help:"Calls at once (8,64,256,1024)."`
+	Latency  []time.Duration `placeholder:"D,…" help:"Latency of the upstream (0s,50ms,1s)."`
+	Jobs     []int           `placeholder:"N,…" help:"Jobs at once, which share the requests (1,100)."`
+	NATS     []string        `name:"nats" placeholder:"WHERE,…" help:"Pelton's NATS server: embedded, process (one of its own) or the URL of a running one (embedded)."`
+	Rounds   int             `placeholder:"N" help:"Rounds, of which the median counts (5)."`
+	Requests int             `short:"n" placeholder:"N" help:"Requests of each program in each round (about two seconds' worth)."`
+	Idle     int             `default:"-1" placeholder:"N" help:"Jobs of one request on an idle system (1000; 0: none)."`
+	Startup  int             `default:"-1" placeholder:"N" help:"Starts of the command to measure (20; 0: none)."`
+	Only     string          `enum:",idle,startup" default:"" placeholder:"WHAT" help:"idle or startup: that, and not the table."`
+	Quick    bool            `help:"A look that takes half a minute: fewer settings, shorter rounds."`
+	JSON     bool            `name:"json" help:"Print JSON."`
+
+	CPUProfile string `name:"cpuprofile" group:"profile" placeholder:"FILE" help:"Write a CPU profile of Pelton's process, with one setting only."`
+	MemProfile string `name:"memprofile" group:"profile" placeholder:"FILE" help:"Write a profile of its allocations."`
+}
+
+func (benchCmd) Help() string {
+	return `Makes the same requests by a plain program (net/http), by go-openai's typed calls and by Pelton, in turns, against a mock upstream; every program and the upstream in a process of its own. Each answer is checked. Pelton's way is that of pelton run, without the files.
+
+All of it takes about a quarter of an hour on an idle machine; on a busy one only the ratios say something. A ratio is to the plain program in the same round, with the lowest and the highest of all rounds. An upstream that keeps most cores busy is what limits the others.
+
+Examples:
+
+	pelton bench --quick
+	pelton bench --in-flight 64 --latency 0s --jobs 1 --nats embedded,process
+	pelton bench --json > bench.json
+	pelton bench --in-flight 64 --latency 0s --jobs 1 --idle 0 --startup 0 --cpuprofile cpu.pprof`
+}
+
+func (c *benchCmd) Run(a *app) error {
+	exe, err := os.Executable()
+	if err != nil {
+		return setup(err)
+	}
+	options := c.options()
+	options.Stderr = a.stderr
+	options.Say = func(line string) { a.say("%s", line) }
+	options.Command = func(ctx context.Context, args ...string) *exec.Cmd {
+		if len(args) == 0 {
+			args = []string{"bench-part"}
+		}
+		cmd := exec.CommandContext(ctx, exe, args...)
+		cmd.Args[0] = os.Args[0]
+		return cmd
+	}
+	if err := options.Validate(); err != nil {
+		return usage(err)
+	}
+	report, err := benchmark.Run(a.soft, options)
+	if err != nil {
+		return interruptedOr(a, setup(err))
+	}
+	if c.JSON {
+		return writeJSON(a.stdout, report)
+	}
+	width, _ := terminal(a.stdout)
+	for i, t := range benchTables(report) {
+		if i > 0 {
+			if _, err := fmt.Fprintln(a.stdout); err != nil {
+				return err
+			}
+		}
+		if err := t.write(a.stdout, width); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// options fills in what no flag said.
+func (c *benchCmd) options() benchmark.Options {
+	o := benchmark.Options{
+		InFlight: []int{8, 64, 256, 1024}, Latency: []time.Duration{0, 50 * time.Millisecond, time.Second}, Jobs: []int{1, 100},
+		NATS: []string{benchmark.Embedded}, Rounds: 5, Aim: 2 * time.Second, Idle: 1000, Startup: 20,
+		Requests: c.Requests, CPUProfile: c.CPUProfile, MemProfile: c.MemProfile,
+	}
+	if c.Quick {
+		o.InFlight, o.Latency, o.Jobs = []int{8, 64}, []time.Duration{0, 50 * time.Millisecond}, []int{1}
+		o.Rounds, o.Aim, o.Idle, o.Startup = 3, 500*time.Millisecond, 100, 3
+	}
+	instead(&o.InFlight, c.InFlight)
+	instead(&o.Latency, c.Latency)
+	instead(&o.Jobs, c.Jobs)
+	instead(&o.NATS, c.NATS)
+	over(&o.Rounds, c.Rounds)
+	if c.Idle >= 0 {
+		o.Idle = c.Idle
+	}
+	if c.Startup >= 0 {
+		o.Startup = c.Startup
+	}
+	switch c.Only {
+	case "idle":
+		o.InFlight, o.Startup = nil, 0
+	case "startup":
+		o.InFlight, o.Idle = nil, 0
+	}
+	return o
+}
+
+// instead takes a list that was given.
+func instead[T any](to *[]T, given []T) {
+	if len(given) > 0 {
+		*to = given
+	}
+}
+
+// benchPartCmd is one of the processes of bench.
+type benchPartCmd struct{}
+
+func (benchPartCmd) Run(a *app) error {
+	err := benchmark.Serve(a.stdin, a.stdout, a.openBench)
+	if errors.Is(err, errInterrupted) {
+		return err
+	}
+	return setupOr(err)
+}
+
+func setupOr(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &Error{Code: exitSetup, Err: err, Quiet: true} // the process that measures has been told
+}
