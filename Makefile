@@ -18,7 +18,7 @@ race:
 # What takes minutes: limits of the fleet over a minute, an outage of 20 s, an
 # upstream whose capacity changes. They print the figures they find.
 slow:
-	go test -tags slow -timeout 15m -v -run 'FleetHolds|LongOutage|AdaptiveConcurrency' ./worker ./cmd/pelton
+	go test -tags slow -timeout 15m -v -run 'FleetHolds|LongOutage|AdaptiveConcurrency|Poison' ./worker ./cmd/pelton
 
 lint:
 	.ci/lint

@@ -39,6 +39,14 @@ func newBound(concurrency int) bound {
 
 func (b *bound) now() int { return max(1, min(int(b.limit), schema.MaxConcurrency)) }
 
+// most is what now can ever return.
+func (b *bound) most() int {
+	if b.auto {
+		return schema.MaxConcurrency
+	}
+	return b.now()
+}
+
 // learn takes an outcome of a request that was fed at a time when the window
 // was full or not.
 func (b *bound) learn(out Outcome, fed, now time.Time, full bool) {

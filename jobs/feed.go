@@ -76,13 +76,14 @@ func (j *owned) feedOne(ctx context.Context, index int) error {
 		return err
 	}
 	fed := fedRequest{at: time.Now()}
+	w.FedAt = fed.at
 	if len(w.Body)+headroom > int(j.b.nc.MaxPayload()) {
 		if w.object, err = j.b.putBody(ctx, j.key(), w.Body); err != nil {
 			return fmt.Errorf("job %s: request %d: %w", j.rec.ID, index, err)
 		}
 		fed.object = w.object
 	}
-	w.Parked = j.returning.has(index)
+	w.Again = index < j.doubtful || j.returning.has(index)
 	j.window[index] = fed
 	future, err := j.b.js.PublishMsgAsync(expectNew(j.b.workMsg(w)))
 	if err != nil {
@@ -187,6 +188,7 @@ func (j *owned) lost(index int) {
 	if fed, ok := j.window[index]; ok && !fed.parked {
 		delete(j.window, index)
 		j.again = append(j.again, index)
+		j.returning.add(index)
 		j.hold = time.Now().Add(retryFeed)
 	}
 }
@@ -278,6 +280,8 @@ func (j *owned) catchUp(ctx context.Context) error {
 	if err := j.readParked(ctx, present); err != nil {
 		return err
 	}
+	// Requests are fed in their order: the earlier owner had come no further.
+	j.doubtful = j.tally.counts.Stored() + j.bound.most()
 	for model := range died {
 		if err := j.died(ctx, model); err != nil {
 			return err

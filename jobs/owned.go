@@ -36,7 +36,8 @@ type owned struct {
 	waiting   parkList           // the parked requests of the window
 	parked    int                // how many they are
 	ready     <-chan time.Time   // when the next of them is ready
-	returning bitset             // was parked before: the next worker looks up its attempts
+	returning bitset             // fed before: the next worker looks up what is known of it
+	doubtful  int                // so is every index below, by an earlier owner
 	acks      chan fedAck        // publishes whose acknowledgement is awaited
 	unfed     *inbox[int]        // publishes that failed
 	hold      time.Time          // nothing is fed before: the broker did not take the last

@@ -3,7 +3,6 @@ package jobs
 import (
 	"container/heap"
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -17,18 +16,14 @@ import (
 // place under the queue's cap back. The returned outcome is the word for the
 // job's owner, which feeds it again at its ready time.
 func (b *Broker) Park(ctx context.Context, w *Work, p *schema.Parked) (Outcome, error) {
-	data, err := json.Marshal(p)
-	if err != nil {
+	if err := b.putParked(ctx, w, p); err != nil {
 		return Outcome{}, err
-	}
-	if _, err := b.js.Publish(ctx, b.names.Parked(w.Queue, w.Job, w.Index), data, jetstream.WithRetryAttempts(0)); err != nil {
-		return Outcome{}, fmt.Errorf("park request %s: %w", w.Key(), err)
 	}
 	return Outcome{Index: w.Index, Status: schema.StatusParked, ReadyAt: p.ReadyAt}, nil
 }
 
-// ParkedOf returns what is known of a request's earlier attempts, nil when it
-// was never parked.
+// ParkedOf returns what is known of a request's earlier attempts and starts, nil
+// for nothing.
 func (b *Broker) ParkedOf(ctx context.Context, queue, job string, index int) (*schema.Parked, error) {
 	m, err := b.lastMsg(ctx, b.names.ParkedStream(), b.names.Parked(queue, job, index))
 	if m == nil || err != nil {

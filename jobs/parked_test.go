@@ -38,8 +38,8 @@ func (x *bench) finish(w *jobs.Work, m jetstream.Msg) {
 func (x *bench) back(index int, readyAt time.Time) (*jobs.Work, jetstream.Msg) {
 	x.T.Helper()
 	w, m := x.take()
-	if w.Index != index || !w.Parked {
-		x.T.Fatalf("got request %d, parked %v", w.Index, w.Parked)
+	if w.Index != index || !w.Again {
+		x.T.Fatalf("got request %d, again %v", w.Index, w.Again)
 	}
 	if now := time.Now(); now.Before(readyAt) {
 		x.T.Errorf("it came back %s before its time", readyAt.Sub(now))

@@ -25,7 +25,8 @@ type Work struct {
 	Include    bool          // the result repeats the body
 	Trace      string        // W3C traceparent
 	Tags       []string      // of the job
-	Parked     bool          // it was parked before: see [Broker.ParkedOf]
+	Again      bool          // it may have been begun before: see [Broker.ParkedOf]
+	FedAt      time.Time     // when the owner published it
 	Body       []byte
 
 	object string // the body lies in the object store under this name
@@ -41,6 +42,7 @@ func (b *Broker) workMsg(w *Work) *nats.Msg {
 	h.Set(schema.HeaderTimeout, w.Timeout.String())
 	h.Set(schema.HeaderDeadline, w.Deadline.UTC().Format(time.RFC3339Nano))
 	h.Set(schema.HeaderQueuedAt, w.QueuedAt.UTC().Format(time.RFC3339Nano))
+	h.Set(schema.HeaderFedAt, strconv.FormatInt(w.FedAt.UnixMilli(), 10))
 	if w.CustomID != "" {
 		h.Set(schema.HeaderCustomID, headerText(w.CustomID))
 	}
@@ -50,8 +52,8 @@ func (b *Broker) workMsg(w *Work) *nats.Msg {
 	for _, tag := range w.Tags {
 		h.Add(schema.HeaderTags, headerText(tag))
 	}
-	if w.Parked {
-		h.Set(schema.HeaderParked, "true")
+	if w.Again {
+		h.Set(schema.HeaderAgain, "true")
 	}
 	if w.Trace != "" {
 		h.Set(schema.HeaderTrace, w.Trace)
@@ -78,7 +80,7 @@ func (b *Broker) ReadWork(ctx context.Context, m *nats.Msg) (*Work, error) {
 		Endpoint: schema.Endpoint(h.Get(schema.HeaderURL)),
 		Include:  h.Get(schema.HeaderInclude) == "true",
 		Trace:    h.Get(schema.HeaderTrace),
-		Parked:   h.Get(schema.HeaderParked) == "true",
+		Again:    h.Get(schema.HeaderAgain) == "true",
 		Body:     m.Data,
 		object:   h.Get(schema.HeaderObject),
 	}
@@ -98,12 +100,36 @@ func (b *Broker) ReadWork(ctx context.Context, m *nats.Msg) (*Work, error) {
 	if w.QueuedAt, err = time.Parse(time.RFC3339Nano, h.Get(schema.HeaderQueuedAt)); err != nil {
 		return nil, fmt.Errorf("%s: header %s: %w", m.Subject, schema.HeaderQueuedAt, err)
 	}
+	if ms, err := strconv.ParseInt(h.Get(schema.HeaderFedAt), 10, 64); err == nil {
+		w.FedAt = time.UnixMilli(ms)
+	}
 	if w.object != "" {
 		if w.Body, err = b.getBody(ctx, w.object); err != nil {
 			return nil, fmt.Errorf("%s: %w", m.Subject, err)
 		}
 	}
 	return w, nil
+}
+
+// Certain reports whether nobody can have begun this request before, where the
+// broker took it at stored and gives it out for the first time. A publish that
+// was on its way for long may come from an owner that has lost its job, of a
+// request that is done. Clocks that differ make every publish look late: that
+// costs a look-up, and nothing else.
+func (w *Work) Certain(stored time.Time) bool {
+	late := stored.Sub(w.FedAt)
+	return !w.Again && -certainWithin < late && late < certainWithin
+}
+
+const certainWithin = time.Second
+
+// LastWork returns the last sequence of the work stream.
+func (b *Broker) LastWork(ctx context.Context) (uint64, error) {
+	stream, err := b.js.Stream(ctx, b.names.WorkStream())
+	if err != nil {
+		return 0, b.explain(err)
+	}
+	return stream.CachedInfo().State.LastSeq, nil
 }
 
 // Result begins the result of this request, with everything that does not

@@ -47,4 +47,5 @@ const (
 	CodeConnection     = "connection_error"
 	CodeNoDeployment   = "no_deployment"
 	CodeInvalidRequest = "invalid_request"
+	CodeWorkerDied     = "worker_died" // its worker died each time it was begun
 )

@@ -9,13 +9,18 @@ import (
 // ready time. No result has it.
 const StatusParked Status = "parked"
 
-// Parked is a request that has to wait longer than a worker's slot should be
-// held for it: what whoever runs it next must know.
+// Parked is what whoever runs a request next must know of it: because it has to
+// wait longer than a worker's slot should be held for it, or because a worker
+// that had begun it was not heard of again.
 type Parked struct {
 	ReadyAt  time.Time `json:"ready_at"`           // not before
 	LeftMs   int64     `json:"left_ms"`            // of its timeout; the wait does not count
 	Reason   string    `json:"reason"`             // for people
 	Attempts []Attempt `json:"attempts,omitempty"` // made so far
+
+	// Starts counts how often it was begun after its first delivery without a
+	// word of how that went: a request that kills its workers is found by it.
+	Starts int `json:"starts,omitempty"`
 }
 
 // ParseParked reads a message of the parked stream.

@@ -150,7 +150,8 @@ const (
 	HeaderModel = "Pelton-Model"
 
 	// On requests in the work stream.
-	HeaderParked   = "Pelton-Parked" // "true": it was parked before, see the parked stream
+	HeaderFedAt    = "Pelton-Fed-At" // Unix time in milliseconds
+	HeaderAgain    = "Pelton-Again"  // "true": it may have been begun before, see the parked stream
 	HeaderTags     = "Pelton-Tags"   // of the job, separated by commas
 	HeaderURL      = "Pelton-Url"
 	HeaderTimeout  = "Pelton-Timeout"

@@ -8,7 +8,8 @@
 // one heartbeat for all. Then, in this order:
 //
 //  1. The same request running here already is waited for, not started again.
-//  2. A result that is stored ends the matter: the message was a redelivery.
+//  2. One that may have been begun before is looked up: a result that is stored
+//     ends the matter, and one that keeps killing its workers fails.
 //  3. A job that is cancelled, or past its deadline, gets its result without a call.
 //  4. The router makes the call, with every retry; or says that nothing can take
 //     it for a while, and it is parked, to be fed again by its owner.
@@ -18,11 +19,12 @@
 // # What may go wrong between two lines
 //
 // The process dies before 5: the message is redelivered after [jobs.AckWait],
-// and called again. It dies between 5 and 6: the redelivery ends at 2. The
-// broker cannot be reached: the call is aborted before the message can be
-// somebody else's; one that has its answer keeps it, and stores it when the
-// broker is back. Two workers run the same request after all: the second to
-// store is told so, and what the first stored stands.
+// and called again, unless it has died of this request too often. It dies
+// between 5 and 6: the redelivery ends at 2. The broker cannot be reached: the
+// call is aborted before the message can be somebody else's; one that has its
+// answer keeps it, and stores it when the broker is back. Two workers run the
+// same request after all: the second to store is told so, and what the first
+// stored stands.
 //
 // # Two contexts
 //
@@ -45,7 +47,6 @@ import (
 	"pelton/internal/pull"
 	"pelton/jobs"
 	"pelton/router"
-	"pelton/schema"
 )
 
 // Router answers one request, with all its retries. [router.Router] is one.
@@ -77,7 +78,8 @@ type worker struct {
 	cancels *jobs.Cancels
 	owner   *jobs.Owner
 	slots   *pull.Slots
-	stuck   atomic.Int64 // results that wait for the broker to take them
+	stuck   atomic.Int64  // results that wait for the broker to take them
+	alone   chan struct{} // held by the one suspect that runs: see again.go
 
 	mu      sync.Mutex
 	running map[string]chan struct{} // by result id: closed when it is done
@@ -89,7 +91,7 @@ func Run(soft, hard context.Context, cfg Config) error {
 	if cfg.Slots == 0 {
 		cfg.Slots = DefaultSlots
 	}
-	w := &worker{cfg: cfg, hard: hard, slots: pull.NewSlots(cfg.Slots), running: map[string]chan struct{}{}}
+	w := &worker{cfg: cfg, hard: hard, slots: pull.NewSlots(cfg.Slots), alone: make(chan struct{}, 1), running: map[string]chan struct{}{}}
 	var err error
 	if w.cancels, err = cfg.Broker.WatchCancels(); err != nil {
 		return fmt.Errorf("listen for cancels: %w", err)
@@ -129,9 +131,10 @@ func (w *worker) pull() ([]*pull.Puller, error) {
 		p, err := pull.Start(w.hard, pull.Config{
 			Conn: b.Conn(), Stream: b.Names().WorkStream(), Consumer: b.Names().WorkersConsumer(queue),
 			AckWait: jobs.AckWait, Heartbeat: jobs.Heartbeat, Slots: w.slots, Handle: w.handle,
-			Ensure: func(ctx context.Context) error { return b.Setup(ctx, map[string]int{queue: limit}) },
-			Paused: func() bool { return w.stuck.Load() > 0 },
-			Log:    w.cfg.Log,
+			Ensure:  func(ctx context.Context) error { return b.Setup(ctx, map[string]int{queue: limit}) },
+			LastSeq: b.LastWork,
+			Paused:  func() bool { return w.stuck.Load() > 0 },
+			Log:     w.cfg.Log,
 		})
 		if err != nil {
 			return pullers, fmt.Errorf("pull from queue %s: %w", queue, err)
@@ -163,36 +166,32 @@ func (w *worker) handle(d *pull.Delivery) {
 		return
 	}
 	defer done()
-	if out, stored, err := w.lookUp(ctx, work); err != nil {
-		w.giveUp(d)
-		return
-	} else if stored {
-		w.settle(d, work, out)
-		return
-	}
-	earlier, wait, err := w.earlier(ctx, d, work)
-	if err != nil {
-		w.giveUp(d)
-		return
-	}
-	if wait != nil {
-		w.settle(d, work, *wait)
-		return
-	}
-	var out jobs.Outcome
-	switch answer := w.answer(ctx, work, earlier); {
-	case answer.parked != nil:
-		out, err = w.park(ctx, work, answer.parked)
-	case answer.result != nil:
-		out, err = w.store(work, answer.result)
-	default:
-		err = errGivenUp
-	}
+	out, err := w.finish(ctx, work, d.First() && work.Certain(d.Published))
 	if err != nil {
 		w.giveUp(d)
 		return
 	}
 	w.settle(d, work, out)
+}
+
+// finish brings a request to its result, or to a wait. first says that nobody
+// can have begun it before: then there is nothing to look up.
+func (w *worker) finish(ctx context.Context, work *jobs.Work, first bool) (jobs.Outcome, error) {
+	if !first {
+		return w.finishAgain(ctx, work)
+	}
+	return w.keep(ctx, work, w.answer(ctx, work, nil))
+}
+
+// keep stores what became of a request.
+func (w *worker) keep(ctx context.Context, work *jobs.Work, a answer) (jobs.Outcome, error) {
+	switch {
+	case a.parked != nil:
+		return w.park(ctx, work, a.parked)
+	case a.result != nil:
+		return w.store(work, a.result)
+	}
+	return jobs.Outcome{}, errGivenUp
 }
 
 // errGivenUp means that this process may not go on with a request.
@@ -250,23 +249,6 @@ func (w *worker) begin(ctx context.Context, work *jobs.Work) (done func(), err e
 			return nil, context.Cause(ctx)
 		}
 	}
-}
-
-// earlier is what is known of a request that was parked before. A redelivery of
-// one that a worker parked just before it died is not run before its time: its
-// owner is told once more.
-func (w *worker) earlier(ctx context.Context, d *pull.Delivery, work *jobs.Work) (p *schema.Parked, wait *jobs.Outcome, err error) {
-	if !work.Parked && d.Delivered <= 1 {
-		return nil, nil, nil
-	}
-	err = w.insist(ctx, "look up earlier attempts", func(ctx context.Context) (err error) {
-		p, err = w.cfg.Broker.ParkedOf(ctx, work.Queue, work.Job, work.Index)
-		return err
-	})
-	if p != nil && time.Until(p.ReadyAt) > time.Second {
-		wait = &jobs.Outcome{Index: work.Index, Status: schema.StatusParked, ReadyAt: p.ReadyAt}
-	}
-	return p, wait, err
 }
 
 // lookUp asks for a stored result until it is told.

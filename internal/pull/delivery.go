@@ -18,6 +18,7 @@ type Delivery struct {
 	Sequence  uint64    // in the stream
 	Published time.Time // when the stream took it
 
+	first   bool
 	conn    *nats.Conn
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
@@ -57,6 +58,11 @@ func (d *Delivery) readReply() {
 // Context ends when the work on the message must be given up: with [ErrLost]
 // when it could not be kept alive, or with the puller's hard context.
 func (d *Delivery) Context() context.Context { return d.ctx }
+
+// First reports whether it is certain that the message was never delivered
+// before. A broker that was restarted or has a new leader may have forgotten
+// deliveries and acknowledgements: what it held by then is never First.
+func (d *Delivery) First() bool { return d.first }
 
 // Ack tells the broker that the message is done. It does not wait: an ack that
 // is lost leads to a redelivery, which finds the work done.

@@ -18,6 +18,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -52,6 +53,12 @@ type Config struct {
 	// Ensure makes the stream and the consumer again after they were lost.
 	Ensure func(context.Context) error
 
+	// LastSeq returns the stream's last sequence. It is asked at the start and
+	// after every interruption: what was in the stream by then may have been in
+	// somebody's hands before, whatever the broker remembers of it. Nil: no
+	// delivery is [Delivery.First].
+	LastSeq func(context.Context) (uint64, error)
+
 	// Paused, when it returns true, holds back further pulls; it is asked
 	// before each. Nil means never.
 	Paused func() bool
@@ -77,7 +84,10 @@ type Puller struct {
 	idle  chan struct{}   // closed when the last handler has returned
 	still chan struct{}   // closed when the heart has stopped
 
+	lost chan nats.Status // told when the connection is
+
 	mu       sync.Mutex
+	old      uint64 // what has this sequence or a lower one may have been delivered before
 	sub      *nats.Subscription
 	asked    int // messages asked for and not yet delivered
 	heard    time.Time
@@ -99,7 +109,13 @@ func Start(hard context.Context, cfg Config) (*Puller, error) {
 		idle: make(chan struct{}), still: make(chan struct{}), wake: make(chan struct{}, 1),
 		inHand: map[*Delivery]struct{}{},
 	}
-	if err := p.listen(); err != nil {
+	p.lost = cfg.Conn.StatusChanged(nats.RECONNECTING)
+	err := p.age(hard)
+	if err == nil {
+		err = p.listen()
+	}
+	if err != nil {
+		cfg.Conn.RemoveStatusListener(p.lost)
 		return nil, err
 	}
 	cfg.Slots.join(p)
@@ -119,6 +135,7 @@ func (p *Puller) Stop() {
 	p.wg.Wait()
 	close(p.idle)
 	<-p.still
+	p.cfg.Conn.RemoveStatusListener(p.lost)
 	p.cfg.Slots.leave(p)
 }
 
@@ -141,6 +158,27 @@ func (p *Puller) run() {
 			return
 		}
 	}
+}
+
+// age asks how far the stream has come.
+func (p *Puller) age(ctx context.Context) error {
+	last := uint64(math.MaxUint64)
+	select {
+	case <-p.lost: // what that meant is seen to now
+	default:
+	}
+	if p.cfg.LastSeq != nil {
+		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		var err error
+		if last, err = p.cfg.LastSeq(ctx); err != nil {
+			return fmt.Errorf("ask how far the stream %s has come: %w", p.cfg.Stream, err)
+		}
+	}
+	p.mu.Lock()
+	p.old = last
+	p.mu.Unlock()
+	return nil
 }
 
 // listen subscribes a fresh inbox. Requests of an older one die with it, so
@@ -208,6 +246,13 @@ func (p *Puller) receive(m *nats.Msg) {
 	d := newDelivery(p, m)
 	p.mu.Lock()
 	p.heard = time.Now()
+	select {
+	case <-p.lost: // before anything that comes over the next connection
+		p.old, p.broken = math.MaxUint64, errors.New("the connection was lost")
+		p.nudge()
+	default:
+	}
+	d.first = d.Delivered == 1 && d.Sequence > p.old
 	if m.Sub != p.sub || p.asked == 0 {
 		p.mu.Unlock()
 		d.Nak() // nobody waits for it here any more
@@ -294,6 +339,9 @@ func (p *Puller) mend(cause error) {
 		ctx, cancel := context.WithTimeout(p.hard, 5*time.Second)
 		err := p.cfg.Ensure(ctx)
 		cancel()
+		if err == nil {
+			err = p.age(p.hard)
+		}
 		if err == nil {
 			err = p.listen()
 		}

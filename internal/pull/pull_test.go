@@ -317,3 +317,60 @@ func TestHardContextAborts(t *testing.T) {
 	}
 	second.Stop()
 }
+
+// A delivery is known to be the first only of what came into the stream since
+// the puller, or its connection, last began.
+func TestFirst(t *testing.T) {
+	q := newQueue(t, "a")
+	q.publish("a", 1)
+	got := make(chan *pull.Delivery, 8)
+	p, err := pull.Start(q.ctx(), pull.Config{
+		Conn: q.nc, Stream: "Q", Consumer: "a", AckWait: ackWait, Heartbeat: heartbeat,
+		Slots: pull.NewSlots(4), Log: zerolog.Nop(),
+		Handle: func(d *pull.Delivery) { got <- d },
+		Ensure: func(ctx context.Context) error { return nil },
+		LastSeq: func(ctx context.Context) (uint64, error) {
+			s, err := q.js.Stream(ctx, "Q")
+			if err != nil {
+				return 0, err
+			}
+			return s.CachedInfo().State.LastSeq, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Stop()
+	expect := func(what string, first bool) *pull.Delivery {
+		t.Helper()
+		select {
+		case d := <-got:
+			if d.First() != first {
+				t.Errorf("%s: first is %v", what, d.First())
+			}
+			return d
+		case <-q.ctx().Done():
+			t.Fatalf("%s: nothing came", what)
+			return nil
+		}
+	}
+	expect("there before", false).Ack()
+	q.publish("a", 1)
+	expect("new", true).Nak()
+	expect("handed back", false).Ack()
+	if err := q.nc.ForceReconnect(); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.nc.FlushWithContext(q.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	q.publish("a", 1)
+	expect("after the connection was lost", false).Ack()
+	// Once it has asked again, what is new is known to be.
+	for first := false; !first; {
+		q.publish("a", 1)
+		d := <-got
+		first = d.First()
+		d.Ack()
+	}
+}

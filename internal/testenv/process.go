@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -34,6 +35,7 @@ type Role struct {
 	LLM      string         // a worker with this upstream; empty: none
 	Queues   map[string]int // of that worker
 	Slots    int
+	DieOf    string // a request with this text in its body kills the process
 	LogLevel string
 }
 
@@ -102,14 +104,33 @@ func (r Role) play() error {
 		return err
 	}
 	defer up.Close()
-	return worker.Run(ctx, ctx, worker.Config{Broker: b, Router: up, Queues: r.Queues, Slots: r.Slots, Name: r.Name, Log: log, Ready: ready})
+	return worker.Run(ctx, ctx, worker.Config{Broker: b, Router: mortal{up, r.DieOf}, Queues: r.Queues, Slots: r.Slots, Name: r.Name, Log: log, Ready: ready})
 }
+
+// mortal dies of what some request does to the process it runs in.
+type mortal struct {
+	*router.Router
+	of string
+}
+
+func (m mortal) Do(ctx context.Context, req router.Request) router.Outcome {
+	if m.of != "" && bytes.Contains(req.Body, []byte(m.of)) {
+		os.Exit(exitOfIt) // nothing is handed back or closed
+	}
+	return m.Router.Do(ctx, req)
+}
+
+const exitOfIt = 77
+
+// Died is closed when the process has ended by itself or was killed.
+func (p *Process) Died() <-chan struct{} { return p.died }
 
 // Process is a running role.
 type Process struct {
 	T   testing.TB
-	URL string // of its server
-	cmd *exec.Cmd
+	URL  string // of its server
+	cmd  *exec.Cmd
+	died chan struct{}
 }
 
 // StartProcess starts a role in a process of its own and returns when it is ready.
@@ -139,22 +160,28 @@ func StartProcess(t testing.TB, role Role) *Process {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	p := &Process{T: t, cmd: cmd, died: make(chan struct{})}
 	t.Cleanup(func() {
 		_ = stdin.Close()
 		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
+		<-p.died
 	})
 	line, err := bufio.NewReader(stdout).ReadString('\n')
+	go func() {
+		_ = cmd.Wait() // after the read: it closes the pipe
+		close(p.died)
+	}()
 	if err != nil {
 		t.Fatalf("process %s did not get ready: %v", role.Name, err)
 	}
-	return &Process{T: t, URL: strings.TrimSpace(strings.TrimPrefix(line, "ready")), cmd: cmd}
+	p.URL = strings.TrimSpace(strings.TrimPrefix(line, "ready"))
+	return p
 }
 
 // Kill ends the process as a power cut would, and waits until it is gone.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
-	_ = p.cmd.Wait()
+	<-p.died
 }
 
 // Pause stops the process in its tracks, and Resume lets it go on.

@@ -1,0 +1,80 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"pelton/jobs"
+	"pelton/schema"
+)
+
+// A request that may have been begun before is looked up first: its result may
+// be there, or word that it waits. Then its starts are counted, before its call:
+// a request that kills its workers must not do so for ever.
+
+// suspect is the number of counted starts from which on such requests run one at
+// a time in a process. A worker that dies takes everything it has in hand with
+// it: alone, the one that did it is told from those that were beside it.
+const suspect = 2
+
+// finishAgain is finish for a request that may have been begun before.
+func (w *worker) finishAgain(ctx context.Context, work *jobs.Work) (jobs.Outcome, error) {
+	if out, stored, err := w.lookUp(ctx, work); err != nil || stored {
+		return out, err
+	}
+	var known *schema.Parked
+	err := w.insist(ctx, "look up earlier attempts", func(ctx context.Context) (err error) {
+		known, err = w.cfg.Broker.ParkedOf(ctx, work.Queue, work.Job, work.Index)
+		return err
+	})
+	switch {
+	case err != nil:
+		return jobs.Outcome{}, err
+	case known != nil && time.Until(known.ReadyAt) > time.Second:
+		// Its worker died after it had parked it: the owner is told once more.
+		return jobs.Outcome{Index: work.Index, Status: schema.StatusParked, ReadyAt: known.ReadyAt}, nil
+	case known != nil && known.Starts >= jobs.MaxStarts:
+		return w.store(work, workerDied(work, known))
+	}
+	if known != nil && known.Starts >= suspect {
+		select {
+		case w.alone <- struct{}{}:
+			defer func() { <-w.alone }()
+		case <-ctx.Done():
+			return jobs.Outcome{}, errGivenUp
+		}
+	}
+	err = w.insist(ctx, "count a start", func(ctx context.Context) (err error) {
+		known, err = w.cfg.Broker.CountStart(ctx, work, known)
+		return err
+	})
+	if err != nil {
+		return jobs.Outcome{}, err
+	}
+	a := w.answer(ctx, work, known)
+	if a.result == nil && a.parked == nil {
+		w.uncount(work, known)
+	}
+	return w.keep(ctx, work, a)
+}
+
+// uncount takes back the start of a request that is given up by a process that
+// lives. What fails costs the request one of its starts.
+func (w *worker) uncount(work *jobs.Work, known *schema.Parked) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.hard), lastTry)
+	defer cancel()
+	if err := w.cfg.Broker.UncountStart(ctx, work, known); err != nil {
+		w.cfg.Log.Debug().Err(err).Str("job", work.Job).Int("index", work.Index).Msg("cannot take back a start")
+	}
+}
+
+// workerDied is the result of a request that was begun as often as it may be.
+func workerDied(work *jobs.Work, known *schema.Parked) *schema.Result {
+	result := work.Result()
+	now := time.Now().UTC()
+	result.Status, result.Attempts, result.FinishedAt = schema.StatusFailed, known.Attempts, &now
+	result.Error = &schema.Error{Class: schema.ClassInternal, Code: schema.CodeWorkerDied,
+		Message: fmt.Sprintf("it was begun %d times, and each time its worker was not heard of again: it is taken for what kills them", known.Starts+1)}
+	return result
+}
