@@ -2,7 +2,7 @@ FUZZTIME ?= 10s
 DATA     ?=
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: all build test race slow lint fmt fuzz bench cover data-test ci clean
+.PHONY: all build test race slow cluster lint fmt fuzz bench cover data-test ci clean
 
 all: build test lint
 
@@ -16,9 +16,15 @@ race:
 	go test -race ./...
 
 # What takes minutes: limits of the fleet over a minute, an outage of 20 s, an
-# upstream whose capacity changes. They print the figures they find.
+# upstream whose capacity changes, a cluster that loses a leader. They print the
+# figures they find.
 slow:
-	go test -tags slow -timeout 15m -v -run 'FleetHolds|LongOutage|AdaptiveConcurrency|Poison' ./worker ./cmd/pelton
+	go test -tags slow -timeout 15m -v -run 'FleetHolds|LongOutage|AdaptiveConcurrency|Poison|Cluster/^LeaderKilled$$' ./worker ./cmd/pelton
+
+# A job on a cluster of three, one scenario of trouble after the other: some
+# four minutes, and a table of what each cost.
+cluster:
+	go test -tags cluster -timeout 15m -v -run 'Cluster' ./worker
 
 lint:
 	.ci/lint

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -36,7 +37,10 @@ type Role struct {
 	Queues   map[string]int // of that worker
 	Slots    int
 	DieOf    string // a request with this text in its body kills the process
+	Replicas int    // of the streams it makes; 0: 1
 	LogLevel string
+	Node     *Node  // or else a member of a cluster
+	Binary   string // the test binary that plays it; empty: this one
 }
 
 // Main runs the tests, or the role that the environment asks for. A package
@@ -58,16 +62,20 @@ func Main(run func()) {
 	}
 }
 
-// play runs until standard input is closed, which the end of the test does.
+// play runs until standard input is closed, which the end of the test does; a
+// worker then drains.
 func (r Role) play() error {
 	ctx, stop := context.WithCancel(context.Background())
 	go func() {
 		_, _ = bufio.NewReader(os.Stdin).ReadString(0)
 		stop()
 	}()
+	if r.Node != nil {
+		return r.Node.serve(ctx)
+	}
 	level, _ := zerolog.ParseLevel(r.LogLevel)
 	log := zerolog.New(os.Stderr).Level(level).With().Str("process", r.Name).Timestamp().Logger()
-	set := jobs.Settings{Log: log}
+	set := jobs.Settings{Log: log, Replicas: r.Replicas}
 	connect := func() (*nats.Conn, error) {
 		return nats.Connect(r.NATS, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
 	}
@@ -104,7 +112,7 @@ func (r Role) play() error {
 		return err
 	}
 	defer up.Close()
-	return worker.Run(ctx, ctx, worker.Config{Broker: b, Router: mortal{up, r.DieOf}, Queues: r.Queues, Slots: r.Slots, Name: r.Name, Log: log, Ready: ready})
+	return worker.Run(ctx, context.Background(), worker.Config{Broker: b, Router: mortal{up, r.DieOf}, Queues: r.Queues, Slots: r.Slots, Name: r.Name, Log: log, Ready: ready})
 }
 
 // mortal dies of what some request does to the process it runs in.
@@ -128,8 +136,12 @@ func (p *Process) Died() <-chan struct{} { return p.died }
 // Process is a running role.
 type Process struct {
 	T   testing.TB
-	URL  string // of its server
+	URL string // of its server
+
+	name string
 	cmd  *exec.Cmd
+	in   io.Closer   // its standard input
+	word chan string // what it says when it is ready; empty when it ends
 	died chan struct{}
 }
 
@@ -137,16 +149,28 @@ type Process struct {
 // It is ended with the test.
 func StartProcess(t testing.TB, role Role) *Process {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
+	p := LaunchProcess(t, role)
+	p.AwaitReady()
+	return p
+}
+
+// LaunchProcess is [StartProcess] without the waiting, for a process that cannot
+// get ready yet.
+func LaunchProcess(t testing.TB, role Role) *Process {
+	t.Helper()
+	exe := role.Binary
+	if exe == "" {
+		var err error
+		if exe, err = os.Executable(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	role.LogLevel = os.Getenv("PELTON_TEST_LOG")
 	if role.LogLevel == "" {
 		role.LogLevel = "disabled"
 	}
 	text, _ := json.Marshal(role)
-	cmd := exec.Command(exe)
+	cmd := exec.Command(exe) //nolint:noctx // it is ended below
 	cmd.Env = append(os.Environ(), roleVar+"="+string(text))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -160,27 +184,43 @@ func StartProcess(t testing.TB, role Role) *Process {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	p := &Process{T: t, cmd: cmd, died: make(chan struct{})}
+	p := &Process{T: t, name: role.Name, cmd: cmd, in: stdin, word: make(chan string, 1), died: make(chan struct{})}
+	go func() {
+		line, _ := bufio.NewReader(stdout).ReadString('\n')
+		p.word <- line
+		_ = cmd.Wait() // after the read: it closes the pipe
+		close(p.died)
+	}()
 	t.Cleanup(func() {
 		_ = stdin.Close()
 		_ = cmd.Process.Kill()
 		<-p.died
 	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	go func() {
-		_ = cmd.Wait() // after the read: it closes the pipe
-		close(p.died)
-	}()
-	if err != nil {
-		t.Fatalf("process %s did not get ready: %v", role.Name, err)
-	}
-	p.URL = strings.TrimSpace(strings.TrimPrefix(line, "ready"))
 	return p
 }
+
+// AwaitReady returns when the process is ready, and sets its URL.
+func (p *Process) AwaitReady() {
+	p.T.Helper()
+	line := <-p.word
+	if !strings.HasPrefix(line, "ready") {
+		p.T.Fatalf("process %s did not get ready", p.name)
+	}
+	p.URL = strings.TrimSpace(strings.TrimPrefix(line, "ready"))
+}
+
+// Ready reports whether the process has said that it is ready, or has ended.
+func (p *Process) Ready() bool { return len(p.word) > 0 }
 
 // Kill ends the process as a power cut would, and waits until it is gone.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
+	<-p.died
+}
+
+// Stop ends the process in good order, and waits until it is gone: a worker drains.
+func (p *Process) Stop() {
+	_ = p.in.Close()
 	<-p.died
 }
 
