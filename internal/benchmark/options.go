@@ -83,6 +83,9 @@ func (o *Options) Validate() error {
 	if (o.CPUProfile != "" || o.MemProfile != "") && (len(o.cells()) != 1 || len(o.NATS) != 1) {
 		bad("--cpuprofile, --memprofile: give one --in-flight, one --latency, one --jobs and one --nats: a profile is of one program in one cell")
 	}
+	if o.CPUProfile != "" && o.MemProfile != "" {
+		bad("--cpuprofile and --memprofile: one at a time: sampling allocations costs CPU time of its own")
+	}
 	return errors.Join(errs...)
 }
 
