@@ -43,7 +43,7 @@ func (o *Owner) own(d *pull.Delivery) error {
 	case how == claimDuplicate:
 		o.cfg.Log.Info().Str("job", rec.ID).Msg("the same job was published again: it is not run twice")
 		if want.Input != rec.Input {
-			o.b.dropObject(ctx, o.b.names.InputBucket(), want.Input)
+			o.b.dropCopy(ctx, want.Input)
 		}
 		return o.replay(ctx, rec, job)
 	case how == claimConflict:

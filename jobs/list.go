@@ -125,3 +125,7 @@ func (b *Broker) queuedState(queue string, m *nats.Msg, meta *jetstream.MsgMetad
 func natsMsg(m jetstream.Msg) *nats.Msg {
 	return &nats.Msg{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()}
 }
+
+func rawMsg(m *jetstream.RawStreamMsg) *nats.Msg {
+	return &nats.Msg{Subject: m.Subject, Header: m.Header, Data: m.Data}
+}

@@ -478,7 +478,7 @@ func TestRemove(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := client.Job("default", "gone")
-	if err := h.Remove(e.Ctx()); err != nil {
+	if _, err := h.Remove(e.Ctx()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := h.State(e.Ctx()); !errors.Is(err, jobs.ErrNotFound) {

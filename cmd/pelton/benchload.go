@@ -102,7 +102,7 @@ func (l *benchLoad) Tidy(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, h := range l.past {
-		if err := h.Remove(ctx); err != nil {
+		if _, err := h.Remove(ctx, jobs.DeleteOnly()); err != nil {
 			return err
 		}
 	}

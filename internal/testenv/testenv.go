@@ -26,6 +26,7 @@ import (
 type Env struct {
 	T    testing.TB
 	NATS *embednats.Server
+	Dir  string // the server's store
 	LLM  *faultyllm.Server
 	Set  jobs.Settings
 
@@ -51,6 +52,9 @@ func Settings(s jobs.Settings) Option { return func(o *options) { o.set = s } }
 // MaxPayload sets the broker's message limit.
 func MaxPayload(n int) Option { return func(o *options) { o.srv.MaxPayload = n } }
 
+// SyncInterval sets how often the server tidies its files.
+func SyncInterval(d time.Duration) Option { return func(o *options) { o.srv.SyncInterval = d } }
+
 // Logger writes to the test's log when PELTON_TEST_LOG is set.
 func Logger(t testing.TB) zerolog.Logger {
 	level := zerolog.Disabled
@@ -69,7 +73,7 @@ func New(t testing.TB, opts ...Option) *Env {
 	}
 	o.srv.StoreDir, o.srv.Logger = t.TempDir(), Logger(t)
 	o.set.WorkInMemory, o.set.Log = true, Logger(t)
-	e := &Env{T: t, Set: o.set}
+	e := &Env{T: t, Dir: o.srv.StoreDir, Set: o.set}
 	var err error
 	if e.NATS, err = embednats.Start(o.srv); err != nil {
 		t.Fatal(err)
