@@ -96,6 +96,9 @@ func (b *Broker) readJob(queue string, d *pull.Delivery) (*schema.Job, record, e
 	if err == nil {
 		err = b.checkJob(job, d.Published)
 	}
+	if of := d.Msg.Header.Get(schema.HeaderRetryOf); schema.ValidQueue(of) { // the alphabet of ids that were given, too
+		want.RetryOf = of
+	}
 	want.Metadata, want.Input, want.Total = job.Metadata, inputOf(job), len(job.Requests)
 	if problems := (*schema.Problems)(nil); errors.As(err, &problems) {
 		want.Total = problems.Requests

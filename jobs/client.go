@@ -69,7 +69,8 @@ func (b *Broker) Client(queue string) *Client { return &Client{b: b, queue: queu
 type SubmitOption func(*submission)
 
 type submission struct {
-	input io.Reader
+	input   io.Reader
+	retryOf string // the job that this one runs again
 }
 
 // WithInput takes the job's requests from NDJSON of any length, one request per
@@ -113,7 +114,7 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 		known, err = h.checkIdentity(ctx)
 	}
 	if err == nil {
-		duplicate, err = c.publish(ctx, &job, message)
+		duplicate, err = c.publish(ctx, &job, message, s.retryOf)
 	}
 	if job.Input != nil && (err != nil || duplicate) {
 		c.b.dropObject(ctx, c.b.names.InputBucket(), job.Input.Object)
@@ -154,7 +155,7 @@ func (c *Client) pack(ctx context.Context, job *schema.Job, input io.Reader) (me
 
 // publish hands the job's message to the broker, and tries again while the
 // broker does not answer: the message's own id makes that harmless.
-func (c *Client) publish(ctx context.Context, job *schema.Job, data []byte) (duplicate bool, err error) {
+func (c *Client) publish(ctx context.Context, job *schema.Job, data []byte, retryOf string) (duplicate bool, err error) {
 	sum := sha256.Sum256(data)
 	id := hex.EncodeToString(sum[:8])
 	if job.Reply != "" {
@@ -163,6 +164,9 @@ func (c *Client) publish(ctx context.Context, job *schema.Job, data []byte) (dup
 	m := nats.NewMsg(c.b.names.Jobs(c.queue))
 	m.Data = data
 	m.Header.Set(nats.MsgIdHdr, job.ID+"."+id)
+	if retryOf != "" {
+		m.Header.Set(schema.HeaderRetryOf, retryOf)
+	}
 	for range 3 {
 		var ack *jetstream.PubAck
 		ack, err = c.b.js.PublishMsg(ctx, m)

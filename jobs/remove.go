@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ErrRunning means that a job has not ended, and so cannot be removed.
+// ErrRunning means that a job has not ended, and so cannot be removed or retried.
 var ErrRunning = errors.New("the job has not ended: cancel it first")
 
 // ErrNotErased means that something of a removed job is still in the store.

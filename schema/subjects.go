@@ -150,6 +150,7 @@ const (
 	HeaderModel = "Pelton-Model"
 
 	// On requests in the work stream.
+	HeaderRetryOf  = "Pelton-Retry-Of" // on a job: the one whose failures it runs again
 	HeaderFedAt    = "Pelton-Fed-At" // Unix time in milliseconds
 	HeaderAgain    = "Pelton-Again"  // "true": it may have been begun before, see the parked stream
 	HeaderTags     = "Pelton-Tags"   // of the job, separated by commas

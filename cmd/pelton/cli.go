@@ -15,6 +15,7 @@ type commands struct {
 	Watch   watchCmd   `cmd:"" group:"jobs" help:"Show a job's progress until it ends."`
 	Status  statusCmd  `cmd:"" group:"jobs" help:"Show how a job stands."`
 	Cancel  cancelCmd  `cmd:"" group:"jobs" help:"End a job: what has finished is kept."`
+	Retry   retryCmd   `cmd:"" group:"jobs" help:"Run again what did not succeed, as a new job."`
 	Ls      lsCmd      `cmd:"" group:"jobs" help:"List jobs."`
 	Rm      rmCmd      `cmd:"" group:"jobs" help:"Erase jobs with their prompts and results."`
 

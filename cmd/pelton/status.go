@@ -17,10 +17,11 @@ type target struct {
 
 type statusCmd struct {
 	target
-	JSON bool `name:"json" help:"Print the state as JSON."`
+	JSON    bool `name:"json" xor:"what" help:"Print the state as JSON."`
+	Message bool `xor:"what" help:"Print the job's message as it was published, byte for byte: also of one that was no job."`
 }
 
-func (statusCmd) Help() string { return "Example:\n\n\tpelton status nightly-42 --json" }
+func (statusCmd) Help() string { return "Examples:\n\n\tpelton status nightly-42 --json\n\tpelton status j17 --message    # what was published under a message that was no job" }
 
 func (c *statusCmd) Run(a *app) error {
 	s, err := a.dial(&c.Conn, c.Queue)
@@ -30,7 +31,15 @@ func (c *statusCmd) Run(a *app) error {
 	defer s.close()
 	ctx, cancel := a.brief()
 	defer cancel()
-	state, err := s.client.Job(c.Queue, c.Job).State(ctx)
+	h := s.client.Job(c.Queue, c.Job)
+	if c.Message {
+		data, err := h.Message(ctx)
+		if err == nil {
+			_, err = a.stdout.Write(data)
+		}
+		return err
+	}
+	state, err := h.State(ctx)
 	if err != nil {
 		return err
 	}
@@ -46,6 +55,9 @@ func stateTable(s *schema.State) table {
 	add := func(what, format string, args ...any) { t = append(t, []string{what, fmt.Sprintf(format, args...)}) }
 	if s.ExternalID != "" {
 		add("external id", "%s", s.ExternalID)
+	}
+	if s.RetryOf != "" {
+		add("retry of", "%s", s.RetryOf)
 	}
 	if s.Reason != nil {
 		add("reason", "%s: %s", s.Reason.Code, s.Reason.Message)

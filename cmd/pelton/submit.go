@@ -59,7 +59,7 @@ func (c *submitCmd) Run(a *app) error {
 	if err != nil {
 		return interruptedOr(a, err)
 	}
-	if err := c.print(a, h, duplicate); err != nil || !c.Wait {
+	if err := printHandle(a, h, c.JSON, duplicate); err != nil || !c.Wait {
 		return err
 	}
 	return a.watch(h, mode)
@@ -78,8 +78,9 @@ func (c *submitCmd) submit(a *app, client *jobs.Client, job schema.Job, in *inpu
 	return client.Submit(a.soft, job, jobs.WithInput(reader))
 }
 
-func (c *submitCmd) print(a *app, h *jobs.Handle, duplicate bool) error {
-	if !c.JSON {
+// printHandle prints what a job that was handed in is known by.
+func printHandle(a *app, h *jobs.Handle, asJSON, duplicate bool) error {
+	if !asJSON {
 		_, err := fmt.Fprintln(a.stdout, h.ID())
 		return err
 	}

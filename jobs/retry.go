@@ -1,0 +1,209 @@
+package jobs
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"pelton/schema"
+)
+
+// ErrNothingToRetry means that every request of a job has succeeded.
+var ErrNothingToRetry = errors.New("every request has succeeded: there is nothing to run again")
+
+// Message returns the bytes of a job as they were published, also of a message
+// that was no job. They are kept as long as the state is; [ErrAgedOut] after that.
+func (h *Handle) Message(ctx context.Context) ([]byte, error) {
+	m, _, err := h.message(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return m.Data, nil
+}
+
+func (h *Handle) message(ctx context.Context) (*jetstream.RawStreamMsg, *record, error) {
+	rec, err := h.b.loadRecord(ctx, h.queue, h.id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if rec == nil {
+		if _, err := h.State(ctx); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, fmt.Errorf("%w (it is queued)", ErrRunning)
+	}
+	stream, err := h.b.js.Stream(ctx, h.b.names.JobsStream())
+	if err != nil {
+		return nil, nil, h.b.explain(err)
+	}
+	m, err := stream.GetMsg(ctx, rec.Seq)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil, fmt.Errorf("the message of job %s: %w", h.id, ErrAgedOut)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the message of job %s: %w", h.id, h.b.explain(err))
+	}
+	return m, rec, nil
+}
+
+// Retry submits the requests of an ended job that did not succeed, in their
+// order, as a new job with the same settings, whose state names this one in
+// retry_of. A request without a custom id gets the id of its result here, JOB.INDEX,
+// so that both can be joined. The new job's id is this one's with -r1 behind it,
+// or the next number that is free; retried in turn, the number goes up.
+func (h *Handle) Retry(ctx context.Context) (*Handle, error) {
+	m, rec, err := h.message(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !rec.State.State.Final() {
+		return nil, fmt.Errorf("%w (it is %s)", ErrRunning, rec.State.State)
+	}
+	data, _, err := unwrap(&nats.Msg{Header: m.Header, Data: m.Data})
+	if err != nil {
+		return nil, err
+	}
+	job, err := schema.ParseJob(data, h.b.limits())
+	if err != nil {
+		return nil, err
+	}
+	done, err := h.succeeded(ctx, rec)
+	if err != nil {
+		return nil, err
+	}
+	client := &Client{b: h.b, queue: h.queue}
+	if job.ID, err = client.retryID(ctx, rec); err != nil {
+		return nil, err
+	}
+	if at := job.Deadline.At; !at.IsZero() && at.Before(time.Now()) {
+		job.Deadline = schema.Deadline{} // it was met or missed by the first run
+	}
+	options := []SubmitOption{retryOf(h.id)}
+	if job.Input == nil {
+		job.Requests = h.remaining(job.Requests, done)
+		retried, err := client.Submit(ctx, *job, options...)
+		return retried, err
+	}
+	input, err := h.remainingLines(ctx, job, done)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = input.Close() }()
+	job.Input = nil
+	return client.Submit(ctx, *job, append(options, WithInput(input))...)
+}
+
+func retryOf(job string) SubmitOption { return func(s *submission) { s.retryOf = job } }
+
+// succeeded returns the indexes that need not run again.
+func (h *Handle) succeeded(ctx context.Context, rec *record) (done bitset, err error) {
+	n := 0
+	results := h.b.newTail(h.b.names.ResultsStream(), h.b.names.ResultsOf(h.queue, h.id), 0, true)
+	err = results.history(ctx, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+		if out, ok := parseOutcome(m.Headers()); ok && out.Status == schema.StatusSucceeded && done.add(out.Index) {
+			n++
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case n < rec.Counts.Succeeded:
+		// What is gone was paid for: it is not run again by mistake.
+		return nil, fmt.Errorf("job %s has %d of %d succeeded results left: %w", h.id, n, rec.Counts.Succeeded, ErrAgedOut)
+	case n == rec.Total && n > 0:
+		return nil, fmt.Errorf("job %s: %w", h.id, ErrNothingToRetry)
+	}
+	return done, nil
+}
+
+var retryNumber = regexp.MustCompile(`^(.+)-r([1-9][0-9]{0,3})$`)
+
+// retryID finds the id of the next retry.
+func (c *Client) retryID(ctx context.Context, rec *record) (string, error) {
+	base, n := rec.ID, 1
+	if parts := retryNumber.FindStringSubmatch(rec.ID); parts != nil && rec.RetryOf != "" {
+		last, _ := strconv.Atoi(parts[2])
+		base, n = parts[1], last+1
+	}
+	const room = len("-r9999")
+	if len(base) > schema.MaxIDLength-room {
+		sum := sha256.Sum256([]byte(base))
+		base = base[:schema.MaxIDLength-room-9] + "-" + hex.EncodeToString(sum[:4])
+	}
+	for {
+		id := base + "-r" + strconv.Itoa(n)
+		_, err := c.Job(c.queue, id).State(ctx)
+		if errors.Is(err, ErrNotFound) {
+			return id, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		n++
+	}
+}
+
+// remaining returns the requests that are to run again.
+func (h *Handle) remaining(requests []schema.Request, done bitset) []schema.Request {
+	var rest []schema.Request
+	for i, r := range requests {
+		if !done.has(i) {
+			rest = append(rest, h.named(r, i))
+		}
+	}
+	return rest
+}
+
+func (h *Handle) named(r schema.Request, index int) schema.Request {
+	if r.CustomID == "" {
+		r.CustomID = h.id + "." + strconv.Itoa(index)
+	}
+	return r
+}
+
+// remainingLines streams them from the job's input.
+func (h *Handle) remainingLines(ctx context.Context, job *schema.Job, done bitset) (io.ReadCloser, error) {
+	store, err := h.b.objects(ctx, h.b.names.InputBucket())
+	if err != nil {
+		return nil, err
+	}
+	object, err := store.Get(ctx, job.Input.Object)
+	if errors.Is(err, jetstream.ErrObjectNotFound) {
+		return nil, fmt.Errorf("the input of job %s: %w", h.id, ErrAgedOut)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the input of job %s: %w", h.id, err)
+	}
+	r, w := io.Pipe()
+	go func() {
+		defer func() { _ = object.Close() }()
+		w.CloseWithError(h.copyRemaining(w, object, job, done))
+	}()
+	return r, nil
+}
+
+func (h *Handle) copyRemaining(w io.Writer, input io.Reader, job *schema.Job, done bitset) error {
+	lines := schema.NewLineReader(input, h.b.limits(), job.Defaults)
+	lines.SkipBad = true // an invalid line is judged again by the new job's owner
+	var line []byte
+	for lines.Next() {
+		if done.has(lines.Index()) {
+			continue
+		}
+		line = append(schema.AppendRequest(line[:0], h.named(lines.Request(), lines.Index())), '\n')
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
