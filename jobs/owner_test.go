@@ -377,6 +377,41 @@ func TestStoreFull(t *testing.T) {
 	if !errors.Is(err, jobs.ErrStoreFull) {
 		t.Errorf("%v", err)
 	}
+	if s, err := b.Client("default").Storage(e.Ctx()); err != nil || !s.Full() || s.Bytes != 95 || len(s.Streams) != 8 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// What each stream takes, and what is not there.
+func TestStorage(t *testing.T) {
+	e := testenv.New(t)
+	client := e.Client()
+	if _, err := client.Storage(e.Ctx()); !errors.Is(err, jobs.ErrNotSetUp) {
+		t.Errorf("%v", err)
+	}
+	e.Broker(queues)
+	if _, err := client.Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(9)}); err != nil {
+		t.Fatal(err)
+	}
+	js, _ := jetstream.New(e.Conn())
+	if err := js.DeleteStream(e.Ctx(), "PELTON_WORK"); err != nil {
+		t.Fatal(err)
+	}
+	s, err := client.Storage(e.Ctx())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stream := range s.Streams {
+		if is := stream.Name == "PELTON_JOBS"; is != (stream.Bytes > 0 && stream.Messages == 1) {
+			t.Errorf("%+v", stream)
+		}
+		if stream.Missing != (stream.Name == "PELTON_WORK") {
+			t.Errorf("%+v", stream)
+		}
+	}
+	if s.Bytes == 0 || s.Full() {
+		t.Errorf("%+v", s)
+	}
 }
 
 // No deployment is left for one of two models: the job goes on with the other,

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
 	"pelton/internal/config"
@@ -36,6 +35,14 @@ type finding struct {
 	OK     bool                `json:"ok"`
 	Detail string              `json:"detail"`
 	Result *router.CheckResult `json:"deployment,omitempty"`
+	Stream *jobs.StreamInfo    `json:"stream,omitempty"`
+	Store  *storeUse           `json:"store,omitempty"`
+}
+
+// storeUse is what the account's streams take together.
+type storeUse struct {
+	Bytes    int64 `json:"bytes"`
+	MaxBytes int64 `json:"max_bytes"` // 0: no limit that a client is told of
 }
 
 func (c *checkCmd) Run(a *app) error {
@@ -96,24 +103,15 @@ func checkNATS(a *app, cfg *config.Config, log zerolog.Logger) []finding {
 }
 
 func checkStreams(ctx context.Context, names schema.Names, nc *nats.Conn) []finding {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return []finding{{What: "streams", Detail: err.Error()}}
-	}
 	client, err := jobs.NewClient(nc, jobs.WithPrefix(names.Prefix))
 	if err != nil {
 		return []finding{{What: "streams", Detail: err.Error()}}
 	}
-	var list []finding
-	for _, name := range []string{names.JobsStream(), names.WorkStream(), names.ResultsStream(), names.ParkedStream(), names.CancelsStream()} {
-		stream, err := js.Stream(ctx, name)
-		if err != nil {
-			list = append(list, finding{What: "stream " + name, Detail: missing(err)})
-			return list
-		}
-		state := stream.CachedInfo().State
-		list = append(list, finding{What: "stream " + name, OK: true, Detail: fmt.Sprintf("%d messages, %s", state.Msgs, bytesText(int64(state.Bytes)))})
+	storage, err := client.Storage(ctx)
+	if err != nil {
+		return []finding{{What: "streams", Detail: missing(err)}}
 	}
+	list := checkStore(storage)
 	queues, err := client.Queues(ctx)
 	if err != nil {
 		return append(list, finding{What: "queues", Detail: err.Error()})
@@ -124,8 +122,34 @@ func checkStreams(ctx context.Context, names schema.Names, nc *nats.Conn) []find
 	return list
 }
 
+// checkStore tells what each stream takes, and whether there is room for jobs.
+func checkStore(s *jobs.Storage) []finding {
+	use := finding{What: "store", OK: !s.Full(), Store: &storeUse{s.Bytes, s.MaxBytes}, Detail: bytesText(s.Bytes) + ", no limit that a client is told of"}
+	if s.MaxBytes > 0 {
+		use.Detail = fmt.Sprintf("%s of %s, %.0f %%", bytesText(s.Bytes), bytesText(s.MaxBytes), 100*float64(s.Bytes)/float64(s.MaxBytes))
+	}
+	if s.Full() {
+		use.Detail += ": no new job is taken; remove jobs with `pelton rm`, or give the account more"
+	}
+	list := []finding{use}
+	for _, stream := range s.Streams {
+		detail := fmt.Sprintf("%d messages, %s", stream.Messages, bytesText(stream.Bytes))
+		if stream.MaxBytes > 0 {
+			detail += " of " + bytesText(stream.MaxBytes)
+		}
+		if stream.InMemory {
+			detail += " in memory"
+		}
+		if stream.Missing {
+			detail = "not there; the next `pelton worker` that starts makes it"
+		}
+		list = append(list, finding{What: "stream " + stream.Name, OK: !stream.Missing, Detail: detail, Stream: &stream})
+	}
+	return list
+}
+
 func missing(err error) string {
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
+	if errors.Is(err, jobs.ErrNotSetUp) {
 		return "not there: no `pelton worker` has run on this account"
 	}
 	return err.Error()
