@@ -2,7 +2,7 @@ FUZZTIME ?= 10s
 DATA     ?=
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: all build test race slow cluster lint fmt fuzz bench cover data-test ci clean
+.PHONY: all build test race slow cluster lint fmt fuzz bench bench-allocs cover data-test ci clean
 
 all: build test lint
 
@@ -43,6 +43,11 @@ fuzz:
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./...
+
+# What each stage of a request allocates, against .ci/allocs. UPDATE=1 writes
+# the file.
+bench-allocs:
+	go run ./internal/benchmark/allocs $(if $(UPDATE),-update) .ci/allocs
 
 cover:
 	go test -coverpkg ./... -coverprofile cover.out ./...

@@ -109,3 +109,17 @@ func BenchmarkResultAppendJSON(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkParseResult(b *testing.B) {
+	r := schema.Result{ID: "j.0", Job: "j", Status: schema.StatusSucceeded, Response: &schema.Response{StatusCode: 200, Body: []byte(chatBody)}, Attempts: []schema.Attempt{{}}}
+	data, err := r.AppendJSON(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := schema.ParseResult(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // queue is a server with one stream and consumers on it.
 type queue struct {
-	t  *testing.T
+	t  testing.TB
 	nc *nats.Conn
 	js jetstream.JetStream
 }
@@ -32,7 +32,7 @@ const (
 	heartbeat = 300 * time.Millisecond
 )
 
-func newQueue(t *testing.T, subjects ...string) *queue {
+func newQueue(t testing.TB, subjects ...string) *queue {
 	t.Helper()
 	srv, err := embednats.Start(embednats.Options{StoreDir: t.TempDir(), Port: embednats.NoListen, Logger: zerolog.Nop()})
 	if err != nil {

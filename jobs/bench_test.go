@@ -1,0 +1,205 @@
+package jobs_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"pelton/internal/testenv"
+	"pelton/jobs"
+	"pelton/schema"
+)
+
+// One operation of these benchmarks is one request or result. Allocations are
+// those of the whole process, the embedded server included: a round trip that is
+// saved shows.
+
+// BenchmarkFeed is from a job's submit to its last request in the work stream.
+func BenchmarkFeed(b *testing.B) {
+	e := testenv.New(b)
+	caps := map[string]int{"default": b.N + 1}
+	broker := e.Broker(caps)
+	defer ownerOf(b, broker, caps)()
+	fed, err := e.Conn().SubscribeSync(broker.Names().WorkIn("default"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := fed.SetPendingLimits(-1, -1); err != nil {
+		b.Fatal(err)
+	}
+	client, requests := broker.Client("default"), testenv.Chats(b.N)
+	b.ReportAllocs()
+	b.ResetTimer()
+	// A job may have no more in flight: as many jobs as it takes.
+	for from := 0; from < b.N; from += schema.MaxConcurrency {
+		part := requests[from:min(b.N, from+schema.MaxConcurrency)]
+		if _, err := client.Submit(e.Ctx(), schema.Job{Requests: part, Concurrency: len(part)}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for range b.N {
+		if _, err := fed.NextMsg(30 * time.Second); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func ownerOf(b *testing.B, broker *jobs.Broker, caps map[string]int) (stop func()) {
+	b.Helper()
+	cancels, err := broker.WatchCancels()
+	if err != nil {
+		b.Fatal(err)
+	}
+	o, err := broker.StartOwner(b.Context(), jobs.OwnerConfig{Queues: caps, Name: "owner", Cancels: cancels, Log: testenv.Logger(b)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return func() {
+		o.Stop()
+		cancels.Close()
+	}
+}
+
+// BenchmarkReadWork decodes a message of the work stream.
+func BenchmarkReadWork(b *testing.B) {
+	e := testenv.New(b)
+	caps := map[string]int{"default": 8}
+	broker := e.Broker(caps)
+	defer ownerOf(b, broker, caps)()
+	fed, err := e.Conn().SubscribeSync(broker.Names().WorkIn("default"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := broker.Client("default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(1)}); err != nil {
+		b.Fatal(err)
+	}
+	m, err := fed.NextMsg(30 * time.Second)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx := e.Ctx()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := broker.ReadWork(ctx, m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// answered is a result as the worker stores it.
+func answered(index int) *schema.Result {
+	now := time.Now().UTC()
+	return &schema.Result{
+		ID: fmt.Sprintf("bench.%d", index), Job: "bench", Index: index, Status: schema.StatusSucceeded,
+		Response: &schema.Response{StatusCode: 200, RequestID: "req_1", Body: json.RawMessage(
+			`{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"The capital of France is Paris."},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":7,"total_tokens":16}}`)},
+		Attempts: []schema.Attempt{{Deployment: "one", Model: "m", StartedAt: now, LatencyMs: 812.4, StatusCode: 200}},
+		Usage:    &schema.Usage{PromptTokens: 9, CompletionTokens: 7, TotalTokens: 16},
+		QueuedAt: &now, StartedAt: &now, FinishedAt: &now,
+	}
+}
+
+// BenchmarkStore stores results, 64 at a time.
+func BenchmarkStore(b *testing.B) {
+	e := testenv.New(b)
+	broker := e.Broker(queues)
+	b.ReportAllocs()
+	b.ResetTimer()
+	storeAll(b, e, broker, b.N, func(i int) int { return i })
+}
+
+func storeAll(b *testing.B, e *testenv.Env, broker *jobs.Broker, n int, index func(int) int) {
+	b.Helper()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	ctx := e.Ctx()
+	for range 64 {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				if _, err := broker.PutResult(ctx, "default", answered(index(i)), n); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// BenchmarkCollect reads what is stored, in input order.
+func BenchmarkCollect(b *testing.B) {
+	benchmarkCollect(b, func(i int) int { return i })
+}
+
+// BenchmarkCollectShuffled has to put the results in order first.
+func BenchmarkCollectShuffled(b *testing.B) {
+	order := rand.New(rand.NewPCG(1, 2)).Perm(b.N)
+	benchmarkCollect(b, func(i int) int { return order[i] })
+}
+
+func benchmarkCollect(b *testing.B, index func(int) int) {
+	e := testenv.New(b)
+	broker := e.Broker(queues)
+	h, err := broker.Client("default").Submit(e.Ctx(), schema.Job{ID: "bench", Requests: testenv.Chats(b.N)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	storeAll(b, e, broker, b.N, index)
+	ctx := e.Ctx()
+	b.ReportAllocs()
+	b.ResetTimer()
+	n := 0
+	for r, err := range h.Ordered(ctx) {
+		if err != nil || r.Index != n {
+			b.Fatalf("result %d: %+v, %v", n, r, err)
+		}
+		if n++; n == b.N {
+			break
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "results/s")
+}
+
+// BenchmarkRelay passes stored results on to a reply subject: those of a job that
+// is submitted again.
+func BenchmarkRelay(b *testing.B) {
+	e := testenv.New(b)
+	e.Worker(queues)
+	client := e.Client()
+	job := schema.Job{ID: "bench", Requests: testenv.Chats(b.N), Concurrency: 64, Reply: "answers"}
+	answers, err := e.Conn().SubscribeSync("answers")
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := answers.SetPendingLimits(-1, -1); err != nil {
+		b.Fatal(err)
+	}
+	relayed := func() {
+		if _, err := client.Submit(e.Ctx(), job); err != nil {
+			b.Fatal(err)
+		}
+		for n := 0; ; n++ {
+			m, err := answers.NextMsg(30 * time.Second)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if isEnd(m) {
+				if n != b.N {
+					b.Fatalf("%d of %d results", n, b.N)
+				}
+				return
+			}
+		}
+	}
+	relayed()
+	b.ReportAllocs()
+	b.ResetTimer()
+	relayed()
+}
+
+func isEnd(m *nats.Msg) bool { return m.Header.Get(schema.HeaderIndex) == schema.EndToken }
