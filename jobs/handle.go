@@ -68,12 +68,20 @@ func (e *StateError) Error() string {
 	return fmt.Sprintf("job %s ended %s (%s): %s", e.State.ID, e.State.State, e.State.Reason.Code, e.State.Reason.Message)
 }
 
+// The pauses in which State looks again for a job that is in neither place: from
+// the one to the other, each twice as long as the last.
+const (
+	shortestMoment = 2 * time.Millisecond
+	longestMoment  = 64 * time.Millisecond
+)
+
 // State returns the job's state as its owner last wrote it. It is "queued" for
 // a job that no worker has taken yet, and [ErrNotFound] when there is no job.
 func (h *Handle) State(ctx context.Context) (*schema.State, error) {
 	// Between the delivery to an owner and its record there is a moment in
-	// which a job is in neither place.
-	for range 3 {
+	// which a job is in neither place. It is short as a rule: who has just
+	// submitted is not to wait longer than that.
+	for pause := shortestMoment; pause <= longestMoment; pause *= 2 {
 		rec, err := h.b.loadRecord(ctx, h.queue, h.id)
 		if err != nil {
 			return nil, err
@@ -85,7 +93,7 @@ func (h *Handle) State(ctx context.Context) (*schema.State, error) {
 		if err != nil || queued != nil {
 			return queued, err
 		}
-		if err := sleep(ctx, 50*time.Millisecond); err != nil {
+		if err := sleep(ctx, pause); err != nil {
 			return nil, err
 		}
 	}
