@@ -163,11 +163,11 @@ func (b *Broker) identify(ctx context.Context, message []byte, job *schema.Job) 
 	if job.Input == nil {
 		return hashOf(message), nil, nil
 	}
-	store, err := b.objects(ctx, b.names.InputBucket())
-	if err != nil {
-		return "", nil, err
-	}
-	info, err := store.GetInfo(ctx, job.Input.Object)
+	var info *jetstream.ObjectInfo
+	err = b.objects(ctx, b.names.InputBucket(), func(ctx context.Context, store jetstream.ObjectStore) (err error) {
+		info, err = store.GetInfo(ctx, job.Input.Object)
+		return err
+	})
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return hashOf(message), noInput(job.Input.Object, b.names.InputBucket()), nil
 	}

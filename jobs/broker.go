@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
+	"pelton/internal/denied"
 	"pelton/schema"
 )
 
@@ -71,7 +72,12 @@ type Broker struct {
 	js    jetstream.JetStream
 	names schema.Names
 	set   Settings
-	fill  fill
+	watch *denied.Watcher
+
+	// asksService is of a client: what it may not read, it asks of a worker.
+	asksService bool
+
+	fill fill
 }
 
 // NewBroker wraps a connection. It does not talk to the server; [Broker.Setup]
@@ -82,7 +88,7 @@ func NewBroker(nc *nats.Conn, set Settings) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	return &Broker{nc: nc, js: js, names: set.Names, set: set}, nil
+	return &Broker{nc: nc, js: js, names: set.Names, set: set, watch: denied.Watch(nc)}, nil
 }
 
 // Names returns the installation's names.
@@ -91,21 +97,70 @@ func (b *Broker) Names() schema.Names { return b.names }
 // Conn returns the connection the broker was made with.
 func (b *Broker) Conn() *nats.Conn { return b.nc }
 
-func (b *Broker) states(ctx context.Context) (jetstream.KeyValue, error) {
-	kv, err := b.js.KeyValue(ctx, b.names.StateBucket())
-	return kv, b.explain(err)
+// ask makes calls of the JetStream API, of which one that the server refuses
+// returns [ErrDenied] at once. sends are what f publishes besides; they may hold
+// wildcards.
+func (b *Broker) ask(ctx context.Context, f func(context.Context, jetstream.JetStream) error, sends ...string) error {
+	ctx, call := b.watch.Guard(ctx, sends...)
+	defer call.End()
+	js, err := jetstream.New(b.nc, traced(call))
+	if err == nil {
+		err = f(ctx, js)
+	}
+	return b.explain(call.Or(err))
 }
 
-func (b *Broker) objects(ctx context.Context, bucket string) (jetstream.ObjectStore, error) {
-	store, err := b.js.ObjectStore(ctx, bucket)
-	return store, b.explain(err)
+// traced makes the calls of an API known before they are sent.
+func traced(call *denied.Call) jetstream.JetStreamOpt {
+	return jetstream.WithClientTrace(&jetstream.ClientTrace{
+		RequestSent: func(subject string, _ []byte) { call.Sends(subject) },
+	})
+}
+
+// publish stores a message, or says why not; [ErrDenied] at once.
+func (b *Broker) publish(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	ctx, call := b.watch.Guard(ctx, m.Subject)
+	defer call.End()
+	ack, err := b.js.PublishMsg(ctx, m, options...)
+	return ack, call.Or(err)
+}
+
+// request asks whoever serves a subject.
+func (b *Broker) request(ctx context.Context, subject string, data []byte) (*nats.Msg, error) {
+	ctx, call := b.watch.Guard(ctx, subject)
+	defer call.End()
+	reply, err := b.nc.RequestWithContext(ctx, subject, data)
+	return reply, b.explain(call.Or(err))
+}
+
+// states gives the state bucket to f.
+func (b *Broker) states(ctx context.Context, f func(context.Context, jetstream.KeyValue) error) error {
+	return b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		kv, err := js.KeyValue(ctx, b.names.StateBucket())
+		if err != nil {
+			return err
+		}
+		return f(ctx, kv)
+	}, "$KV."+b.names.StateBucket()+".>")
+}
+
+// objects gives an object store to f.
+func (b *Broker) objects(ctx context.Context, bucket string, f func(context.Context, jetstream.ObjectStore) error) error {
+	return b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		store, err := js.ObjectStore(ctx, bucket)
+		if err != nil {
+			return err
+		}
+		return f(ctx, store)
+	}, "$O."+bucket+".>")
 }
 
 // ErrNotSetUp means that no worker has made the streams on this account yet.
 var ErrNotSetUp = errors.New("Pelton's streams do not exist on this NATS account: start `pelton worker` on it first") //nolint:staticcheck // a name begins it
 
-// ErrDenied means that the server refused an action for want of permission.
-var ErrDenied = errors.New("NATS refused this: the credentials in use lack the permission")
+// ErrDenied means that the server refused an action for want of permission. The
+// error that wraps it names the subject.
+var ErrDenied = errors.New("permission denied")
 
 // explain turns what the broker says about missing streams into what to do.
 func (b *Broker) explain(err error) error {
@@ -116,11 +171,16 @@ func (b *Broker) explain(err error) error {
 		errors.Is(err, jetstream.ErrNoStreamResponse), errors.Is(err, nats.ErrNoResponders),
 		errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return fmt.Errorf("%w (%w)", ErrNotSetUp, err)
-	case errors.Is(err, nats.ErrPermissionViolation):
-		return fmt.Errorf("%w (%w)", ErrDenied, err)
+	case errors.Is(err, nats.ErrPermissionViolation) && !errors.Is(err, ErrDenied):
+		return &deniedError{err}
 	}
 	return err
 }
+
+// deniedError is [ErrDenied] with the text of the error that says what was denied.
+type deniedError struct{ error }
+
+func (e *deniedError) Unwrap() []error { return []error{ErrDenied, e.error} }
 
 // permanent reports whether trying again cannot help.
 func permanent(err error) bool {

@@ -44,7 +44,11 @@ func (b *Broker) WatchCancels() (*Cancels, error) {
 	}
 	c.sub = sub
 	// What is published after this returns is heard.
-	return c, b.nc.Flush()
+	if err := b.explain(b.watch.Subscribed(sub.Subject)); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
 }
 
 // Close stops listening.
@@ -148,6 +152,6 @@ func (b *Broker) publishCancel(ctx context.Context, queue, job string, marker sc
 	if err != nil {
 		return err
 	}
-	_, err = b.js.Publish(ctx, b.names.Cancel(queue, job), data)
+	_, err = b.publish(ctx, &nats.Msg{Subject: b.names.Cancel(queue, job), Data: data})
 	return b.explain(err)
 }

@@ -59,6 +59,7 @@ func NewClient(nc *nats.Conn, options ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.asksService = true
 	return &Client{b: b, queue: opts.queue}, nil
 }
 
@@ -169,7 +170,7 @@ func (c *Client) publish(ctx context.Context, job *schema.Job, data []byte, retr
 	}
 	for range 3 {
 		var ack *jetstream.PubAck
-		ack, err = c.b.js.PublishMsg(ctx, m)
+		ack, err = c.b.publish(ctx, m)
 		if err == nil {
 			return ack.Duplicate, nil
 		}
@@ -185,14 +186,15 @@ func (c *Client) publish(ctx context.Context, job *schema.Job, data []byte, retr
 }
 
 func (c *Client) putInput(ctx context.Context, job string, r io.Reader) (*jetstream.ObjectInfo, error) {
-	store, err := c.b.objects(ctx, c.b.names.InputBucket())
-	if err != nil {
-		return nil, err
-	}
 	name := c.b.names.StateKey(c.queue, job) + "." + nuid.Next()
-	info, err := store.Put(ctx, c.b.objectMeta(name), r)
+	var info *jetstream.ObjectInfo
+	err := c.b.objects(ctx, c.b.names.InputBucket(), func(ctx context.Context, store jetstream.ObjectStore) (err error) {
+		if info, err = store.Put(ctx, c.b.objectMeta(name), r); err != nil && ctx.Err() == nil {
+			_ = store.Delete(ctx, name) // what came before the fault
+		}
+		return err
+	})
 	if err != nil {
-		_ = store.Delete(context.WithoutCancel(ctx), name) // what came before the fault
 		return nil, fmt.Errorf("upload the requests: %w", err)
 	}
 	return info, nil

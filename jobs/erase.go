@@ -19,6 +19,7 @@ import (
 // eraser takes everything that lies in the broker of one job away.
 type eraser struct {
 	b         *Broker
+	js        jetstream.JetStream // that of the call: see [Broker.ask]
 	queue, id string
 	rec       *record // nil: only remains are looked for
 	most      int     // messages of one stream that are overwritten at most
@@ -44,7 +45,17 @@ func (e *eraser) places() []place {
 }
 
 // all erases, and then looks for what is left.
-func (e *eraser) all(ctx context.Context) error {
+func (e *eraser) all(ctx context.Context) error { return e.with(ctx, e.eraseAll) }
+
+// with gives the eraser the API for as long as f takes.
+func (e *eraser) with(ctx context.Context, f func(context.Context) error) error {
+	return e.b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		e.js = js
+		return f(ctx)
+	})
+}
+
+func (e *eraser) eraseAll(ctx context.Context) error {
 	for _, p := range e.places() {
 		n, err := e.erase(ctx, p.stream, p.subject)
 		*p.count += n
@@ -77,7 +88,7 @@ func (e *eraser) all(ctx context.Context) error {
 // something else does.
 func (e *eraser) verify(ctx context.Context) error {
 	for _, p := range e.places() {
-		stream, err := e.b.js.Stream(ctx, p.stream)
+		stream, err := e.js.Stream(ctx, p.stream)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			continue
 		}
@@ -111,7 +122,7 @@ func subjectsOf(ctx context.Context, stream jetstream.Stream, filter string) (ma
 
 // erase removes the messages of one filter and returns how many there were.
 func (e *eraser) erase(ctx context.Context, name, filter string) (int, error) {
-	stream, err := e.b.js.Stream(ctx, name)
+	stream, err := e.js.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return 0, nil // lost with the broker's memory, or older than this stream
 	}
@@ -227,7 +238,7 @@ func (e *eraser) jobMessages(ctx context.Context) error {
 	if e.rec == nil {
 		return nil // it went before the state did
 	}
-	stream, err := e.b.js.Stream(ctx, e.b.names.JobsStream())
+	stream, err := e.js.Stream(ctx, e.b.names.JobsStream())
 	if err != nil {
 		return err
 	}
@@ -338,7 +349,7 @@ func (b *Broker) dropCopy(ctx context.Context, name string) {
 	e := &eraser{b: b, most: overwriteMost}
 	bucket := b.names.InputBucket()
 	meta := "$O." + bucket + ".M." + base64.URLEncoding.EncodeToString([]byte(name))
-	if err := e.object(ctx, bucket, meta, name); err != nil {
+	if err := e.with(ctx, func(ctx context.Context) error { return e.object(ctx, bucket, meta, name) }); err != nil {
 		b.set.Log.Debug().Err(err).Str("object", name).Msg("could not erase the copy of an input")
 	}
 }
@@ -347,7 +358,7 @@ func (b *Broker) dropCopy(ctx context.Context, name string) {
 // deleted object leaves its name behind. It returns the names by the subjects of
 // their descriptions.
 func (e *eraser) objectsIn(ctx context.Context, bucket string) (map[string]string, error) {
-	stream, err := e.b.js.Stream(ctx, objectStream(bucket))
+	stream, err := e.js.Stream(ctx, objectStream(bucket))
 	if err != nil {
 		return nil, err
 	}
@@ -376,7 +387,7 @@ func objectStream(bucket string) string { return "OBJ_" + bucket }
 // leaves behind. A key-value bucket lets nobody overwrite its messages.
 func (e *eraser) state(ctx context.Context) error {
 	bucket := e.b.names.StateBucket()
-	stream, err := e.b.js.Stream(ctx, "KV_"+bucket)
+	stream, err := e.js.Stream(ctx, "KV_"+bucket)
 	if err != nil {
 		return err
 	}

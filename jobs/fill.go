@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // fullAt is the share of the store above which no new job is taken, so that the
@@ -47,9 +49,13 @@ func (b *Broker) Store(ctx context.Context) (used, most int64, err error) {
 		used, most = b.set.StoreUsage()
 		return used, most, nil
 	}
-	account, err := b.js.AccountInfo(ctx)
+	var account *jetstream.AccountInfo
+	err = b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) (err error) {
+		account, err = js.AccountInfo(ctx)
+		return err
+	})
 	if err != nil {
-		return 0, 0, b.explain(err)
+		return 0, 0, err
 	}
 	return int64(account.Store), max(0, account.Limits.MaxStore), nil
 }

@@ -212,7 +212,7 @@ func (b *Broker) publishEnd(ctx context.Context, r *record) error {
 	}
 	m := endMsg(b.names.End(r.Queue, r.ID), &r.State, data)
 	for {
-		_, err := b.js.PublishMsg(ctx, expectNew(m), jetstream.WithRetryAttempts(0))
+		_, err := b.publish(ctx, expectNew(m), jetstream.WithRetryAttempts(0))
 		if err == nil || occupied(err) {
 			return nil
 		}

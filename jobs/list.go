@@ -23,27 +23,17 @@ func (c *Client) List(ctx context.Context) ([]schema.State, error) {
 func (c *Client) ListAll(ctx context.Context) ([]schema.State, error) { return c.b.list(ctx, "*") }
 
 func (b *Broker) list(ctx context.Context, queue string) ([]schema.State, error) {
-	kv, err := b.states(ctx)
-	if err != nil {
-		return nil, err
-	}
-	watch, err := kv.Watch(ctx, b.names.StateKey(queue, "*"), jetstream.IgnoreDeletes())
-	if err != nil {
-		return nil, fmt.Errorf("list jobs: %w", b.explain(err))
-	}
-	defer func() { _ = watch.Stop() }()
 	var states []schema.State
+	err := b.states(ctx, func(ctx context.Context, kv jetstream.KeyValue) (err error) {
+		states, err = recorded(ctx, kv, b.names.StateKey(queue, "*"))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list jobs: %w", err)
+	}
 	known := map[string]bool{}
-	for entry := range watch.Updates() {
-		if entry == nil { // all that was there
-			break
-		}
-		rec, err := decodeRecord(entry)
-		if err != nil {
-			return nil, err
-		}
-		known[entry.Key()] = true
-		states = append(states, rec.State)
+	for _, s := range states {
+		known[b.names.StateKey(s.Queue, s.ID)] = true
 	}
 	err = b.eachQueued(ctx, queue, func(s *schema.State) bool {
 		if key := b.names.StateKey(s.Queue, s.ID); !known[key] {
@@ -52,8 +42,32 @@ func (b *Broker) list(ctx context.Context, queue string) ([]schema.State, error)
 		}
 		return true
 	})
+	if errors.Is(err, ErrDenied) && b.asksService && queue != "*" {
+		states, err = b.servedList(ctx, queue, err)
+	}
 	slices.SortStableFunc(states, func(a, b schema.State) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	return states, err
+}
+
+// recorded returns the states under the keys that are there now.
+func recorded(ctx context.Context, kv jetstream.KeyValue, keys string) ([]schema.State, error) {
+	watch, err := kv.Watch(ctx, keys, jetstream.IgnoreDeletes())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = watch.Stop() }()
+	var states []schema.State
+	for entry := range watch.Updates() {
+		if entry == nil { // all that was there
+			return states, nil
+		}
+		rec, err := decodeRecord(entry)
+		if err != nil {
+			return nil, err
+		}
+		states = append(states, rec.State)
+	}
+	return states, context.Cause(ctx)
 }
 
 // queuedJob looks for a job that no owner has taken yet, nil when there is none.
@@ -65,6 +79,9 @@ func (b *Broker) queuedJob(ctx context.Context, queue, id string) (*schema.State
 		}
 		return found == nil
 	})
+	if errors.Is(err, ErrDenied) && b.asksService {
+		return b.servedState(ctx, queue, id, err)
+	}
 	return found, err
 }
 
@@ -75,20 +92,16 @@ var errEnough = errors.New("enough")
 // delivered to an owner, until f returns false. These have no record yet, so
 // the messages themselves are read. A queue of "*" means all.
 func (b *Broker) eachQueued(ctx context.Context, queue string, f func(*schema.State) bool) error {
-	stream, err := b.js.Stream(ctx, b.names.JobsStream())
+	info, err := b.subjects(ctx, b.names.JobsStream(), b.names.Jobs(queue))
 	if err != nil {
-		return b.explain(err)
-	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(b.names.Jobs(queue)))
-	if err != nil {
-		return b.explain(err)
+		return err
 	}
 	for subject := range info.State.Subjects {
 		at, ok := b.names.Parse("jobs", subject)
 		if !ok {
 			continue
 		}
-		if err := b.queuedIn(ctx, stream, at.Queue, f); errors.Is(err, errEnough) {
+		if err := b.queuedIn(ctx, at.Queue, f); errors.Is(err, errEnough) {
 			return nil
 		} else if err != nil {
 			return err
@@ -97,14 +110,14 @@ func (b *Broker) eachQueued(ctx context.Context, queue string, f func(*schema.St
 	return nil
 }
 
-func (b *Broker) queuedIn(ctx context.Context, stream jetstream.Stream, queue string, f func(*schema.State) bool) error {
+func (b *Broker) queuedIn(ctx context.Context, queue string, f func(*schema.State) bool) error {
 	delivered := uint64(0)
-	consumer, err := stream.Consumer(ctx, b.names.OwnersConsumer(queue))
+	owners, err := b.consumer(ctx, b.names.JobsStream(), b.names.OwnersConsumer(queue))
 	switch {
 	case err == nil:
-		delivered = consumer.CachedInfo().Delivered.Stream
+		delivered = owners.Delivered.Stream
 	case !errors.Is(err, jetstream.ErrConsumerNotFound): // a queue that nobody serves has none
-		return b.explain(err)
+		return err
 	}
 	t := b.newTail(b.names.JobsStream(), b.names.Jobs(queue), delivered, false)
 	return t.history(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
@@ -120,6 +133,18 @@ func (b *Broker) queuedState(queue string, m *nats.Msg, meta *jetstream.MsgMetad
 	_, want, _ := b.readJob(queue, d)
 	want.State.State, want.StartedAt, want.UpdatedAt = schema.Queued, nil, want.CreatedAt
 	return &want.State
+}
+
+// consumer describes a consumer as it is now.
+func (b *Broker) consumer(ctx context.Context, stream, name string) (info *jetstream.ConsumerInfo, err error) {
+	err = b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		c, err := js.Consumer(ctx, stream, name)
+		if err == nil {
+			info = c.CachedInfo()
+		}
+		return err
+	})
+	return info, err
 }
 
 func natsMsg(m jetstream.Msg) *nats.Msg {

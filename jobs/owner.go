@@ -77,6 +77,9 @@ func (b *Broker) StartOwner(hard context.Context, cfg OwnerConfig) (*Owner, erro
 			return nil, err
 		}
 		o.subs = append(o.subs, sub)
+		if err := b.explain(b.watch.Subscribed(sub.Subject)); err != nil {
+			return nil, err
+		}
 	}
 	slots := pull.NewSlots(cfg.Slots)
 	for queue, limit := range cfg.Queues {
@@ -171,11 +174,15 @@ func (o *Owner) refreshCaps() {
 // QueueCap returns the cap of a queue: the requests it may have in flight on
 // all workers together.
 func (b *Broker) QueueCap(ctx context.Context, queue string) (int, error) {
-	consumer, err := b.js.Consumer(ctx, b.names.WorkStream(), b.names.WorkersConsumer(queue))
-	if err != nil {
-		return 0, b.explain(err)
-	}
-	return consumer.CachedInfo().Config.MaxAckPending, nil
+	limit := 0
+	err := b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		consumer, err := js.Consumer(ctx, b.names.WorkStream(), b.names.WorkersConsumer(queue))
+		if err == nil {
+			limit = consumer.CachedInfo().Config.MaxAckPending
+		}
+		return err
+	})
+	return limit, err
 }
 
 // headerWanted travels on progress messages between owners.
@@ -251,11 +258,7 @@ func (o *Owner) drop(j *owned) {
 // workIndexes lists the indexes of a job that are in the work stream: queued
 // or in the hands of a worker.
 func (b *Broker) workIndexes(ctx context.Context, queue, job string) (map[int]bool, error) {
-	stream, err := b.js.Stream(ctx, b.names.WorkStream())
-	if err != nil {
-		return nil, err
-	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(b.names.WorkOf(queue, job)))
+	info, err := b.subjects(ctx, b.names.WorkStream(), b.names.WorkOf(queue, job))
 	if err != nil {
 		return nil, err
 	}
@@ -270,12 +273,31 @@ func (b *Broker) workIndexes(ctx context.Context, queue, job string) (map[int]bo
 
 // purgeWork removes what is left of a job in the work stream.
 func (b *Broker) purgeWork(ctx context.Context, queue, job string) error {
-	stream, err := b.js.Stream(ctx, b.names.WorkStream())
-	if err != nil {
-		return b.explain(err)
-	}
-	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(b.names.WorkOf(queue, job))); err != nil {
+	if err := b.purge(ctx, b.names.WorkStream(), b.names.WorkOf(queue, job)); err != nil {
 		return fmt.Errorf("purge the work of job %s: %w", job, err)
 	}
 	return nil
+}
+
+// subjects describes a stream with the subjects that match a filter.
+func (b *Broker) subjects(ctx context.Context, stream, filter string) (info *jetstream.StreamInfo, err error) {
+	err = b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		s, err := js.Stream(ctx, stream)
+		if err == nil {
+			info, err = s.Info(ctx, jetstream.WithSubjectFilter(filter))
+		}
+		return err
+	})
+	return info, err
+}
+
+// purge removes the messages of a stream that match a filter.
+func (b *Broker) purge(ctx context.Context, stream, filter string) error {
+	return b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		s, err := js.Stream(ctx, stream)
+		if err != nil {
+			return err
+		}
+		return s.Purge(ctx, jetstream.WithPurgeSubject(filter))
+	})
 }

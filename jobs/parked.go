@@ -33,11 +33,7 @@ func (b *Broker) ParkedOf(ctx context.Context, queue, job string, index int) (*s
 }
 
 func (b *Broker) purgeParked(ctx context.Context, queue, job string) error {
-	stream, err := b.js.Stream(ctx, b.names.ParkedStream())
-	if err != nil {
-		return b.explain(err)
-	}
-	return stream.Purge(ctx, jetstream.WithPurgeSubject(b.names.ParkedOf(queue, job)))
+	return b.purge(ctx, b.names.ParkedStream(), b.names.ParkedOf(queue, job))
 }
 
 // parkList are the parked requests of a job, the next to be ready first.

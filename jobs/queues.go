@@ -22,10 +22,18 @@ type QueueInfo struct {
 
 // Queues lists the queues that were ever served, by name.
 func (c *Client) Queues(ctx context.Context) ([]QueueInfo, error) {
-	b := c.b
-	work, err := b.js.Stream(ctx, b.names.WorkStream())
+	var list []QueueInfo
+	err := c.b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) (err error) {
+		list, err = c.b.queues(ctx, js)
+		return err
+	})
+	return list, err
+}
+
+func (b *Broker) queues(ctx context.Context, js jetstream.JetStream) ([]QueueInfo, error) {
+	work, err := js.Stream(ctx, b.names.WorkStream())
 	if err != nil {
-		return nil, b.explain(err)
+		return nil, err
 	}
 	var list []QueueInfo
 	consumers := work.ListConsumers(ctx)
@@ -35,16 +43,16 @@ func (c *Client) Queues(ctx context.Context) ([]QueueInfo, error) {
 			continue
 		}
 		q := QueueInfo{Name: name, Cap: info.Config.MaxAckPending, InFlight: info.NumAckPending, Waiting: int(info.NumPending)}
-		owners, err := b.js.Consumer(ctx, b.names.JobsStream(), b.names.OwnersConsumer(name))
+		owners, err := js.Consumer(ctx, b.names.JobsStream(), b.names.OwnersConsumer(name))
 		if err == nil {
 			q.Owned, q.Queued = owners.CachedInfo().NumAckPending, int(owners.CachedInfo().NumPending)
 		} else if !errors.Is(err, jetstream.ErrConsumerNotFound) {
-			return nil, b.explain(err)
+			return nil, err
 		}
 		list = append(list, q)
 	}
 	slices.SortFunc(list, func(a, b QueueInfo) int { return strings.Compare(a.Name, b.Name) })
-	return list, b.explain(consumers.Err())
+	return list, consumers.Err()
 }
 
 // ErrNoQueue means that no worker has ever served the queue.
@@ -57,15 +65,17 @@ func (c *Client) SetQueueCap(ctx context.Context, queue string, limit int) error
 		return fmt.Errorf("cap %d: must be at least 1", limit)
 	}
 	b := c.b
-	consumer, err := b.js.Consumer(ctx, b.names.WorkStream(), b.names.WorkersConsumer(queue))
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("%w: %q; a worker that names it in PELTON_QUEUES makes it", ErrNoQueue, queue)
-	}
-	if err != nil {
-		return b.explain(err)
-	}
-	cfg := consumer.CachedInfo().Config
-	cfg.MaxAckPending = limit
-	_, err = b.js.UpdateConsumer(ctx, b.names.WorkStream(), cfg)
-	return b.explain(err)
+	return b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		consumer, err := js.Consumer(ctx, b.names.WorkStream(), b.names.WorkersConsumer(queue))
+		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return fmt.Errorf("%w: %q; a worker that names it in PELTON_QUEUES makes it", ErrNoQueue, queue)
+		}
+		if err != nil {
+			return err
+		}
+		cfg := consumer.CachedInfo().Config
+		cfg.MaxAckPending = limit
+		_, err = js.UpdateConsumer(ctx, b.names.WorkStream(), cfg)
+		return err
+	})
 }

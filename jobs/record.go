@@ -32,16 +32,16 @@ var errFenced = errors.New("another worker owns the job now")
 
 // loadRecord returns a job's record, or nil when there is none.
 func (b *Broker) loadRecord(ctx context.Context, queue, job string) (*record, error) {
-	kv, err := b.states(ctx)
-	if err != nil {
-		return nil, err
-	}
-	entry, err := kv.Get(ctx, b.names.StateKey(queue, job))
+	var entry jetstream.KeyValueEntry
+	err := b.states(ctx, func(ctx context.Context, kv jetstream.KeyValue) (err error) {
+		entry, err = kv.Get(ctx, b.names.StateKey(queue, job))
+		return err
+	})
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the state of job %s: %w", job, b.explain(err))
+		return nil, fmt.Errorf("read the state of job %s: %w", job, err)
 	}
 	return decodeRecord(entry)
 }
@@ -58,10 +58,6 @@ func decodeRecord(entry jetstream.KeyValueEntry) (*record, error) {
 // saveRecord writes r if its revision is still the last (0: if there is none),
 // and notes the new revision. [errFenced] says that it is not.
 func (b *Broker) saveRecord(ctx context.Context, r *record) error {
-	kv, err := b.states(ctx)
-	if err != nil {
-		return err
-	}
 	started := time.Now()
 	r.UpdatedAt = started.UTC()
 	data, err := json.Marshal(r)
@@ -70,16 +66,20 @@ func (b *Broker) saveRecord(ctx context.Context, r *record) error {
 	}
 	key := b.names.StateKey(r.Queue, r.ID)
 	var revision uint64
-	if r.revision == 0 {
-		revision, err = kv.Create(ctx, key, data)
-	} else {
-		revision, err = kv.Update(ctx, key, data, r.revision)
-	}
+	err = b.states(ctx, func(ctx context.Context, kv jetstream.KeyValue) (err error) {
+		started = time.Now()
+		if r.revision == 0 {
+			revision, err = kv.Create(ctx, key, data)
+		} else {
+			revision, err = kv.Update(ctx, key, data, r.revision)
+		}
+		return err
+	})
 	switch {
 	case errors.Is(err, jetstream.ErrKeyExists), errors.Is(err, jetstream.ErrKeyRevisionMismatch), occupied(err):
 		return errFenced
 	case err != nil:
-		return fmt.Errorf("write the state of job %s: %w", r.ID, b.explain(err))
+		return fmt.Errorf("write the state of job %s: %w", r.ID, err)
 	}
 	r.revision, r.written = revision, started
 	return nil

@@ -2,11 +2,13 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"pelton/internal/denied"
 	"pelton/schema"
 )
 
@@ -35,12 +37,26 @@ func (b *Broker) startRelay(ctx context.Context, rec *record, reply string, orde
 	from := b.sequence(rec.Queue, rec.ID, order, rec.Relayed)
 	go func() {
 		defer from.close()
-		r.done <- r.run(ctx, b, from, reply, order)
+		call := b.watch.Begin(func(*denied.Error) {}, reply)
+		defer call.End()
+		err := r.run(ctx, b, from, reply, order, call)
+		if errors.Is(err, ErrDenied) {
+			b.refused(rec, err)
+			err = nil
+		}
+		r.done <- err
 	}()
 	return r
 }
 
-func (r *relay) run(ctx context.Context, b *Broker, from sequence, reply string, order schema.Order) error {
+// refused logs why the rest of a relay is left out: nobody but whoever gave this
+// process its rights can change that, and the job must not wait for it.
+func (b *Broker) refused(rec *record, err error) {
+	b.set.Log.Error().Err(err).Str("job", rec.ID).Str("queue", rec.Queue).
+		Msg("the results are not sent to the job's reply: this worker may not publish there; they are stored as ever")
+}
+
+func (r *relay) run(ctx context.Context, b *Broker, from sequence, reply string, order schema.Order, call *denied.Call) error {
 	for {
 		it, err := from.next(ctx)
 		if err != nil {
@@ -52,11 +68,18 @@ func (r *relay) run(ctx context.Context, b *Broker, from sequence, reply string,
 		if err := b.nc.PublishMsg(m); err != nil {
 			return err
 		}
+		if err := b.explain(call.Err()); err != nil {
+			return err
+		}
 		switch {
 		case it.end():
 			ctx, cancel := context.WithTimeout(ctx, flushTime)
 			defer cancel()
-			return b.nc.FlushWithContext(ctx)
+			err := b.nc.FlushWithContext(ctx)
+			if refused := b.explain(call.Err()); refused != nil {
+				return refused
+			}
+			return err
 		case order == schema.OrderInput:
 			r.at.Store(uint64(it.index) + 1)
 		default:

@@ -81,7 +81,7 @@ func (h *Handle) Remove(ctx context.Context, options ...RemoveOption) (Removed, 
 		return e.removed, err
 	}
 	if err := e.all(ctx); err != nil {
-		return e.removed, fmt.Errorf("remove job %s: %w", h.id, h.b.explain(err))
+		return e.removed, fmt.Errorf("remove job %s: %w", h.id, err)
 	}
 	return e.removed, nil
 }
@@ -97,7 +97,7 @@ func (h *Handle) removeRemains(ctx context.Context, e *eraser) (Removed, error) 
 		return e.removed, unknown
 	}
 	if err := e.all(ctx); err != nil {
-		return e.removed, fmt.Errorf("remove job %s: %w", h.id, h.b.explain(err))
+		return e.removed, fmt.Errorf("remove job %s: %w", h.id, err)
 	}
 	if e.removed.Messages == 0 {
 		return e.removed, unknown

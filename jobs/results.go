@@ -50,14 +50,14 @@ func (b *Broker) PutResult(ctx context.Context, queue string, r *schema.Result, 
 			return Outcome{}, err
 		}
 	}
-	ack, err := b.js.PublishMsg(ctx, expectNew(m), jetstream.WithRetryAttempts(0))
+	ack, err := b.publish(ctx, expectNew(m), jetstream.WithRetryAttempts(0))
 	if occupied(err) {
 		b.dropBody(ctx, object)
 		return Outcome{}, ErrStored
 	}
 	if err != nil {
 		b.dropBody(ctx, object)
-		return Outcome{}, fmt.Errorf("store result %s: %w", r.ID, err)
+		return Outcome{}, fmt.Errorf("store result %s: %w", r.ID, b.explain(err))
 	}
 	out.Seq = ack.Sequence
 	return out, nil
@@ -135,9 +135,9 @@ func (b *Broker) lastMsg(ctx context.Context, stream, subject string) (*jetstrea
 		return b.leaderMsg(ctx, stream, subject)
 	}
 	// Straight to the direct-get subject: a stream handle would cost a look-up.
-	reply, err := b.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
+	reply, err := b.request(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
 	if err != nil {
-		return nil, b.explain(err)
+		return nil, err
 	}
 	switch reply.Header.Get("Status") {
 	case "":
@@ -160,9 +160,9 @@ func (b *Broker) leaderMsg(ctx context.Context, stream, subject string) (*jetstr
 	if err != nil {
 		return nil, err
 	}
-	reply, err := b.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, ask)
+	reply, err := b.request(ctx, "$JS.API.STREAM.MSG.GET."+stream, ask)
 	if err != nil {
-		return nil, b.explain(err)
+		return nil, err
 	}
 	var answer struct {
 		Error   *jetstream.APIError
@@ -191,12 +191,12 @@ func (b *Broker) leaderMsg(ctx context.Context, stream, subject string) (*jetstr
 // putBody stores bytes above the message limit under a name of their own: two
 // writers of the same index must not overwrite each other.
 func (b *Broker) putBody(ctx context.Context, prefix string, data []byte) (string, error) {
-	store, err := b.objects(ctx, b.names.BodiesBucket())
-	if err != nil {
-		return "", err
-	}
 	name := prefix + "." + nuid.Next()
-	if _, err := store.Put(ctx, b.objectMeta(name), bytes.NewReader(data)); err != nil {
+	err := b.objects(ctx, b.names.BodiesBucket(), func(ctx context.Context, store jetstream.ObjectStore) error {
+		_, err := store.Put(ctx, b.objectMeta(name), bytes.NewReader(data))
+		return err
+	})
+	if err != nil {
 		return "", fmt.Errorf("put %d bytes into the object store: %w", len(data), err)
 	}
 	return name, nil
@@ -209,11 +209,11 @@ func (b *Broker) objectMeta(name string) jetstream.ObjectMeta {
 }
 
 func (b *Broker) getBody(ctx context.Context, name string) ([]byte, error) {
-	store, err := b.objects(ctx, b.names.BodiesBucket())
-	if err != nil {
-		return nil, err
-	}
-	data, err := store.GetBytes(ctx, name)
+	var data []byte
+	err := b.objects(ctx, b.names.BodiesBucket(), func(ctx context.Context, store jetstream.ObjectStore) (err error) {
+		data, err = store.GetBytes(ctx, name)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read the object %s: %w", name, err)
 	}
@@ -230,10 +230,9 @@ func (b *Broker) dropObject(ctx context.Context, bucket, name string) {
 	if name == "" {
 		return
 	}
-	store, err := b.objects(ctx, bucket)
-	if err == nil {
-		err = store.Delete(ctx, name)
-	}
+	err := b.objects(ctx, bucket, func(ctx context.Context, store jetstream.ObjectStore) error {
+		return store.Delete(ctx, name)
+	})
 	if err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
 		b.set.Log.Debug().Err(err).Str("object", name).Msg("could not delete an object that is no longer needed")
 	}

@@ -41,16 +41,19 @@ func (h *Handle) message(ctx context.Context) (*jetstream.RawStreamMsg, *record,
 		}
 		return nil, nil, fmt.Errorf("%w (it is queued)", ErrRunning)
 	}
-	stream, err := h.b.js.Stream(ctx, h.b.names.JobsStream())
-	if err != nil {
-		return nil, nil, h.b.explain(err)
-	}
-	m, err := stream.GetMsg(ctx, rec.Seq)
+	var m *jetstream.RawStreamMsg
+	err = h.b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		stream, err := js.Stream(ctx, h.b.names.JobsStream())
+		if err == nil {
+			m, err = stream.GetMsg(ctx, rec.Seq)
+		}
+		return err
+	})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, nil, fmt.Errorf("the message of job %s: %w", h.id, ErrAgedOut)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the message of job %s: %w", h.id, h.b.explain(err))
+		return nil, nil, fmt.Errorf("read the message of job %s: %w", h.id, err)
 	}
 	return m, rec, nil
 }
@@ -173,11 +176,11 @@ func (h *Handle) named(r schema.Request, index int) schema.Request {
 
 // remainingLines streams them from the job's input.
 func (h *Handle) remainingLines(ctx context.Context, job *schema.Job, done bitset) (io.ReadCloser, error) {
-	store, err := h.b.objects(ctx, h.b.names.InputBucket())
-	if err != nil {
-		return nil, err
-	}
-	object, err := store.Get(ctx, job.Input.Object)
+	bucket, name := h.b.names.InputBucket(), job.Input.Object
+	err := h.b.objects(ctx, bucket, func(ctx context.Context, store jetstream.ObjectStore) error {
+		_, err := store.GetInfo(ctx, name)
+		return err
+	})
 	if errors.Is(err, jetstream.ErrObjectNotFound) {
 		return nil, fmt.Errorf("the input of job %s: %w", h.id, ErrAgedOut)
 	}
@@ -186,8 +189,14 @@ func (h *Handle) remainingLines(ctx context.Context, job *schema.Job, done bitse
 	}
 	r, w := io.Pipe()
 	go func() {
-		defer func() { _ = object.Close() }()
-		w.CloseWithError(h.copyRemaining(w, object, job, done))
+		w.CloseWithError(h.b.objects(ctx, bucket, func(ctx context.Context, store jetstream.ObjectStore) error {
+			object, err := store.Get(ctx, name)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = object.Close() }()
+			return h.copyRemaining(w, object, job, done)
+		}))
 	}()
 	return r, nil
 }

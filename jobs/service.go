@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,7 +51,13 @@ func (b *Broker) StartService(queues map[string]int, log zerolog.Logger) (*Servi
 	for queue := range queues {
 		client := b.Client(queue)
 		for verb, handle := range verbs {
-			handler := micro.HandlerFunc(func(r micro.Request) { handle(client, r) })
+			handler := micro.HandlerFunc(func(r micro.Request) {
+				if s.mayAnswer(r.Reply()) {
+					handle(client, r)
+				} else {
+					log.Warn().Str("subject", r.Subject()).Str("reply", r.Reply()).Msg("a call is not answered: its reply subject is the server's own, or Pelton's")
+				}
+			})
 			if err := svc.AddEndpoint(verb+"-"+queue, handler, micro.WithEndpointSubject(b.names.Service(verb, queue))); err != nil {
 				s.Stop()
 				return nil, err
@@ -58,11 +65,24 @@ func (b *Broker) StartService(queues map[string]int, log zerolog.Logger) (*Servi
 		}
 	}
 	// Who calls once this has returned is heard.
-	if err := b.nc.Flush(); err != nil {
-		s.Stop()
-		return nil, err
+	for queue := range queues {
+		for verb := range verbs {
+			if err := b.explain(b.watch.Subscribed(b.names.Service(verb, queue))); err != nil {
+				s.Stop()
+				return nil, err
+			}
+		}
 	}
 	return s, nil
+}
+
+// mayAnswer reports whether a call may be answered where it asks to be. An
+// answer is published with the rights of this process, not with the caller's: on
+// the server's own subjects it would be a call of the JetStream API, on Pelton's
+// a message of a stream.
+func (s *Service) mayAnswer(reply string) bool {
+	own, _ := strings.CutSuffix(s.b.names.Jobs("*"), "jobs.*")
+	return !strings.HasPrefix(reply, "$") && !strings.HasPrefix(reply, own)
 }
 
 // Stop answers nothing more. Callers of a run that is not finished get no

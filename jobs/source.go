@@ -56,18 +56,27 @@ func (b *Broker) openSource(ctx context.Context, job *schema.Job) (source, error
 	if job.Input == nil {
 		return inline(job.Requests), nil
 	}
-	store, err := b.objects(ctx, b.names.InputBucket())
+	var s *spool
+	err := b.objects(ctx, b.names.InputBucket(), func(ctx context.Context, store jetstream.ObjectStore) error {
+		object, err := store.Get(ctx, job.Input.Object)
+		if errors.Is(err, jetstream.ErrObjectNotFound) {
+			return noInput(job.Input.Object, b.names.InputBucket())
+		}
+		if err != nil {
+			return fmt.Errorf("read the input %s: %w", job.Input.Object, err)
+		}
+		defer func() { _ = object.Close() }()
+		s, err = b.copyInput(object, job)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	object, err := store.Get(ctx, job.Input.Object)
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
-		return nil, noInput(job.Input.Object, b.names.InputBucket())
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the input %s: %w", job.Input.Object, err)
-	}
-	defer func() { _ = object.Close() }()
+	return s, nil
+}
+
+// copyInput copies the requests of a job to a temporary file.
+func (b *Broker) copyInput(object io.Reader, job *schema.Job) (*spool, error) {
 	file, err := os.CreateTemp("", "pelton-input-*")
 	if err != nil {
 		return nil, fmt.Errorf("make a temporary file for the input: %w", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/schema"
@@ -41,8 +42,9 @@ func (b *Broker) putParked(ctx context.Context, w *Work, p *schema.Parked) error
 	if err != nil {
 		return err
 	}
-	if _, err := b.js.Publish(ctx, b.names.Parked(w.Queue, w.Job, w.Index), data, jetstream.WithRetryAttempts(0)); err != nil {
-		return fmt.Errorf("note what is known of request %s: %w", w.Key(), err)
+	m := &nats.Msg{Subject: b.names.Parked(w.Queue, w.Job, w.Index), Data: data}
+	if _, err := b.publish(ctx, m, jetstream.WithRetryAttempts(0)); err != nil {
+		return fmt.Errorf("note what is known of request %s: %w", w.Key(), b.explain(err))
 	}
 	return nil
 }

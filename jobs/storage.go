@@ -40,16 +40,22 @@ func (c *Client) Storage(ctx context.Context) (*Storage, error) {
 		n.JobsStream(), n.WorkStream(), n.ParkedStream(), n.ResultsStream(), n.CancelsStream(),
 		"KV_" + n.StateBucket(), objectStream(n.InputBucket()), objectStream(n.BodiesBucket()),
 	} {
-		stream, err := b.js.Stream(ctx, name)
+		var info *jetstream.StreamInfo
+		err := b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+			stream, err := js.Stream(ctx, name)
+			if err == nil {
+				info = stream.CachedInfo()
+			}
+			return err
+		})
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			s.Streams = append(s.Streams, StreamInfo{Name: name, Missing: true})
 			missing++
 			continue
 		}
 		if err != nil {
-			return nil, b.explain(err)
+			return nil, err
 		}
-		info := stream.CachedInfo()
 		s.Streams = append(s.Streams, StreamInfo{
 			Name: name, Messages: info.State.Msgs, Bytes: int64(info.State.Bytes), MaxBytes: max(0, info.Config.MaxBytes),
 			InMemory: info.Config.Storage == jetstream.MemoryStorage, Replicas: info.Config.Replicas,

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -11,9 +13,10 @@ import (
 )
 
 // Setup makes the installation's streams and buckets, and the consumers of the
-// given queues (queue to cap), unless they exist. It is idempotent and safe to
-// run from many processes at once; until ctx ends it retries what a cluster
-// that is still starting refuses.
+// given queues (queue to cap), unless they exist. It looks first: where all is
+// there it needs no right to make anything, and else a [*MissingError] says what
+// lacks. It is idempotent and safe to run from many processes at once; until ctx
+// ends it retries what a cluster that is still starting refuses.
 func (b *Broker) Setup(ctx context.Context, queues map[string]int) error {
 	for {
 		err := b.setup(ctx, queues)
@@ -38,19 +41,68 @@ func startingUp(err error) bool {
 }
 
 func (b *Broker) setup(ctx context.Context, queues map[string]int) error {
+	missing := &MissingError{}
 	for _, cfg := range b.streams() {
-		if err := b.ensureStream(ctx, cfg); err != nil {
-			return fmt.Errorf("stream %s: %w", cfg.Name, err)
+		what := "stream " + cfg.Name
+		if err := missing.note(what, b.ensureStream(ctx, cfg)); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
-	if err := b.ensureBuckets(ctx); err != nil {
+	if err := b.ensureBuckets(ctx, missing); err != nil {
 		return err
 	}
-	for queue, limit := range queues {
-		if err := b.EnsureQueue(ctx, queue, limit); err != nil {
+	for _, queue := range slices.Sorted(maps.Keys(queues)) {
+		err := missing.note("queue "+queue, b.EnsureQueue(ctx, queue, queues[queue]))
+		if errors.Is(err, jetstream.ErrStreamNotFound) && missing.What != nil { // its stream is among them
+			missing.What = append(missing.What, "queue "+queue)
+		} else if err != nil {
 			return fmt.Errorf("queue %s: %w", queue, err)
 		}
 	}
+	if missing.What != nil {
+		return missing
+	}
+	return nil
+}
+
+// MissingError says what of an installation is not there, and that the
+// connection's user may not make it. It wraps [ErrDenied].
+type MissingError struct {
+	What []string // like "stream PELTON_JOBS", "queue default"
+	Err  error    // the first refusal
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("%s: not there, and not for these credentials to make; somebody who may does so with `pelton check --create` (%v)",
+		strings.Join(e.What, ", "), e.Err)
+}
+
+// Unwrap returns the first refusal.
+func (e *MissingError) Unwrap() error { return e.Err }
+
+// errMayNotMake marks the refusal of a call that would have made something, in
+// contrast to one that would have looked.
+type errMayNotMake struct{ error }
+
+func (e errMayNotMake) Unwrap() error { return e.error }
+
+func making(err error) error {
+	if errors.Is(err, ErrDenied) {
+		return errMayNotMake{err}
+	}
+	return err
+}
+
+// note takes an error that says that something is missing, and returns any other.
+func (e *MissingError) note(what string, err error) error {
+	var refused errMayNotMake
+	if !errors.As(err, &refused) {
+		return err
+	}
+	if e.Err == nil {
+		e.Err = refused.error
+	}
+	e.What = append(e.What, what)
 	return nil
 }
 
@@ -96,43 +148,82 @@ func (b *Broker) streams() []jetstream.StreamConfig {
 // ensureStream makes a stream, or brings the settings that may change up to
 // date on the one that is there.
 func (b *Broker) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
-	stream, err := b.js.Stream(ctx, want.Name)
+	var have *jetstream.StreamConfig
+	err := b.find(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		stream, err := js.Stream(ctx, want.Name)
+		if err == nil {
+			have = &stream.CachedInfo().Config
+		}
+		return err
+	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		_, err = b.js.CreateStream(ctx, want)
+		return making(b.find(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+			_, err := js.CreateStream(ctx, want)
+			return err
+		}))
+	}
+	if err != nil || have.MaxAge == want.MaxAge && have.Replicas == want.Replicas {
 		return err
 	}
-	if err != nil {
-		return err
-	}
-	have := stream.CachedInfo().Config
-	if have.MaxAge == want.MaxAge && have.Replicas == want.Replicas {
-		return nil
-	}
+	was := *have
 	have.MaxAge, have.Replicas = want.MaxAge, want.Replicas
-	_, err = b.js.UpdateStream(ctx, have)
+	err = b.find(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		_, err := js.UpdateStream(ctx, *have)
+		return err
+	})
+	if errors.Is(err, ErrDenied) {
+		return fmt.Errorf("keeps messages for %s in %d copies, where this process is configured for %s and %d: "+
+			"set PELTON_RESULTS_MAX_AGE and PELTON_REPLICAS as they were when it was made, or change it with `pelton check --create` (%w)",
+			was.MaxAge, was.Replicas, want.MaxAge, want.Replicas, err)
+	}
 	return err
 }
 
-func (b *Broker) ensureBuckets(ctx context.Context) error {
-	age := 2 * b.set.maxAge()
-	bucket := b.names.StateBucket()
-	if _, err := b.js.KeyValue(ctx, bucket); errors.Is(err, jetstream.ErrBucketNotFound) {
-		cfg := jetstream.KeyValueConfig{Bucket: bucket, History: 1, TTL: age, Replicas: b.replicas()}
-		if _, err := b.js.CreateKeyValue(ctx, cfg); err != nil {
-			return fmt.Errorf("bucket %s: %w", bucket, err)
-		}
-	} else if err != nil {
-		return fmt.Errorf("bucket %s: %w", bucket, err)
+// find is ask with the API's own errors for what does not exist.
+func (b *Broker) find(ctx context.Context, f func(context.Context, jetstream.JetStream) error) error {
+	var own error
+	err := b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		own = f(ctx, js)
+		return own
+	})
+	if errors.Is(err, ErrDenied) {
+		return err
 	}
+	return own
+}
+
+func (b *Broker) ensureBuckets(ctx context.Context, missing *MissingError) error {
+	age := 2 * b.set.maxAge()
+	state := b.names.StateBucket()
+	err := b.ensureBucket(ctx, "bucket "+state, missing, func(ctx context.Context, js jetstream.JetStream) error {
+		_, err := js.KeyValue(ctx, state)
+		return err
+	}, func(ctx context.Context, js jetstream.JetStream) error {
+		_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: state, History: 1, TTL: age, Replicas: b.replicas()})
+		return err
+	})
 	for _, bucket := range []string{b.names.InputBucket(), b.names.BodiesBucket()} {
-		if _, err := b.js.ObjectStore(ctx, bucket); errors.Is(err, jetstream.ErrBucketNotFound) {
-			cfg := jetstream.ObjectStoreConfig{Bucket: bucket, TTL: age, Replicas: b.replicas()}
-			if _, err := b.js.CreateObjectStore(ctx, cfg); err != nil {
-				return fmt.Errorf("object store %s: %w", bucket, err)
-			}
-		} else if err != nil {
-			return fmt.Errorf("object store %s: %w", bucket, err)
+		if err != nil {
+			return err
 		}
+		err = b.ensureBucket(ctx, "object store "+bucket, missing, func(ctx context.Context, js jetstream.JetStream) error {
+			_, err := js.ObjectStore(ctx, bucket)
+			return err
+		}, func(ctx context.Context, js jetstream.JetStream) error {
+			_, err := js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: bucket, TTL: age, Replicas: b.replicas()})
+			return err
+		})
+	}
+	return err
+}
+
+func (b *Broker) ensureBucket(ctx context.Context, what string, missing *MissingError, look, create func(context.Context, jetstream.JetStream) error) error {
+	err := b.find(ctx, look)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		err = missing.note(what, making(b.find(ctx, create)))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }
@@ -167,15 +258,27 @@ func (b *Broker) EnsureQueue(ctx context.Context, queue string, limit int) error
 }
 
 func (b *Broker) ensureConsumer(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) (jetstream.ConsumerConfig, error) {
-	consumer, err := b.js.Consumer(ctx, stream, cfg.Durable)
+	var have jetstream.ConsumerConfig
+	keep := func(c jetstream.Consumer, err error) error {
+		if err == nil {
+			have = c.CachedInfo().Config
+		}
+		return err
+	}
+	look := func(ctx context.Context, js jetstream.JetStream) error {
+		return keep(js.Consumer(ctx, stream, cfg.Durable))
+	}
+	err := b.find(ctx, look)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		consumer, err = b.js.CreateConsumer(ctx, stream, cfg)
+		err = making(b.find(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+			return keep(js.CreateConsumer(ctx, stream, cfg))
+		}))
 		if errors.Is(err, jetstream.ErrConsumerExists) { // somebody was quicker, with another cap
-			consumer, err = b.js.Consumer(ctx, stream, cfg.Durable)
+			err = b.find(ctx, look)
 		}
 	}
 	if err != nil {
-		return jetstream.ConsumerConfig{}, fmt.Errorf("consumer %s: %w", cfg.Durable, err)
+		return have, fmt.Errorf("consumer %s: %w", cfg.Durable, err)
 	}
-	return consumer.CachedInfo().Config, nil
+	return have, nil
 }

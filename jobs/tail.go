@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"pelton/internal/denied"
 )
 
 // tail reads the messages of one filter of a stream in their order: what is
@@ -21,6 +23,8 @@ type tail struct {
 	last    uint64 // sequence of the last message handed out
 
 	it      jetstream.MessagesContext
+	call    *denied.Call // of the iterator
+	closed  chan struct{}
 	pending uint64 // messages that were there when the consumer was made
 }
 
@@ -40,20 +44,39 @@ func (t *tail) open(ctx context.Context) error {
 	if t.it != nil {
 		return nil
 	}
-	consumer, err := t.b.js.OrderedConsumer(ctx, t.stream, jetstream.OrderedConsumerConfig{
+	ctx, call := t.b.watch.Guard(ctx)
+	defer call.End()
+	js, err := jetstream.New(t.b.nc, traced(call))
+	if err != nil {
+		return err
+	}
+	consumer, err := js.OrderedConsumer(ctx, t.stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{t.filter}, HeadersOnly: t.headers,
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: t.last + 1,
 		MaxResetAttempts: 1, // we make the next one ourselves, with a context
 	})
 	if err != nil {
-		return t.b.explain(err)
+		return t.b.explain(call.Or(err))
 	}
 	// A limit below the largest message would stop the consumer for good.
 	limit := max(aheadBytes, 2*int(t.b.nc.MaxPayload()))
 	t.pending = consumer.CachedInfo().NumPending
-	t.it, err = consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(aheadMessages, limit))
-	t.opened = t.opened || err == nil
-	return err
+	stop := make(chan struct{})
+	t.call = t.b.watch.Begin(func(*denied.Error) { close(stop) }, "$JS.API.CONSUMER.MSG.NEXT."+t.stream+".*")
+	it, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(aheadMessages, limit))
+	if err != nil {
+		t.call.End()
+		return err
+	}
+	t.it, t.opened, t.closed = it, true, make(chan struct{})
+	go func(closed chan struct{}) {
+		select {
+		case <-stop: // it would wait for what never comes
+			it.Stop()
+		case <-closed:
+		}
+	}(t.closed)
+	return nil
 }
 
 // next waits for the next message, through whatever happens to the connection,
@@ -86,7 +109,7 @@ func (t *tail) try(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, 
 	}
 	m, err := t.it.Next(jetstream.NextContext(ctx))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, t.b.explain(t.call.Or(err))
 	}
 	meta, err := m.Metadata()
 	if err != nil {
@@ -122,6 +145,8 @@ func (t *tail) history(ctx context.Context, f func(jetstream.Msg, *jetstream.Msg
 func (t *tail) close() {
 	if t.it != nil {
 		t.it.Stop()
+		t.call.End()
+		close(t.closed)
 		t.it = nil
 	}
 }

@@ -24,11 +24,7 @@ func (o *Owner) endUnserved() {
 
 func (o *Owner) endUnservedBefore(ctx context.Context, before time.Time) error {
 	b := o.b
-	stream, err := b.js.Stream(ctx, b.names.JobsStream())
-	if err != nil {
-		return err
-	}
-	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(b.names.Jobs("*")))
+	info, err := b.subjects(ctx, b.names.JobsStream(), b.names.Jobs("*"))
 	if err != nil {
 		return err
 	}
@@ -37,7 +33,7 @@ func (o *Owner) endUnservedBefore(ctx context.Context, before time.Time) error {
 		if !ok {
 			continue
 		}
-		_, err := stream.Consumer(ctx, b.names.OwnersConsumer(at.Queue))
+		_, err := b.consumer(ctx, b.names.JobsStream(), b.names.OwnersConsumer(at.Queue))
 		if !errors.Is(err, jetstream.ErrConsumerNotFound) {
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/schema"
 )
@@ -125,11 +126,15 @@ const certainWithin = time.Second
 
 // LastWork returns the last sequence of the work stream.
 func (b *Broker) LastWork(ctx context.Context) (uint64, error) {
-	stream, err := b.js.Stream(ctx, b.names.WorkStream())
-	if err != nil {
-		return 0, b.explain(err)
-	}
-	return stream.CachedInfo().State.LastSeq, nil
+	last := uint64(0)
+	err := b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		stream, err := js.Stream(ctx, b.names.WorkStream())
+		if err == nil {
+			last = stream.CachedInfo().State.LastSeq
+		}
+		return err
+	})
+	return last, err
 }
 
 // Result begins the result of this request, with everything that does not

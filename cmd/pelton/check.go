@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/internal/config"
+	"pelton/internal/fleet"
 	"pelton/internal/natsconn"
 	"pelton/jobs"
 	"pelton/router"
@@ -18,15 +19,23 @@ import (
 type checkCmd struct {
 	Conn connection `embed:""`
 	JSON bool       `name:"json" help:"Print JSON."`
+
+	Create   bool   `help:"First make the streams, buckets and queues that are missing, for workers that may not."`
+	Queues   string `placeholder:"Q=CAP,…" help:"With --create: the queues (PELTON_QUEUES)."`
+	Replicas string `placeholder:"N" help:"With --create: copies of each stream in a cluster (PELTON_REPLICAS)."`
+	MaxAge   string `name:"results-max-age" placeholder:"D" help:"With --create: how long jobs and results are kept (PELTON_RESULTS_MAX_AGE)."`
 }
 
 func (checkCmd) Help() string {
 	return `Looks at configuration, connection, streams and deployments. A deployment is asked for its list of models, which costs nothing. Without NATS_URL, NATS_CONTEXT or -s no NATS server needs to be there. Exits 3 when something is wrong.
 
+A worker makes the streams when it starts. Where its credentials do not let it, somebody whose do runs this with --create once, and looks at no deployment.
+
 Example:
 
 	pelton check
-	pelton check -s nats://nats:4222 --config config.yaml`
+	pelton check -s nats://nats:4222 --config config.yaml
+	pelton check -s tls://nats:4222 --creds admin.creds --inbox-prefix _INBOX_admin --create --queues default=256,bulk=64`
 }
 
 // finding is one thing that was checked.
@@ -46,9 +55,21 @@ type storeUse struct {
 }
 
 func (c *checkCmd) Run(a *app) error {
-	cfg, log, err := a.load(&c.Conn, "warn")
+	if !c.Create && (c.Queues != "" || c.Replicas != "" || c.MaxAge != "") {
+		return usagef("--queues, --replicas and --results-max-age go with --create")
+	}
+	cfg, log, err := a.load(&c.Conn, "warn",
+		config.Flag{Flag: "--queues", Name: "PELTON_QUEUES", Value: c.Queues},
+		config.Flag{Flag: "--replicas", Name: "PELTON_REPLICAS", Value: c.Replicas},
+		config.Flag{Flag: "--results-max-age", Name: "PELTON_RESULTS_MAX_AGE", Value: c.MaxAge},
+	)
 	if err != nil {
 		return err // it says all there is to say
+	}
+	if c.Create {
+		if err := create(a, cfg, log); err != nil {
+			return interruptedOr(a, err)
+		}
 	}
 	from := "environment"
 	if cfg.File != "" {
@@ -56,6 +77,9 @@ func (c *checkCmd) Run(a *app) error {
 	}
 	list := []finding{{What: "configuration", OK: true, Detail: from}}
 	list = append(list, checkNATS(a, cfg, log)...)
+	if c.Create {
+		return c.print(a, list)
+	}
 	models, err := a.models(cfg, log)
 	if err == nil {
 		var upstreams *router.Router
@@ -73,6 +97,28 @@ func (c *checkCmd) Run(a *app) error {
 		return errInterrupted
 	}
 	return c.print(a, list)
+}
+
+// create makes what is missing of the installation.
+func create(a *app, cfg *config.Config, log zerolog.Logger) error {
+	nc, err := a.connect(a.soft, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	broker, err := jobs.NewBroker(nc, settings(cfg, log))
+	if err != nil {
+		return err
+	}
+	if err := setUp(a.soft, broker, capsOf(cfg.Queues)); err != nil {
+		return setup(err)
+	}
+	ctx, cancel := a.brief()
+	defer cancel()
+	if err := fleet.Setup(ctx, nc, broker.Names(), cfg.Replicas); err != nil {
+		return setup(err)
+	}
+	return nil
 }
 
 func detail(r router.CheckResult) string {

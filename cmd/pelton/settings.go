@@ -28,6 +28,7 @@ type connection struct {
 	TLSCert  string `name:"tlscert" group:"connection" placeholder:"FILE" help:"TLS client certificate (NATS_CERT)."`
 	TLSKey   string `name:"tlskey" group:"connection" placeholder:"FILE" help:"TLS private key (NATS_KEY)."`
 	TLSCA    string `name:"tlsca" group:"connection" placeholder:"FILE" help:"Authorities to trust (NATS_CA)."`
+	Inbox    string `name:"inbox-prefix" group:"connection" placeholder:"PREFIX" help:"Prefix of the subjects that answers come to (NATS_INBOX_PREFIX)."`
 
 	Config   string `placeholder:"FILE" help:"Models and settings (PELTON_CONFIG)."`
 	LogLevel string `placeholder:"LEVEL" help:"trace, debug, info, warn, error or disabled (PELTON_LOG_LEVEL)."`
@@ -45,6 +46,7 @@ func (c *connection) flags() []config.Flag {
 		config.Flag{Flag: "--tlscert", Name: "NATS_CERT", Value: c.TLSCert},
 		config.Flag{Flag: "--tlskey", Name: "NATS_KEY", Value: c.TLSKey},
 		config.Flag{Flag: "--tlsca", Name: "NATS_CA", Value: c.TLSCA},
+		config.Flag{Flag: "--inbox-prefix", Name: "NATS_INBOX_PREFIX", Value: c.Inbox},
 		config.Flag{Flag: "--config", Name: "PELTON_CONFIG", Value: c.Config},
 		config.Flag{Flag: "--log-level", Name: "PELTON_LOG_LEVEL", Value: c.LogLevel},
 	)

@@ -30,6 +30,8 @@ type Config struct {
 	NATSCert     string `envconfig:"NATS_CERT" desc:"TLS client certificate file"`
 	NATSKey      string `envconfig:"NATS_KEY" desc:"TLS private key file"`
 	NATSCA       string `envconfig:"NATS_CA" desc:"file with the certificate authorities to trust"`
+	// The nats CLI has it as the flag --inbox-prefix only.
+	NATSInboxPrefix string `envconfig:"NATS_INBOX_PREFIX" shown:"_INBOX" desc:"prefix of the subjects that answers come to, where the user may subscribe to no other"`
 
 	OpenAIKey     Secret `envconfig:"OPENAI_API_KEY" file:"-" desc:"key of the upstream when no models are configured"`
 	OpenAIBaseURL string `envconfig:"OPENAI_BASE_URL" file:"-" shown:"https://api.openai.com/v1" desc:"address of the upstream when no models are configured"`

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/rs/zerolog"
 
+	"pelton/internal/denied"
 	"pelton/router"
 	"pelton/schema"
 )
@@ -106,9 +107,14 @@ func Join(ctx context.Context, nc *nats.Conn, names schema.Names, workerName str
 	for _, opt := range opts {
 		opt(f)
 	}
-	if f.store, err = openBucketUntil(ctx, js, f.subjects.bucket, f.replicas); err != nil {
+	if f.store, err = openBucketOf(ctx, nc, f.subjects.bucket, f.replicas); err != nil {
 		return nil, fmt.Errorf("join the fleet: %w", err)
 	}
+	watch := denied.Watch(nc)
+	refused := make(chan error, 1)
+	call := watch.Begin(func(e *denied.Error) { refused <- e },
+		f.subjects.prefix+">", "$KV."+f.subjects.bucket+".>", "$JS.API.DIRECT.GET.KV_"+f.subjects.bucket+".>")
+	defer call.End()
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	for subject, handle := range map[string]nats.MsgHandler{
 		f.subjects.down(f.id, "*"): f.receive,
@@ -116,12 +122,15 @@ func Join(ctx context.Context, nc *nats.Conn, names schema.Names, workerName str
 		f.subjects.cooldown():      f.receiveCooldown,
 	} {
 		sub, err := nc.Subscribe(subject, handle)
+		if err == nil {
+			f.subs = append(f.subs, sub)
+			err = watch.Subscribed(subject)
+		}
 		if err != nil {
 			f.unsubscribe()
 			f.cancel()
 			return nil, fmt.Errorf("join the fleet: %w", err)
 		}
-		f.subs = append(f.subs, sub)
 	}
 	f.bg.Add(2)
 	go f.elect()
@@ -131,6 +140,9 @@ func Join(ctx context.Context, nc *nats.Conn, names schema.Names, workerName str
 	select {
 	case <-f.met:
 	case <-timer.C:
+	case err := <-refused: // it would get no permit, ever
+		f.Close()
+		return nil, fmt.Errorf("join the fleet: %w", err)
 	case <-ctx.Done():
 		f.Close()
 		return nil, fmt.Errorf("join the fleet: %w", context.Cause(ctx))

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/internal/config"
+	"pelton/internal/denied"
 )
 
 // dialTimeout bounds one attempt on one server, greeting and TLS included.
@@ -111,7 +112,7 @@ func handlers(logger zerolog.Logger) []nats.Option {
 		l := logger.Sample(&zerolog.BurstSampler{Burst: 10, Period: 10 * time.Second})
 		return &l
 	}
-	denied, slow, other := sampled(), sampled(), sampled()
+	refused, slow, other := sampled(), sampled(), sampled()
 	server := func(nc *nats.Conn) string { return Redact(nc.ConnectedUrl()) }
 	return []nats.Option{
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
@@ -125,15 +126,18 @@ func handlers(logger zerolog.Logger) []nats.Option {
 		nats.LameDuckModeHandler(func(nc *nats.Conn) {
 			logger.Info().Str("server", server(nc)).Msg("the NATS server is about to stop")
 		}),
-		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
-			log, text := other, "NATS reported an error"
+		nats.ErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+			log, text, level := other, "NATS reported an error", zerolog.WarnLevel
 			switch {
 			case errors.Is(err, nats.ErrPermissionViolation):
-				log, text = denied, "NATS denied this subject; the user needs the permission"
+				log, text = refused, "NATS denied this subject; the user needs the permission"
+				if denied.Told(nc, err) { // whoever called says so
+					level = zerolog.InfoLevel
+				}
 			case errors.Is(err, nats.ErrSlowConsumer):
 				log, text = slow, "messages came faster than they were read and were dropped"
 			}
-			event := log.Warn().AnErr("error", scrub(err))
+			event := log.WithLevel(level).AnErr("error", scrub(err))
 			if sub != nil {
 				event = event.Str("subject", sub.Subject)
 				if dropped, err := sub.Dropped(); err == nil && dropped > 0 {

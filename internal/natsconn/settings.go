@@ -49,7 +49,7 @@ type settings struct {
 // settingsOf takes the context, if one is named, and puts the variables over it.
 func settingsOf(cfg *config.Config) (*settings, error) {
 	s := &settings{over: map[string]bool{"NATS_CREDS": cfg.NATSCreds != "", "NATS_NKEY": cfg.NATSNkey != "",
-		"NATS_CERT": cfg.NATSCert != "", "NATS_CA": cfg.NATSCA != ""}}
+		"NATS_CERT": cfg.NATSCert != "", "NATS_CA": cfg.NATSCA != "", "NATS_INBOX_PREFIX": cfg.NATSInboxPrefix != ""}}
 	if cfg.NATSContext != "" {
 		if err := s.readContext(cfg.NATSContext); err != nil {
 			return nil, err
@@ -75,6 +75,9 @@ func settingsOf(cfg *config.Config) (*settings, error) {
 	}
 	if cfg.NATSCA != "" {
 		s.CA = cfg.NATSCA
+	}
+	if cfg.NATSInboxPrefix != "" {
+		s.InboxPrefix = cfg.NATSInboxPrefix
 	}
 	return s, nil
 }
@@ -197,6 +200,9 @@ func (s *settings) options() ([]nats.Option, error) {
 		opts = append(opts, nats.RootCAs(s.CA))
 	}
 	if s.InboxPrefix != "" {
+		if strings.ContainsAny(s.InboxPrefix, "*> \t\r\n") || strings.HasSuffix(s.InboxPrefix, ".") {
+			return nil, setupError("%s: %q is no prefix of inboxes: write one like _INBOX_producer", s.source("NATS_INBOX_PREFIX"), s.InboxPrefix)
+		}
 		opts = append(opts, nats.CustomInboxPrefix(s.InboxPrefix))
 	}
 	if s.TLSFirst {
