@@ -19,8 +19,9 @@ type benchCmd struct {
 	Rounds   int             `placeholder:"N" help:"Rounds, of which the median counts (5)."`
 	Requests int             `short:"n" placeholder:"N" help:"Requests of each program in each round (about two seconds' worth)."`
 	Idle     int             `default:"-1" placeholder:"N" help:"Jobs of one request on an idle system (1000; 0: none)."`
+	Cancels  int             `default:"-1" placeholder:"N" help:"Cancels of a large job to measure (10; 0: none)."`
 	Startup  int             `default:"-1" placeholder:"N" help:"Starts of the command to measure (20; 0: none)."`
-	Only     string          `enum:",idle,startup" default:"" placeholder:"WHAT" help:"idle or startup: that, and not the table."`
+	Only     string          `enum:",table,idle,cancels,startup" default:"" placeholder:"WHAT" help:"table, idle, cancels or startup: that alone."`
 	Quick    bool            `help:"A look that takes half a minute: fewer settings, shorter rounds."`
 	JSON     bool            `name:"json" help:"Print JSON."`
 
@@ -38,7 +39,7 @@ Examples:
 	pelton bench --quick
 	pelton bench --in-flight 64 --latency 0s --jobs 1 --nats embedded,process
 	pelton bench --json > bench.json
-	pelton bench --in-flight 64 --latency 0s --jobs 1 --idle 0 --startup 0 --cpuprofile cpu.pprof`
+	pelton bench --in-flight 64 --latency 0s --jobs 1 --only table --cpuprofile cpu.pprof`
 }
 
 func (c *benchCmd) Run(a *app) error {
@@ -85,12 +86,12 @@ func (c *benchCmd) Run(a *app) error {
 func (c *benchCmd) options() benchmark.Options {
 	o := benchmark.Options{
 		InFlight: []int{8, 64, 256, 1024}, Latency: []time.Duration{0, 50 * time.Millisecond, time.Second}, Jobs: []int{1, 100},
-		NATS: []string{benchmark.Embedded}, Rounds: 5, Aim: 2 * time.Second, Idle: 1000, Startup: 20,
+		NATS: []string{benchmark.Embedded}, Rounds: 5, Aim: 2 * time.Second, Idle: 1000, Cancels: 10, Startup: 20,
 		Requests: c.Requests, CPUProfile: c.CPUProfile, MemProfile: c.MemProfile,
 	}
 	if c.Quick {
 		o.InFlight, o.Latency, o.Jobs = []int{8, 64}, []time.Duration{0, 50 * time.Millisecond}, []int{1}
-		o.Rounds, o.Aim, o.Idle, o.Startup = 3, 500*time.Millisecond, 100, 3
+		o.Rounds, o.Aim, o.Idle, o.Cancels, o.Startup = 3, 500*time.Millisecond, 100, 2, 3
 	}
 	instead(&o.InFlight, c.InFlight)
 	instead(&o.Latency, c.Latency)
@@ -100,14 +101,19 @@ func (c *benchCmd) options() benchmark.Options {
 	if c.Idle >= 0 {
 		o.Idle = c.Idle
 	}
+	if c.Cancels >= 0 {
+		o.Cancels = c.Cancels
+	}
 	if c.Startup >= 0 {
 		o.Startup = c.Startup
 	}
-	switch c.Only {
-	case "idle":
-		o.InFlight, o.Startup = nil, 0
-	case "startup":
-		o.InFlight, o.Idle = nil, 0
+	if c.Only != "" && c.Only != "table" {
+		o.InFlight = nil
+	}
+	for name, count := range map[string]*int{"idle": &o.Idle, "cancels": &o.Cancels, "startup": &o.Startup} {
+		if c.Only != "" && c.Only != name {
+			*count = 0
+		}
 	}
 	return o
 }

@@ -25,7 +25,7 @@ func benchreport(ts *testscript.TestScript, neg bool, args []string) {
 	in := json.NewDecoder(strings.NewReader(ts.ReadFile(args[0])))
 	in.DisallowUnknownFields()
 	ts.Check(in.Decode(&r))
-	if r.At.IsZero() || r.Machine.Cores < 1 || r.Machine.Go == "" || r.Rounds != 2 || len(r.Cells) != 4 || len(r.Idle) != 2 || r.Startup == nil {
+	if r.At.IsZero() || r.Machine.Cores < 1 || r.Machine.Go == "" || r.Rounds != 2 || len(r.Cells) != 4 || len(r.Idle) != 2 || len(r.Cancels) != 2 || r.Startup == nil {
 		ts.Fatalf("something is missing: %+v", r)
 	}
 	for _, c := range r.Cells {
@@ -56,6 +56,11 @@ func benchreport(ts *testscript.TestScript, neg bool, args []string) {
 	for _, one := range r.Idle {
 		if one.Jobs != 5 || one.JobP50 <= 0 || one.JobP99 < one.JobP50 || one.CallP50 <= 0 || one.AddedP50 != one.JobP50-one.CallP50 {
 			ts.Fatalf("idle: %+v", one)
+		}
+	}
+	for _, one := range r.Cancels {
+		if one.Times != 1 || one.InFlight != 256 || one.Waiting != 20 || one.Aborted.Median <= 0 || one.Ended.Median <= 0 {
+			ts.Fatalf("cancels: %+v", one)
 		}
 	}
 	if s := r.Startup; s.FirstCall.Low <= 0 || s.Whole.Low <= s.FirstCall.Low || s.Help.Low <= 0 {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -23,6 +24,8 @@ import (
 type benchLoad struct {
 	site        *site
 	concurrency int
+
+	begun *jobs.Handle // by Begin
 
 	mu   sync.Mutex
 	past []*jobs.Handle // jobs that have ended
@@ -80,6 +83,25 @@ func (l *benchLoad) Run(ctx context.Context, list benchmark.Requests, take func(
 	defer l.mu.Unlock()
 	l.past = append(l.past, h)
 	return nil
+}
+
+// Begin begins a job for Cancel.
+func (l *benchLoad) Begin(ctx context.Context, list benchmark.Requests) (err error) {
+	l.begun, err = l.submit(ctx, list)
+	return err
+}
+
+// Cancel ends the job of Begin.
+func (l *benchLoad) Cancel(ctx context.Context) error {
+	if err := l.begun.Cancel(ctx, "the measurement"); err != nil {
+		return err
+	}
+	state, err := l.begun.Wait(ctx)
+	if err == nil && state.State != schema.Cancelled {
+		err = fmt.Errorf("the job ended %s", state.State)
+	}
+	l.past = append(l.past, l.begun)
+	return err
 }
 
 // submit hands the requests over as run does: few of them in the job, many as a

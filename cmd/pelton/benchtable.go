@@ -20,6 +20,9 @@ func benchTables(r *benchmark.Report) []table {
 	if len(r.Idle) > 0 {
 		list = append(list, benchIdle(r.Idle))
 	}
+	if len(r.Cancels) > 0 {
+		list = append(list, benchCancels(r.Cancels))
+	}
 	if r.Startup != nil {
 		list = append(list, benchStartup(r.Startup))
 	}
@@ -66,6 +69,18 @@ func benchIdle(list []benchmark.Idle) table {
 		t = append(t, []string{
 			one.Name, milliseconds(one.JobP50), milliseconds(one.JobP99), milliseconds(one.CallP50), milliseconds(one.CallP99),
 			milliseconds(one.AddedP50), milliseconds(one.AddedP99),
+		})
+	}
+	return t
+}
+
+func benchCancels(list []benchmark.Cancel) table {
+	t := table{{"CANCEL", "IN FLIGHT", "WAITING", "LAST CALL ABORTED", "LOW-HIGH", "STATE CANCELLED", "LOW-HIGH"}}
+	for _, one := range list {
+		t = append(t, []string{
+			one.Name, strconv.Itoa(one.InFlight), strconv.Itoa(one.Waiting),
+			milliseconds(one.Aborted.Median), milliseconds(one.Aborted.Low) + " - " + milliseconds(one.Aborted.High),
+			milliseconds(one.Ended.Median), milliseconds(one.Ended.Low) + " - " + milliseconds(one.Ended.High),
 		})
 	}
 	return t

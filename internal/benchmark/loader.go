@@ -64,6 +64,8 @@ func (l *loader) do(ctx context.Context, t task) (answer, error) {
 		return l.run(ctx, t)
 	case doIdle:
 		return l.idle(ctx, t.Requests)
+	case doBegin, doCancel:
+		return l.cancel(ctx, t)
 	}
 	return answer{}, fmt.Errorf("%s: no such task", t.Do)
 }
@@ -89,6 +91,25 @@ func (l *loader) run(ctx context.Context, t task) (answer, error) {
 	if err != nil {
 		return a, err
 	}
+	return a, l.load.Tidy(ctx)
+}
+
+// cancel begins a job, or ends it.
+func (l *loader) cancel(ctx context.Context, t task) (answer, error) {
+	load, ok := l.load.(Canceller)
+	if !ok {
+		return answer{}, fmt.Errorf("%s: not for %s", t.Do, l.setup.Role)
+	}
+	if t.Do == doBegin {
+		list := Requests{l.next, t.Requests}
+		l.next += t.Requests
+		return answer{}, load.Begin(ctx, list)
+	}
+	start := time.Now()
+	if err := load.Cancel(ctx); err != nil {
+		return answer{}, err
+	}
+	a := answer{At: start, Seconds: time.Since(start).Seconds()}
 	return a, l.load.Tidy(ctx)
 }
 

@@ -21,6 +21,7 @@ type Options struct {
 	Requests int           // per program and round; 0: about Aim's worth of them
 	Aim      time.Duration // how long a round of one program may take, where Requests is 0
 	Idle     int           // jobs of one request on an idle system; 0: none
+	Cancels  int           // cancels of a large job; 0: none
 	Startup  int           // starts of the command; 0: none
 
 	CPUProfile, MemProfile string // files for Pelton's profiles, with one cell only; empty: none
@@ -76,6 +77,9 @@ func (o *Options) Validate() error {
 	}
 	if o.Idle < 0 || o.Idle > 1_000_000 {
 		bad("--idle %d: must be 0 to 1000000", o.Idle)
+	}
+	if o.Cancels < 0 || o.Cancels > 1000 {
+		bad("--cancels %d: must be 0 to 1000", o.Cancels)
 	}
 	if o.Startup < 0 || o.Startup > 1000 {
 		bad("--startup %d: must be 0 to 1000", o.Startup)

@@ -38,6 +38,10 @@ const (
 	doIdle    = "idle"    // make Requests jobs of one, and as many bare calls
 	doUsage   = "usage"   // tell what was used so far
 	doLatency = "latency" // the upstream: take Latency from now on, and forget the calls
+	doBusy    = "busy"    // the upstream: wait until Requests calls are in flight
+	doFree    = "free"    // the upstream: wait until none is, and tell when that was
+	doBegin   = "begin"   // begin a job of Requests
+	doCancel  = "cancel"  // cancel it, and tell when that began and how long it took until it had ended
 )
 
 // task is a line that a process of ours reads after its setup.
@@ -59,6 +63,7 @@ type answer struct {
 	Calls   []float64 `json:"calls,omitempty"` // what bare calls took
 	Count   int       `json:"count,omitempty"` // calls that the upstream had
 	First   time.Time `json:"first,omitzero"`  // when the first of them came
+	At      time.Time `json:"at,omitzero"`     // when what was waited for, or begun, was
 }
 
 // Load makes requests in one of the ways that are compared.
@@ -72,6 +77,15 @@ type Load interface {
 
 	// Close ends it.
 	Close()
+}
+
+// Canceller is a load whose work can be ended.
+type Canceller interface {
+	// Begin begins a job and returns once it is accepted.
+	Begin(ctx context.Context, requests Requests) error
+
+	// Cancel ends it and returns once its state says so.
+	Cancel(ctx context.Context) error
 }
 
 // Open makes the load that is Pelton.

@@ -13,6 +13,7 @@ type Report struct {
 	Rounds  int       `json:"rounds"`
 	Cells   []Cell    `json:"cells"`
 	Idle    []Idle    `json:"idle,omitempty"`
+	Cancels []Cancel  `json:"cancels,omitempty"`
 	Startup *Startup  `json:"startup,omitempty"`
 }
 
@@ -86,6 +87,16 @@ type Idle struct {
 	CallP99  float64 `json:"call_p99_ms"`
 	AddedP50 float64 `json:"added_p50_ms"` // the difference of the two
 	AddedP99 float64 `json:"added_p99_ms"`
+}
+
+// Cancel is how soon a cancel is felt, in milliseconds after it was asked for.
+type Cancel struct {
+	Name     string `json:"name"`
+	Times    int    `json:"times"`
+	InFlight int    `json:"in_flight"`
+	Waiting  int    `json:"waiting"`
+	Aborted  Spread `json:"last_call_aborted_ms"` // at the upstream
+	Ended    Spread `json:"state_cancelled_ms"`
 }
 
 // Startup is how long the command takes from the start of its process, in

@@ -49,6 +49,9 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	if err := r.idle(ctx, report); err != nil {
 		return nil, err
 	}
+	if err := r.cancels(ctx, report); err != nil {
+		return nil, err
+	}
 	for i := range report.Cells {
 		cell := &report.Cells[i]
 		r.Say(fmt.Sprintf("%d of %d: %s", i+1, len(report.Cells), cell))

@@ -3,6 +3,7 @@ package benchmark
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -27,8 +28,13 @@ func newUpstream() (*upstream, error) {
 func (u *upstream) url() string { return u.server.URL() }
 func (u *upstream) close()      { _ = u.server.Close() }
 
-func (u *upstream) do(_ context.Context, t task) (answer, error) {
+func (u *upstream) do(ctx context.Context, t task) (answer, error) {
 	switch t.Do {
+	case doBusy:
+		return answer{}, u.server.Wait(ctx, func(s faultyllm.Stats) bool { return s.InFlight >= t.Requests })
+	case doFree:
+		err := u.server.Wait(ctx, func(s faultyllm.Stats) bool { return s.InFlight == 0 })
+		return answer{At: time.Now()}, err
 	case doLatency:
 		u.server.Reset()
 		return answer{}, u.server.Update(func(c *faultyllm.Config) { c.Latency = t.Latency })
