@@ -184,7 +184,7 @@ func (e *deniedError) Unwrap() []error { return []error{ErrDenied, e.error} }
 
 // permanent reports whether trying again cannot help.
 func permanent(err error) bool {
-	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, ErrDenied) || errors.Is(err, jetstream.ErrObjectNotFound)
+	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, ErrDenied) || errors.Is(err, jetstream.ErrObjectNotFound) || errors.Is(err, errTooLarge)
 }
 
 // retry tries until it works, cannot work, or ctx ends: for reading what is

@@ -23,6 +23,10 @@ func (h *Handle) ID() string { return h.id }
 // Queue returns the queue the job was submitted to.
 func (h *Handle) Queue() string { return h.queue }
 
+// jobName reports whether a job can have this id. Anything else is not looked
+// for: with a dot or a wildcard in it, it would be part of other jobs' subjects.
+func jobName(id string) bool { return schema.ValidQueue(id) } // as a queue: "j" and digits are not reserved for reading
+
 // ErrNotFound means that there is no such job: it never was, it was removed, or
 // it has aged out.
 var ErrNotFound = errors.New("no such job")
@@ -78,6 +82,9 @@ const (
 // State returns the job's state as its owner last wrote it. It is "queued" for
 // a job that no worker has taken yet, and [ErrNotFound] when there is no job.
 func (h *Handle) State(ctx context.Context) (*schema.State, error) {
+	if !jobName(h.id) || !schema.ValidQueue(h.queue) {
+		return nil, fmt.Errorf("%w: %q in queue %q", ErrNotFound, h.id, h.queue)
+	}
 	// Between the delivery to an owner and its record there is a moment in
 	// which a job is in neither place. It is short as a rule: who has just
 	// submitted is not to wait longer than that.

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"strconv"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -51,6 +52,9 @@ func (s *asStored) next(ctx context.Context) (item, error) {
 
 func (b *Broker) itemOf(m jetstream.Msg, meta *jetstream.MsgMetadata) (item, bool) {
 	at, ok := b.names.Parse("results", m.Subject())
+	if total, err := strconv.Atoi(m.Headers().Get(schema.HeaderTotal)); err == nil && at.Index >= total {
+		return item{}, false // no index of this job
+	}
 	return item{at.Index, m.Headers(), m.Data(), meta.Sequence.Stream}, ok
 }
 

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -23,6 +24,12 @@ type Outcome struct {
 	Waited  time.Duration // for places at deployments, all attempts together
 	Model   string        // where no deployment is left for it: the model asked for
 }
+
+// Bounds on what a header can make its reader hold or reckon with.
+const (
+	mostRequests = 1_000_000_000 // of a job: its reader holds one bit for each
+	longestWait  = 365 * 24 * time.Hour
+)
 
 func outcomeOf(r *schema.Result) Outcome {
 	out := Outcome{Index: r.Index, Status: r.Status, Usage: r.Usage, Cost: r.Cost, Model: r.Model}
@@ -65,7 +72,7 @@ func (o Outcome) header(h nats.Header, job string) {
 // parseOutcome reads the headers back; it reports false when they are not a result's.
 func parseOutcome(h nats.Header) (Outcome, bool) {
 	index, err := strconv.Atoi(h.Get(schema.HeaderIndex))
-	if err != nil || index < 0 {
+	if err != nil || index < 0 || index >= mostRequests {
 		return Outcome{}, false
 	}
 	out := Outcome{Index: index, Status: schema.Status(h.Get(schema.HeaderStatus)), Code: headerValue(h.Get(schema.HeaderCode)),
@@ -73,16 +80,17 @@ func parseOutcome(h nats.Header) (Outcome, bool) {
 	if parts := strings.Split(h.Get(schema.HeaderUsage), ","); len(parts) == 3 {
 		var u schema.Usage
 		for i, field := range []*int64{&u.PromptTokens, &u.CompletionTokens, &u.TotalTokens} {
-			if *field, err = strconv.ParseInt(parts[i], 10, 64); err != nil {
+			if *field, err = strconv.ParseInt(parts[i], 10, 64); err != nil || *field < 0 {
 				return out, true // a count that cannot be read is unknown
 			}
 		}
 		out.Usage = &u
 	}
-	if ms, err := strconv.ParseInt(h.Get(schema.HeaderWaited), 10, 64); err == nil {
-		out.Waited = time.Duration(ms) * time.Millisecond
+	if ms, err := strconv.ParseInt(h.Get(schema.HeaderWaited), 10, 64); err == nil && ms >= 0 {
+		out.Waited = time.Duration(min(ms, longestWait.Milliseconds())) * time.Millisecond
 	}
-	if cost, err := strconv.ParseFloat(h.Get(schema.HeaderCost), 64); err == nil {
+	// No JSON holds what is no number, or infinite: the job's state could not be written.
+	if cost, err := strconv.ParseFloat(h.Get(schema.HeaderCost), 64); err == nil && cost >= 0 && cost <= math.MaxFloat32 {
 		out.Cost = &cost
 	}
 	return out, true

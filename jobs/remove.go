@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"pelton/schema"
 )
 
 // ErrRunning means that a job has not ended, and so cannot be removed or retried.
@@ -65,6 +67,9 @@ func (h *Handle) Remove(ctx context.Context, options ...RemoveOption) (Removed, 
 	e := &eraser{b: h.b, queue: h.queue, id: h.id, most: overwriteMost}
 	for _, option := range options {
 		option(e)
+	}
+	if !jobName(h.id) || !schema.ValidQueue(h.queue) {
+		return e.removed, fmt.Errorf("%w: %q in queue %q", ErrNotFound, h.id, h.queue)
 	}
 	rec, err := h.b.loadRecord(ctx, h.queue, h.id)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 
@@ -208,16 +209,44 @@ func (b *Broker) objectMeta(name string) jetstream.ObjectMeta {
 	return jetstream.ObjectMeta{Name: name, Opts: &jetstream.ObjectMetaOptions{ChunkSize: uint32(piece)}}
 }
 
+// mostBody bounds what is read from the object store for one message: a result
+// with a request and an answer of 64 MiB each, the latter as a JSON string that
+// needs six bytes for one.
+const mostBody = 512 << 20
+
+var errTooLarge = errors.New("too large to be a request or a result")
+
 func (b *Broker) getBody(ctx context.Context, name string) ([]byte, error) {
 	var data []byte
 	err := b.objects(ctx, b.names.BodiesBucket(), func(ctx context.Context, store jetstream.ObjectStore) (err error) {
-		data, err = store.GetBytes(ctx, name)
+		data, err = readBody(ctx, store, name)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the object %s: %w", name, err)
 	}
 	return data, nil
+}
+
+func readBody(ctx context.Context, store jetstream.ObjectStore, name string) ([]byte, error) {
+	object, err := store.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = object.Close() }()
+	info, err := object.Info()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size > mostBody {
+		return nil, fmt.Errorf("it has %d bytes, and no body more than %d: %w", info.Size, mostBody, errTooLarge)
+	}
+	// Its pieces may hold more than it says of itself.
+	data, err := io.ReadAll(io.LimitReader(object, mostBody+1))
+	if len(data) > mostBody {
+		return nil, errTooLarge
+	}
+	return data, err
 }
 
 func (b *Broker) dropBody(ctx context.Context, name string) {

@@ -112,7 +112,7 @@ func (h *Handle) succeeded(ctx context.Context, rec *record) (done bitset, err e
 	n := 0
 	results := h.b.newTail(h.b.names.ResultsStream(), h.b.names.ResultsOf(h.queue, h.id), 0, true)
 	err = results.history(ctx, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
-		if out, ok := parseOutcome(m.Headers()); ok && out.Status == schema.StatusSucceeded && done.add(out.Index) {
+		if out, ok := parseOutcome(m.Headers()); ok && out.Status == schema.StatusSucceeded && out.Index < rec.Total && done.add(out.Index) {
 			n++
 		}
 		return nil

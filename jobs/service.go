@@ -266,8 +266,8 @@ func named(data []byte) nameMessage {
 
 func (s *Service) named(c *Client, r micro.Request) (*Handle, bool) {
 	id := named(r.Data()).ID
-	if id == "" || len(id) > schema.MaxIDLength {
-		_ = r.Error("400", `name the job: {"id": "…"}`, nil)
+	if !jobName(id) {
+		_ = r.Error("400", `name the job: {"id": "…"}, of 1 to 64 letters, digits, - and _`, nil)
 		return nil, false
 	}
 	return c.Job(c.queue, id), true

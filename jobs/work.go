@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -67,6 +68,18 @@ func (b *Broker) workMsg(w *Work) *nats.Msg {
 	return m
 }
 
+// mostTags is how many tags a job has at most.
+const mostTags = 32
+
+// traceText returns a W3C traceparent, and nothing of what is none: it becomes a
+// header of the call.
+func traceText(s string) string {
+	if len(s) > 128 || strings.Trim(s, "0123456789abcdef-") != "" {
+		return ""
+	}
+	return s
+}
+
 // ReadWork decodes a message of the work stream. A body that lies in the object
 // store is fetched.
 func (b *Broker) ReadWork(ctx context.Context, m *nats.Msg) (*Work, error) {
@@ -80,17 +93,20 @@ func (b *Broker) ReadWork(ctx context.Context, m *nats.Msg) (*Work, error) {
 		CustomID: headerValue(h.Get(schema.HeaderCustomID)),
 		Endpoint: schema.Endpoint(h.Get(schema.HeaderURL)),
 		Include:  h.Get(schema.HeaderInclude) == "true",
-		Trace:    h.Get(schema.HeaderTrace),
+		Trace:    traceText(h.Get(schema.HeaderTrace)),
 		Again:    h.Get(schema.HeaderAgain) == "true",
 		Body:     m.Data,
 		object:   h.Get(schema.HeaderObject),
 	}
-	for _, tag := range h.Values(schema.HeaderTags) {
+	for _, tag := range h.Values(schema.HeaderTags)[:min(len(h.Values(schema.HeaderTags)), mostTags)] {
 		w.Tags = append(w.Tags, headerValue(tag))
 	}
 	var err error
 	if w.Total, err = strconv.Atoi(h.Get(schema.HeaderTotal)); err != nil {
 		return nil, fmt.Errorf("%s: header %s: %w", m.Subject, schema.HeaderTotal, err)
+	}
+	if w.Total <= w.Index {
+		return nil, fmt.Errorf("%s: header %s: a job of %d requests has no index %d", m.Subject, schema.HeaderTotal, w.Total, w.Index)
 	}
 	if w.Timeout, err = time.ParseDuration(h.Get(schema.HeaderTimeout)); err != nil {
 		return nil, fmt.Errorf("%s: header %s: %w", m.Subject, schema.HeaderTimeout, err)

@@ -187,6 +187,8 @@ func (c *cell) response(v verdict, scrub scrubber) *schema.Response {
 	switch {
 	case c.tooLarge:
 		resp.Body = json.RawMessage("null")
+	case v.err == nil && tooDeep(c.raw):
+		resp.Body = jsonText(c.raw, false)
 	case v.err == nil:
 		resp.Body = c.raw // a success is JSON
 	default:
@@ -199,6 +201,36 @@ func (c *cell) response(v verdict, scrub scrubber) *schema.Response {
 		resp.Body = jsonText(raw, v.valid)
 	}
 	return resp
+}
+
+// deepest is how deep an answer may nest to be carried as JSON: encoding/json
+// reads 10,000, and in a result it is some levels further down.
+const deepest = 9900
+
+// tooDeep reports whether raw may nest deeper than a reader of the result can follow.
+func tooDeep(raw []byte) bool {
+	return len(raw) > 2*deepest && bytes.Count(raw, []byte("["))+bytes.Count(raw, []byte("{")) > deepest && deeper(raw, deepest)
+}
+
+// deeper reports whether the valid JSON raw nests deeper than limit.
+func deeper(raw []byte, limit int) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			if depth++; depth > limit {
+				return true
+			}
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return false
 }
 
 // requestID returns the upstream's name for the call, under which its support finds it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"sort"
@@ -20,11 +21,28 @@ import (
 // beside an error. The error joins all problems, one [Problem] each. The key
 // pelton_settings is left to others.
 func Load(path string, env func(string) (string, bool)) (*Config, []Warning, error) {
-	text, err := os.ReadFile(path)
+	text, err := readFile(path, maxFile)
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
 	return parseConfig(path, text, env)
+}
+
+// maxFile bounds the files that are read whole: a device, or the wrong file, is
+// not read into memory until there is no more of it.
+const maxFile = 16 << 20
+
+func readFile(path string, limit int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, limit+1))
+	if err == nil && int64(len(text)) > limit {
+		err = fmt.Errorf("%s is larger than %d bytes: is it the right file?", path, limit)
+	}
+	return text, err
 }
 
 // Problem is something wrong in a configuration file.
@@ -62,6 +80,7 @@ type loader struct {
 	warnings []Warning
 	problems []Problem
 	ids      map[string]int // id of a deployment → its line
+	merges   int            // done so far
 
 	credentials map[string][]entry
 	mentions    []mention

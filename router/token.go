@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -78,19 +77,30 @@ func (t *token) source() string {
 
 func (t *token) load(ctx context.Context) (string, error) {
 	if t.file != "" {
-		text, err := os.ReadFile(t.file)
+		text, err := readFile(t.file, maxToken)
 		return strings.TrimSpace(string(text)), err
 	}
 	ctx, cancel := context.WithTimeout(ctx, tokenTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, t.command[0], t.command[1:]...)
 	command.WaitDelay = time.Second
-	var out bytes.Buffer
+	var out tokenText
 	command.Stdout = &out
 	if err := command.Run(); err != nil { // what it prints may hold a secret
 		return "", fmt.Errorf("%s: %w", t.command[0], err)
 	}
 	return strings.TrimSpace(out.String()), nil
+}
+
+// tokenText keeps what a command prints, up to more than a token can be.
+type tokenText struct{ bytes.Buffer }
+
+func (t *tokenText) Write(p []byte) (int, error) {
+	if room := maxToken + 1 - t.Len(); room < len(p) {
+		_, _ = t.Buffer.Write(p[:room])
+		return len(p), nil
+	}
+	return t.Buffer.Write(p)
 }
 
 // refused has the token read anew, if an upstream refused it in a call that

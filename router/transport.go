@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"time"
 )
 
@@ -67,7 +66,7 @@ func (t *transports) orGiven(made *http.Transport) http.RoundTripper {
 
 // readCAs returns the system's authorities and those of a PEM file.
 func readCAs(file string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(file)
+	text, err := readFile(file, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("own CA: %w", err)
 	}
@@ -111,13 +110,14 @@ func (t *transports) close() {
 func newTransport(conns int) *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           dialer.DialContext,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   conns,
-		IdleConnTimeout:       90 * time.Second,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ExpectContinueTimeout: time.Second,
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConnsPerHost:    conns,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    10 * time.Second,
+		MaxResponseHeaderBytes: 256 << 10,
+		ExpectContinueTimeout:  time.Second,
 		// A peer that vanished is found by pings: many calls share the connection.
 		HTTP2: &http.HTTP2Config{SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second},
 	}

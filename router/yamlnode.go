@@ -24,6 +24,10 @@ const envPrefix = "os.environ/"
 // maxMergeDepth bounds how deep "<<" may nest, so that one that contains itself ends.
 const maxMergeDepth = 16
 
+// maxMerges bounds how often a file merges in all: with each merge naming others
+// several times, a few lines ask for more than any machine can do.
+const maxMerges = 10_000
+
 func (l *loader) problem(line int, message string) {
 	l.problems = append(l.problems, Problem{l.file, line, message})
 }
@@ -78,6 +82,14 @@ func (l *loader) collect(n *yaml.Node, path string, depth int, seen map[string]b
 	if depth > maxMergeDepth {
 		l.problem(n.Line, path+": merges (<<) nest too deep")
 		return
+	}
+	if depth > 0 {
+		if l.merges++; l.merges == maxMerges {
+			l.problem(n.Line, path+": too many merges (<<) in this file")
+		}
+		if l.merges >= maxMerges {
+			return
+		}
 	}
 	under := ""
 	if path != "the file" {

@@ -117,7 +117,7 @@ func (n Names) Parse(kind, subject string) (Address, bool) {
 		return Address{Queue: tokens[0], Job: tokens[1], Index: -1, End: true}, true
 	}
 	index, err := strconv.Atoi(tokens[2])
-	if err != nil || index < 0 || strconv.Itoa(index) != tokens[2] { // "+1" and "01" are other subjects than "1"
+	if err != nil || index < 0 || index >= maxIndex || strconv.Itoa(index) != tokens[2] { // "+1" and "01" are other subjects than "1"
 		return Address{}, false
 	}
 	return Address{Queue: tokens[0], Job: tokens[1], Index: index}, true
@@ -151,9 +151,9 @@ const (
 
 	// On requests in the work stream.
 	HeaderRetryOf  = "Pelton-Retry-Of" // on a job: the one whose failures it runs again
-	HeaderFedAt    = "Pelton-Fed-At" // Unix time in milliseconds
-	HeaderAgain    = "Pelton-Again"  // "true": it may have been begun before, see the parked stream
-	HeaderTags     = "Pelton-Tags"   // of the job, separated by commas
+	HeaderFedAt    = "Pelton-Fed-At"   // Unix time in milliseconds
+	HeaderAgain    = "Pelton-Again"    // "true": it may have been begun before, see the parked stream
+	HeaderTags     = "Pelton-Tags"     // of the job, separated by commas
 	HeaderURL      = "Pelton-Url"
 	HeaderTimeout  = "Pelton-Timeout"
 	HeaderDeadline = "Pelton-Deadline"

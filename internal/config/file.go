@@ -17,7 +17,7 @@ const settingsKey = "pelton_settings"
 
 // loadFile sets what the file at path holds under pelton_settings.
 func (c *Config) loadFile(path string) []error {
-	content, err := os.ReadFile(path)
+	content, err := readFile(path)
 	if err != nil {
 		var pathError *os.PathError
 		if errors.As(err, &pathError) {
@@ -26,6 +26,22 @@ func (c *Config) loadFile(path string) []error {
 		return []error{fmt.Errorf("PELTON_CONFIG: cannot read %s: %w", path, err)}
 	}
 	return c.parseFile(path, content)
+}
+
+// maxFile bounds a configuration file.
+const maxFile = 16 << 20
+
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err == nil && len(content) > maxFile {
+		err = fmt.Errorf("larger than %d MiB: is it the right file?", maxFile>>20)
+	}
+	return content, err
 }
 
 func (c *Config) parseFile(path string, content []byte) []error {
