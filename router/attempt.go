@@ -183,7 +183,7 @@ func (r *run) addUsage(u *schema.Usage) {
 // response is the answer as a result carries it: a success byte for byte, a
 // failure without the key that a server may have repeated.
 func (c *cell) response(v verdict, scrub scrubber) *schema.Response {
-	resp := &schema.Response{StatusCode: c.status, RequestID: requestID(c.answer)}
+	resp := &schema.Response{StatusCode: c.status, RequestID: scrub.text(requestID(c.answer))}
 	switch {
 	case c.tooLarge:
 		resp.Body = json.RawMessage("null")

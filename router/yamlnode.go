@@ -40,13 +40,17 @@ func (l *loader) warn(line int, key, message string) {
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
+// anchorName is the one thing that the parser repeats of a file. It may be a
+// password that begins with a star.
+var anchorName = regexp.MustCompile(`anchor '.*'`)
+
 // syntax notes what the YAML parser said, with its line in the usual place.
 func (l *loader) syntax(err error) {
 	if errors.Is(err, io.EOF) {
 		l.problem(0, "the file is empty: model_list is needed")
 		return
 	}
-	text, line := err.Error(), 0
+	text, line := anchorName.ReplaceAllString(err.Error(), "anchor (write a value that begins with * or & in quotes)"), 0
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		text = m[2]

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -27,6 +28,10 @@ func (c *Config) loadFile(path string) []error {
 	}
 	return c.parseFile(path, content)
 }
+
+// anchorName is the one thing that the parser repeats of a file. It may be a
+// password that begins with a star.
+var anchorName = regexp.MustCompile(`anchor '.*'`)
 
 // maxFile bounds a configuration file.
 const maxFile = 16 << 20
@@ -50,7 +55,8 @@ func (c *Config) parseFile(path string, content []byte) []error {
 		if errors.Is(err, io.EOF) {
 			return nil // an empty file
 		}
-		return []error{fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))}
+		text := anchorName.ReplaceAllString(err.Error(), "anchor (write a value that begins with * or & in quotes)")
+		return []error{fmt.Errorf("%s: %s", path, strings.TrimPrefix(text, "yaml: "))}
 	}
 	var problems []error
 	bad := func(node *yaml.Node, format string, a ...any) {

@@ -84,7 +84,9 @@ func plain(text string, err error) error { return &rephrased{text, err} }
 func (r *rephrased) Error() string       { return r.text }
 func (r *rephrased) Unwrap() error       { return r.err }
 
-var userInfo = regexp.MustCompile(`(://)[^/@\s]*(?:@[^/@\s]*)*@`)
+// userInfo is all before the last @ of a word, whether the address has a scheme
+// or not, and whatever stands in the password that does not belong there.
+var userInfo = regexp.MustCompile(`((?:^|[\s,"'(])(?:[a-zA-Z][a-zA-Z0-9+.-]*://)?)[^\s,"']*@`)
 
 // Redact returns addresses without the user, password or token in them.
 func Redact(addresses string) string { return userInfo.ReplaceAllString(addresses, "$1") }

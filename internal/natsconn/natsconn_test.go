@@ -367,7 +367,8 @@ func TestRedact(t *testing.T) {
 	for in, want := range map[string]string{
 		"nats://bob:hunter2@h:1,tls://token@h2": "nats://h:1,tls://h2",
 		"nats://bob:p@ss@h":                     "nats://h",
-		"nats://h/a@b":                          "nats://h/a@b",
+		"nats://bob:p/w?#@h":                    "nats://h", // none of these may stand in it, but it may be one all the same
+		"bob:hunter2@h:1,token@h2":              "h:1,h2",
 		"h:4222":                                "h:4222",
 	} {
 		if got := Redact(in); got != want {
