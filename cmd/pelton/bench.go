@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -23,7 +24,9 @@ type benchCmd struct {
 	Startup  int             `default:"-1" placeholder:"N" help:"Starts of the command to measure (20; 0: none)."`
 	Only     string          `enum:",table,idle,cancels,startup" default:"" placeholder:"WHAT" help:"table, idle, cancels or startup: that alone."`
 	Quick    bool            `help:"A look that takes half a minute: fewer settings, shorter rounds."`
-	JSON     bool            `name:"json" help:"Print JSON."`
+	JSON     bool            `name:"json" xor:"form" help:"Print JSON."`
+	Markdown bool            `xor:"form" help:"Print the tables as Markdown."`
+	From     string          `placeholder:"FILE" help:"Measure nothing: print the report that --json has written there."`
 
 	CPUProfile string `name:"cpuprofile" group:"profile" placeholder:"FILE" help:"Write a CPU profile of Pelton's process, with one setting only."`
 	MemProfile string `name:"memprofile" group:"profile" placeholder:"FILE" help:"Write a profile of its allocations."`
@@ -39,10 +42,18 @@ Examples:
 	pelton bench --quick
 	pelton bench --in-flight 64 --latency 0s --jobs 1 --nats embedded,process
 	pelton bench --json > bench.json
+	pelton bench --from bench.json --markdown
 	pelton bench --in-flight 64 --latency 0s --jobs 1 --only table --cpuprofile cpu.pprof`
 }
 
 func (c *benchCmd) Run(a *app) error {
+	if c.From != "" {
+		report, err := readReport(c.From)
+		if err != nil {
+			return usage(err)
+		}
+		return c.print(a, report)
+	}
 	exe, err := os.Executable()
 	if err != nil {
 		return setup(err)
@@ -65,6 +76,23 @@ func (c *benchCmd) Run(a *app) error {
 	if err != nil {
 		return interruptedOr(a, setup(err))
 	}
+	return c.print(a, report)
+}
+
+func readReport(name string) (*benchmark.Report, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	report := new(benchmark.Report)
+	if err := json.Unmarshal(text, report); err != nil {
+		return nil, fmt.Errorf("%s: is no report of pelton bench --json: %w", name, err)
+	}
+	return report, nil
+}
+
+// print writes the report in the form that was asked for.
+func (c *benchCmd) print(a *app, report *benchmark.Report) error {
 	if c.JSON {
 		return writeJSON(a.stdout, report)
 	}
@@ -75,7 +103,11 @@ func (c *benchCmd) Run(a *app) error {
 				return err
 			}
 		}
-		if err := t.write(a.stdout, width); err != nil {
+		write := t.write
+		if c.Markdown {
+			write = t.markdown
+		}
+		if err := write(a.stdout, width); err != nil {
 			return err
 		}
 	}

@@ -40,6 +40,23 @@ func (t table) write(w io.Writer, width int) error {
 	return err
 }
 
+// markdown prints the table for a document.
+func (t table) markdown(w io.Writer, _ int) error {
+	var b strings.Builder
+	for i, row := range t {
+		cells := make([]string, len(row))
+		for k, cell := range row {
+			cells[k] = strings.ReplaceAll(oneLine(cell), "|", "\\|")
+		}
+		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
+		if i == 0 {
+			b.WriteString("|" + strings.Repeat("---|", len(row)) + "\n")
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
 // oneLine makes control characters harmless to a terminal.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {

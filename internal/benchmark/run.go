@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	if r.dir, err = os.MkdirTemp("", "pelton-bench-*"); err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(r.dir)
+	defer func() { _ = os.RemoveAll(r.dir) }()
 	if r.model, err = o.start(ctx, "the upstream", Setup{Role: roleUpstream}); err != nil {
 		return nil, err
 	}
@@ -91,12 +92,10 @@ func cpuName() string {
 
 // startNATS starts the NATS server in a process of its own, where one is asked for.
 func (r *run) startNATS(ctx context.Context) (*process, error) {
-	for _, where := range r.NATS {
-		if where == Apart {
-			return r.start(ctx, "the NATS server", Setup{Role: roleNATS, Dir: r.store()})
-		}
+	if !slices.Contains(r.NATS, Apart) {
+		return nil, nil
 	}
-	return nil, nil
+	return r.start(ctx, "the NATS server", Setup{Role: roleNATS, Dir: r.store()})
 }
 
 // store is a new directory.
