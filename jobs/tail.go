@@ -22,10 +22,11 @@ type tail struct {
 	opened  bool   // there was a stream to read from once: that it is away will pass
 	last    uint64 // sequence of the last message handed out
 
-	it      jetstream.MessagesContext
-	call    *denied.Call // of the iterator
-	closed  chan struct{}
-	pending uint64 // messages that were there when the consumer was made
+	consumer jetstream.Consumer
+	it       jetstream.MessagesContext
+	call     *denied.Call // of the iterator
+	closed   chan struct{}
+	pending  uint64 // messages that were there when the consumer was made
 }
 
 // What a tail asks for ahead, in messages and bytes.
@@ -63,6 +64,7 @@ func (t *tail) open(ctx context.Context) error {
 	t.pending = consumer.CachedInfo().NumPending
 	stop := make(chan struct{})
 	t.call = t.b.watch.Begin(func(*denied.Error) { close(stop) }, "$JS.API.CONSUMER.MSG.NEXT."+t.stream+".*")
+	t.consumer = consumer
 	it, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(aheadMessages, limit))
 	if err != nil {
 		t.call.End()
@@ -148,5 +150,15 @@ func (t *tail) close() {
 		t.call.End()
 		close(t.closed)
 		t.it = nil
+		t.removeConsumer()
+	}
+}
+
+// removeConsumer takes the consumer off the server, which would keep it for five
+// minutes and bounds how many there are. It does not wait: what a broken
+// connection leaves goes by itself.
+func (t *tail) removeConsumer() {
+	if info := t.consumer.CachedInfo(); info != nil {
+		_ = t.b.nc.Publish("$JS.API.CONSUMER.DELETE."+t.stream+"."+info.Name, nil)
 	}
 }
