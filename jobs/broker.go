@@ -38,6 +38,7 @@ type Settings struct {
 	ResultsMaxAge   time.Duration // 0: [DefaultResultsMaxAge]; everything else is kept twice as long
 	AutoConcurrency bool          // jobs may leave their concurrency to be found (experimental)
 	WorkInMemory    bool          // the work stream in memory: for a server in the same process
+	Alone           bool          // no other process reaches the server: work and results are handed on in memory
 	ReplyAllow      []string      // subject patterns a job's reply must match; empty: any that is valid
 	Log             zerolog.Logger
 
@@ -77,7 +78,9 @@ type Broker struct {
 	// asksService is of a client: what it may not read, it asks of a worker.
 	asksService bool
 
-	fill fill
+	fill  fill
+	local *LocalWork // set where the installation is this process
+	taps  taps
 }
 
 // NewBroker wraps a connection. It does not talk to the server; [Broker.Setup]
@@ -88,7 +91,11 @@ func NewBroker(nc *nats.Conn, set Settings) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
-	return &Broker{nc: nc, js: js, names: set.Names, set: set, watch: denied.Watch(nc)}, nil
+	b := &Broker{nc: nc, js: js, names: set.Names, set: set, watch: denied.Watch(nc)}
+	if set.Alone {
+		b.local = newLocalWork()
+	}
+	return b, nil
 }
 
 // Names returns the installation's names.

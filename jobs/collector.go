@@ -50,7 +50,7 @@ func (h *Handle) Collect(ctx context.Context, order schema.Order, options ...Col
 			yield(nil, err)
 			return
 		}
-		from := h.b.sequence(h.queue, h.id, order, c.from)
+		from := h.b.nearSequence(h.queue, h.id, order, c.from)
 		defer from.close()
 		n := 0
 		for {
@@ -69,7 +69,7 @@ func (h *Handle) Collect(ctx context.Context, order schema.Order, options ...Col
 				}
 				return
 			}
-			result, err := h.b.readResult(ctx, it.header, it.data, it.seq)
+			result, err := h.b.resultOf(ctx, it)
 			if err != nil {
 				yield(nil, err)
 				return

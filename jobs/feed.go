@@ -76,14 +76,18 @@ func (j *owned) feedOne(ctx context.Context, index int) error {
 		return err
 	}
 	fed := fedRequest{at: time.Now()}
-	w.FedAt = fed.at
+	w.FedAt, w.Again = fed.at, index < j.doubtful || j.returning.has(index)
+	if j.b.local != nil {
+		j.window[index] = fed
+		j.b.local.put(w)
+		return nil
+	}
 	if len(w.Body)+headroom > int(j.b.nc.MaxPayload()) {
 		if w.object, err = j.b.putBody(ctx, j.key(), w.Body); err != nil {
 			return fmt.Errorf("job %s: request %d: %w", j.rec.ID, index, err)
 		}
 		fed.object = w.object
 	}
-	w.Again = index < j.doubtful || j.returning.has(index)
 	j.window[index] = fed
 	future, err := j.b.js.PublishMsgAsync(expectNew(j.b.workMsg(w)))
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 
@@ -214,6 +215,9 @@ func (b *Broker) publishEnd(ctx context.Context, r *record) error {
 	for {
 		_, err := b.publish(ctx, expectNew(m), jetstream.WithRetryAttempts(0))
 		if err == nil || occupied(err) {
+			if b.set.Alone {
+				b.taps.give(b.names.StateKey(r.Queue, r.ID), item{index: -1, header: m.Header, data: data, seq: math.MaxUint64})
+			}
 			return nil
 		}
 		b.set.Log.Debug().Err(err).Str("job", r.ID).Msg("could not publish the end; trying again")

@@ -16,6 +16,22 @@ type item struct {
 	header nats.Header
 	data   []byte
 	seq    uint64
+
+	// result is there where it was stored in this process a moment ago, in the
+	// place of header and data. It is shared: not to be changed.
+	result *schema.Result
+}
+
+// size is about how much memory it holds, in bytes.
+func (i item) size() int {
+	n := len(i.data)
+	if r := i.result; r != nil {
+		n += 512 + len(r.Request)
+		if r.Response != nil {
+			n += len(r.Response.Body)
+		}
+	}
+	return n
 }
 
 func (i item) end() bool { return i.index < 0 }
@@ -55,7 +71,7 @@ func (b *Broker) itemOf(m jetstream.Msg, meta *jetstream.MsgMetadata) (item, boo
 	if total, err := strconv.Atoi(m.Headers().Get(schema.HeaderTotal)); err == nil && at.Index >= total {
 		return item{}, false // no index of this job
 	}
-	return item{at.Index, m.Headers(), m.Data(), meta.Sequence.Stream}, ok
+	return item{index: at.Index, header: m.Headers(), data: m.Data(), seq: meta.Sequence.Stream}, ok
 }
 
 // inOrder hands items out in input order. Results that come before their turn
@@ -81,8 +97,8 @@ const (
 )
 
 // inOrder starts with the index from.
-func (b *Broker) inOrder(queue, job string, from int) *inOrder {
-	return &inOrder{b: b, queue: queue, job: job, from: b.asStored(queue, job, 0), turn: from, held: map[int]item{}, highest: -1}
+func (b *Broker) inOrder(queue, job string, from int, stored sequence) *inOrder {
+	return &inOrder{b: b, queue: queue, job: job, from: stored, turn: from, held: map[int]item{}, highest: -1}
 }
 
 func (o *inOrder) close() { o.from.close() }
@@ -91,7 +107,7 @@ func (o *inOrder) next(ctx context.Context) (item, error) {
 	for {
 		if it, ok := o.held[o.turn]; ok {
 			delete(o.held, o.turn)
-			o.heldBytes -= len(it.data)
+			o.heldBytes -= it.size()
 			o.turn++
 			return it, nil
 		}
@@ -131,9 +147,9 @@ func (o *inOrder) next(ctx context.Context) (item, error) {
 func (o *inOrder) note(it item) {
 	o.stored.add(it.index)
 	o.highest = max(o.highest, it.index)
-	if len(o.held) < maxHeld && o.heldBytes+len(it.data) <= maxHeldBytes {
+	if len(o.held) < maxHeld && o.heldBytes+it.size() <= maxHeldBytes {
 		o.held[it.index] = it
-		o.heldBytes += len(it.data)
+		o.heldBytes += it.size()
 	}
 }
 
@@ -153,14 +169,26 @@ func (o *inOrder) fetch(ctx context.Context) (item, error) {
 	if m == nil {
 		return item{index: -1}, nil
 	}
-	return item{index, m.Header, m.Data, m.Sequence}, nil
+	return item{index: index, header: m.Header, data: m.Data, seq: m.Sequence}, nil
 }
 
-// sequence returns the items of a job in the given order: from is an index in
-// input order, and the sequence to start behind in completion order.
+// sequence returns the items of a job as they lie in the stream, in the given
+// order: from is an index in input order, and the sequence to start behind in
+// completion order.
 func (b *Broker) sequence(queue, job string, order schema.Order, from uint64) sequence {
 	if order == schema.OrderInput {
-		return b.inOrder(queue, job, int(from))
+		return b.inOrder(queue, job, int(from), b.asStored(queue, job, 0))
 	}
 	return b.asStored(queue, job, from)
+}
+
+// nearSequence is sequence, from memory where this process is all there is.
+func (b *Broker) nearSequence(queue, job string, order schema.Order, from uint64) sequence {
+	switch {
+	case !b.set.Alone:
+		return b.sequence(queue, job, order, from)
+	case order == schema.OrderInput:
+		return b.inOrder(queue, job, int(from), b.tapped(queue, job, 0))
+	}
+	return b.tapped(queue, job, from)
 }

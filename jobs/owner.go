@@ -258,6 +258,9 @@ func (o *Owner) drop(j *owned) {
 // workIndexes lists the indexes of a job that are in the work stream: queued
 // or in the hands of a worker.
 func (b *Broker) workIndexes(ctx context.Context, queue, job string) (map[int]bool, error) {
+	if b.local != nil {
+		return b.local.indexes(queue, job), nil
+	}
 	info, err := b.subjects(ctx, b.names.WorkStream(), b.names.WorkOf(queue, job))
 	if err != nil {
 		return nil, err
@@ -273,6 +276,10 @@ func (b *Broker) workIndexes(ctx context.Context, queue, job string) (map[int]bo
 
 // purgeWork removes what is left of a job in the work stream.
 func (b *Broker) purgeWork(ctx context.Context, queue, job string) error {
+	if b.local != nil {
+		b.local.drop(queue, job)
+		return nil
+	}
 	if err := b.purge(ctx, b.names.WorkStream(), b.names.WorkOf(queue, job)); err != nil {
 		return fmt.Errorf("purge the work of job %s: %w", job, err)
 	}

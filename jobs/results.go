@@ -61,6 +61,11 @@ func (b *Broker) PutResult(ctx context.Context, queue string, r *schema.Result, 
 		return Outcome{}, fmt.Errorf("store result %s: %w", r.ID, b.explain(err))
 	}
 	out.Seq = ack.Sequence
+	if b.set.Alone {
+		shared := *r
+		shared.Seq = ack.Sequence
+		b.taps.give(b.names.StateKey(queue, r.Job), item{index: r.Index, seq: ack.Sequence, result: &shared})
+	}
 	return out, nil
 }
 
@@ -109,6 +114,15 @@ func (b *Broker) GetResult(ctx context.Context, queue, job string, index int) (*
 		return nil, err
 	}
 	return b.readResult(ctx, m.Header, m.Data, m.Sequence)
+}
+
+// resultOf returns an item's result, as one that the reader may change.
+func (b *Broker) resultOf(ctx context.Context, it item) (*schema.Result, error) {
+	if it.result == nil {
+		return b.readResult(ctx, it.header, it.data, it.seq)
+	}
+	r := *it.result
+	return &r, nil
 }
 
 // readResult decodes a result's message, with what lies in the object store.

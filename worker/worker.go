@@ -108,7 +108,7 @@ func Run(soft, hard context.Context, cfg Config) error {
 		w.owner.Stop()
 		return fmt.Errorf("start the micro service: %w", err)
 	}
-	pullers, err := w.pull()
+	stop, err := w.take()
 	if err == nil {
 		if cfg.Ready != nil {
 			cfg.Ready()
@@ -119,8 +119,39 @@ func Run(soft, hard context.Context, cfg Config) error {
 	// we finish the calls that are in hand.
 	service.Stop()
 	w.owner.Stop()
-	w.stop(pullers)
+	stop()
 	return errors.Join(err, cfg.Broker.Conn().FlushTimeout(time.Second))
+}
+
+// take begins to take work; stop takes no more, and returns when nothing is in
+// hand.
+func (w *worker) take() (stop func(), err error) {
+	if local := w.cfg.Broker.Local(); local != nil {
+		return w.takeLocal(local), nil
+	}
+	pullers, err := w.pull()
+	return func() { w.stop(pullers) }, err
+}
+
+// takeLocal gives every slot a goroutine that takes what the owner in this
+// process feeds.
+func (w *worker) takeLocal(local *jobs.LocalWork) (stop func()) {
+	var slots sync.WaitGroup
+	for range w.cfg.Slots {
+		slots.Go(func() {
+			for work, ok := local.Take(); ok; work, ok = local.Take() {
+				out, err := w.finish(w.hard, work, !work.Again)
+				local.Done(work)
+				if err == nil {
+					w.owner.Stored(work.Queue, work.Job, out)
+				}
+			}
+		})
+	}
+	return func() {
+		local.Close()
+		slots.Wait()
+	}
 }
 
 // pull starts one puller per queue; all share the slots.

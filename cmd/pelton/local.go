@@ -86,7 +86,7 @@ func (a *app) openStore(cfg *config.Config, log zerolog.Logger, dir, queue strin
 		return nil, setup(err)
 	}
 	set := settings(cfg, log)
-	set.WorkInMemory, set.StoreUsage, set.Replicas = true, server.StoreUsage, 1
+	set.WorkInMemory, set.Alone, set.StoreUsage, set.Replicas = true, true, server.StoreUsage, 1
 	broker, err := jobs.NewBroker(nc, set)
 	if err != nil {
 		nc.Close()

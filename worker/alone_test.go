@@ -1,0 +1,85 @@
+package worker_test
+
+import (
+	"strconv"
+	"testing"
+
+	"pelton/internal/faultyllm"
+	"pelton/internal/testenv"
+	"pelton/jobs"
+	"pelton/schema"
+	"pelton/worker"
+)
+
+// Where the installation is one process, requests and results are handed on in
+// memory. A reader that falls behind by more than is kept for it finds the rest
+// in the stream; one that comes late finds everything there.
+func TestAlone(t *testing.T) {
+	t.Parallel()
+	const total = 9000 // more than a tap holds
+	e := testenv.New(t, testenv.Settings(jobs.Settings{Alone: true}))
+	var b *jobs.Broker
+	e.Worker(defaultQueue, func(c *worker.Config) { b = c.Broker })
+	h, err := b.Client("default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(total), Concurrency: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for r, err := range h.Ordered(e.Ctx()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Index != n || r.Status != schema.StatusSucceeded || testenv.Answer(r) != "You said: "+strconv.Itoa(n) || r.Seq == 0 {
+			t.Fatalf("result %d: index %d, %s, %q", n, r.Index, r.Status, testenv.Answer(r))
+		}
+		if n == 0 { // the reader rests until all is stored
+			if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.Answered == total }); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.Wait(e.Ctx()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		n++
+	}
+	if n != total {
+		t.Errorf("%d results", n)
+	}
+	late := map[int]bool{}
+	for r, err := range h.Results(e.Ctx()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		late[r.Index] = true
+	}
+	if s := e.LLM.Stats(); len(late) != total || s.Calls != total || s.Peak > 64 {
+		t.Errorf("%d results for a late reader, %d calls, %d at once", len(late), s.Calls, s.Peak)
+	}
+}
+
+// A cancel aborts what is in hand and what waits for a slot never starts.
+func TestAloneCancel(t *testing.T) {
+	t.Parallel()
+	e := testenv.New(t, testenv.Settings(jobs.Settings{Alone: true}))
+	var b *jobs.Broker
+	e.Worker(defaultQueue, func(c *worker.Config) { b, c.Slots = c.Broker, 2 })
+	release := e.LLM.Hold()
+	defer release()
+	h, err := b.Client("default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(50), Concurrency: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.InFlight == 2 }); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Cancel(e.Ctx(), "enough"); err != nil {
+		t.Fatal(err)
+	}
+	state, err := h.Wait(e.Ctx())
+	if err != nil || state.State != schema.Cancelled || state.Counts.Cancelled != 8 || state.Counts.NotStarted != 42 {
+		t.Errorf("%+v, %v", state, err)
+	}
+	if calls := e.LLM.Stats().Calls; calls != 2 {
+		t.Errorf("%d calls", calls)
+	}
+}
