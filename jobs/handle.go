@@ -104,6 +104,10 @@ func (h *Handle) State(ctx context.Context) (*schema.State, error) {
 			return nil, err
 		}
 	}
+	held, err := h.b.heldJob(ctx, h.queue, h.id)
+	if err != nil || held != nil {
+		return held, err
+	}
 	return nil, fmt.Errorf("%w: %s in queue %s", ErrNotFound, h.id, h.queue)
 }
 

@@ -35,7 +35,7 @@ func (b *Broker) list(ctx context.Context, queue string) ([]schema.State, error)
 	for _, s := range states {
 		known[b.names.StateKey(s.Queue, s.ID)] = true
 	}
-	err = b.eachQueued(ctx, queue, func(s *schema.State) bool {
+	err = b.eachQueued(ctx, queue, false, func(s *schema.State) bool {
 		if key := b.names.StateKey(s.Queue, s.ID); !known[key] {
 			known[key] = true
 			states = append(states, *s)
@@ -72,16 +72,28 @@ func recorded(ctx context.Context, kv jetstream.KeyValue, keys string) ([]schema
 
 // queuedJob looks for a job that no owner has taken yet, nil when there is none.
 func (b *Broker) queuedJob(ctx context.Context, queue, id string) (*schema.State, error) {
+	found, err := b.findQueued(ctx, queue, id, false)
+	if errors.Is(err, ErrDenied) && b.asksService {
+		return b.servedState(ctx, queue, id, err)
+	}
+	return found, err
+}
+
+// heldJob is queuedJob for a job whose message an owner has been given, and that
+// has no record all the same: the owner is slow, or died before it wrote one.
+// It reads every message that is not acknowledged, and those between them.
+func (b *Broker) heldJob(ctx context.Context, queue, id string) (*schema.State, error) {
+	return b.findQueued(ctx, queue, id, true)
+}
+
+func (b *Broker) findQueued(ctx context.Context, queue, id string, held bool) (*schema.State, error) {
 	var found *schema.State
-	err := b.eachQueued(ctx, queue, func(s *schema.State) bool {
+	err := b.eachQueued(ctx, queue, held, func(s *schema.State) bool {
 		if s.ID == id {
 			found = s
 		}
 		return found == nil
 	})
-	if errors.Is(err, ErrDenied) && b.asksService {
-		return b.servedState(ctx, queue, id, err)
-	}
 	return found, err
 }
 
@@ -90,8 +102,9 @@ var errEnough = errors.New("enough")
 
 // eachQueued calls f for the jobs whose messages wait behind the last that was
 // delivered to an owner, until f returns false. These have no record yet, so
-// the messages themselves are read. A queue of "*" means all.
-func (b *Broker) eachQueued(ctx context.Context, queue string, f func(*schema.State) bool) error {
+// the messages themselves are read. A queue of "*" means all. With held the walk
+// begins with the first message that no owner is done with.
+func (b *Broker) eachQueued(ctx context.Context, queue string, held bool, f func(*schema.State) bool) error {
 	info, err := b.subjects(ctx, b.names.JobsStream(), b.names.Jobs(queue))
 	if err != nil {
 		return err
@@ -101,7 +114,7 @@ func (b *Broker) eachQueued(ctx context.Context, queue string, f func(*schema.St
 		if !ok {
 			continue
 		}
-		if err := b.queuedIn(ctx, at.Queue, f); errors.Is(err, errEnough) {
+		if err := b.queuedIn(ctx, at.Queue, held, f); errors.Is(err, errEnough) {
 			return nil
 		} else if err != nil {
 			return err
@@ -110,16 +123,18 @@ func (b *Broker) eachQueued(ctx context.Context, queue string, f func(*schema.St
 	return nil
 }
 
-func (b *Broker) queuedIn(ctx context.Context, queue string, f func(*schema.State) bool) error {
-	delivered := uint64(0)
+func (b *Broker) queuedIn(ctx context.Context, queue string, held bool, f func(*schema.State) bool) error {
+	behind := uint64(0)
 	owners, err := b.consumer(ctx, b.names.JobsStream(), b.names.OwnersConsumer(queue))
 	switch {
+	case err == nil && held:
+		behind = owners.AckFloor.Stream
 	case err == nil:
-		delivered = owners.Delivered.Stream
+		behind = owners.Delivered.Stream
 	case !errors.Is(err, jetstream.ErrConsumerNotFound): // a queue that nobody serves has none
 		return err
 	}
-	t := b.newTail(b.names.JobsStream(), b.names.Jobs(queue), delivered, false)
+	t := b.newTail(b.names.JobsStream(), b.names.Jobs(queue), behind, false)
 	return t.history(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		if !f(b.queuedState(queue, natsMsg(m), meta)) {
 			return errEnough
