@@ -1,8 +1,9 @@
 FUZZTIME ?= 10s
 DATA     ?=
+SEED     ?= 1
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: all build test race slow cluster lint fmt fuzz bench bench-allocs cover data-test ci clean
+.PHONY: all build test race slow cluster chaos lint fmt fuzz bench bench-allocs cover data-test ci clean
 
 all: build test lint
 
@@ -16,10 +17,15 @@ race:
 	go test -race ./...
 
 # What takes minutes: limits of the fleet over a minute, an outage of 20 s, an
-# upstream whose capacity changes, a cluster that loses a leader. They print the
-# figures they find.
+# upstream whose capacity changes, a cluster that loses a leader, and the chaos
+# harness in its short form. They print the figures they find.
 slow:
-	go test -tags slow -timeout 15m -v -run 'FleetHolds|LongOutage|AdaptiveConcurrency|Poison|Cluster/^LeaderKilled$$' ./worker ./cmd/pelton
+	go test -tags slow -timeout 15m -v -run 'FleetHolds|LongOutage|AdaptiveConcurrency|Poison|Cluster/^LeaderKilled$$|Chaos|UnsafeBuild' ./worker ./cmd/pelton ./internal/chaos
+
+# Everything broken on a schedule, and audited: some twelve minutes, at least
+# 200 faults over at least 100,000 requests. SEED=n draws another schedule.
+chaos:
+	go run ./internal/chaos/cmd -seed $(SEED)
 
 # A job on a cluster of three, one scenario of trouble after the other: some
 # four minutes, and a table of what each cost.

@@ -51,7 +51,10 @@ func (b *Broker) PutResult(ctx context.Context, queue string, r *schema.Result, 
 			return Outcome{}, err
 		}
 	}
-	ack, err := b.publish(ctx, expectNew(m), jetstream.WithRetryAttempts(0))
+	if resultsOnce {
+		expectNew(m)
+	}
+	ack, err := b.publish(ctx, m, jetstream.WithRetryAttempts(0))
 	if occupied(err) {
 		b.dropBody(ctx, object)
 		return Outcome{}, ErrStored

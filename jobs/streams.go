@@ -129,7 +129,7 @@ func (b *Broker) streams() []jetstream.StreamConfig {
 		{
 			Name: n.ResultsStream(), Subjects: []string{n.ResultsOf("*", "*")},
 			Retention: jetstream.LimitsPolicy,
-			Discard:   jetstream.DiscardNew, DiscardNewPerSubject: true, MaxMsgsPerSubject: 1,
+			Discard:   resultsDiscard, DiscardNewPerSubject: resultsOnce, MaxMsgsPerSubject: 1,
 			MaxAge: age, Replicas: b.replicas(), AllowDirect: true,
 		},
 		{

@@ -1,0 +1,16 @@
+//go:build unix && !linux
+
+package chaos
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+const (
+	sigStop = syscall.SIGSTOP
+	sigCont = syscall.SIGCONT
+	sigTerm = syscall.SIGTERM
+)
+
+func tie(*exec.Cmd) {}
