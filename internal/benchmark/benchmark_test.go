@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 
 	"pelton/schema"
 )
@@ -140,4 +144,54 @@ func TestServe(t *testing.T) {
 	if err := Serve(strings.NewReader(`{"role":"cook"}`), &out, nil); err == nil || !strings.Contains(out.String(), "no such part: cook") {
 		t.Errorf("%v, %s", err, out.String())
 	}
+}
+
+// The end of a measurement, wherever it is, leaves no process and no file.
+func TestInterrupted(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv("TMPDIR", dir)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	enough := errors.New("enough")
+	var started []*exec.Cmd
+	_, err = Run(ctx, Options{
+		InFlight: []int{2}, Latency: []time.Duration{time.Minute}, Jobs: []int{1}, NATS: []string{Embedded}, Rounds: 1, Requests: 4, Startup: 0,
+		Command: func(ctx context.Context, _ ...string) *exec.Cmd {
+			cmd := exec.CommandContext(ctx, exe)
+			cmd.Env = append(os.Environ(), asPart+"=1")
+			started = append(started, cmd)
+			if len(started) == 2 { // the first program is about to call, and would wait a minute
+				time.AfterFunc(100*time.Millisecond, func() { interrupt(enough) })
+			}
+			return cmd
+		},
+		Stderr: os.Stderr, Say: func(string) {},
+	})
+	if !errors.Is(err, enough) {
+		t.Errorf("ended with %v", err)
+	}
+	for _, cmd := range started {
+		if cmd.ProcessState == nil {
+			t.Errorf("process %d was not waited for", cmd.Process.Pid)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+// asPart makes the test binary be a part.
+const asPart = "PELTON_TEST_PART"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asPart) == "" {
+		goleak.VerifyTestMain(m)
+	}
+	if err := Serve(os.Stdin, os.Stdout, nil); err != nil {
+		os.Exit(1)
+	}
+	os.Exit(0)
 }

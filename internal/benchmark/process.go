@@ -27,10 +27,11 @@ type process struct {
 // endTime is what a process gets to clean up after itself.
 const endTime = 15 * time.Second
 
-// start starts a part and returns when it is ready. The end of ctx kills it.
+// start starts a part and returns when it is ready. It lives until it is closed:
+// at the end of ctx, too, a server outlives those who use it.
 func (o *Options) start(ctx context.Context, name string, s Setup) (*process, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	p := &process{name: name, cmd: o.Command(ctx), cancel: cancel}
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	p := &process{name: name, cmd: o.Command(life), cancel: cancel}
 	p.cmd.Stderr = o.Stderr
 	// The end of standard input is the word to go; those that do not listen are
 	// killed after a while.
@@ -57,9 +58,11 @@ func (o *Options) start(ctx context.Context, name string, s Setup) (*process, er
 	return p, nil
 }
 
-// ask hands over a line and returns the answer to it.
+// ask hands over a line and returns the answer to it. The end of ctx closes the
+// process.
 func (p *process) ask(ctx context.Context, line any) (answer, error) {
 	var a answer
+	defer context.AfterFunc(ctx, p.close)()
 	err := p.tasks.Encode(line)
 	if err == nil {
 		err = p.answers.Decode(&a)
