@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -34,7 +35,7 @@ const DefaultResultsMaxAge = 72 * time.Hour
 // single-server installation with the default names.
 type Settings struct {
 	Names           schema.Names
-	Replicas        int           // of every stream; 0 means 1
+	Replicas        int           // of every stream, 0 means 1; where there are more, they stay
 	ResultsMaxAge   time.Duration // 0: [DefaultResultsMaxAge]; everything else is kept twice as long
 	AutoConcurrency bool          // jobs may leave their concurrency to be found (experimental)
 	WorkInMemory    bool          // the work stream in memory: for a server in the same process
@@ -77,6 +78,9 @@ type Broker struct {
 
 	// asksService is of a client: what it may not read, it asks of a worker.
 	asksService bool
+
+	counted    atomic.Bool // it is known how many copies of each stream there are
+	replicated atomic.Bool // there are several
 
 	fill  fill
 	local *LocalWork // set where the installation is this process
@@ -188,6 +192,30 @@ func (b *Broker) explain(err error) error {
 type deniedError struct{ error }
 
 func (e *deniedError) Unwrap() []error { return []error{ErrDenied, e.error} }
+
+// passing reports whether err is one of those that a cluster gives while it has
+// no leader, or that come of an answer that died with a node: it passes.
+func passing(err error) bool {
+	return startingUp(err) || errors.Is(err, nats.ErrTimeout)
+}
+
+// leaderless reports whether nobody answered for a stream because it has no
+// leader now, rather than because there is no such stream.
+func (b *Broker) leaderless(ctx context.Context, err error, stream string) bool {
+	if !errors.Is(err, jetstream.ErrNoStreamResponse) && !errors.Is(err, nats.ErrNoResponders) {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaderTime)
+	defer cancel()
+	err = b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		_, err := js.Stream(ctx, stream)
+		return err
+	})
+	return err == nil || passing(err)
+}
+
+// leaderTime is how long a stream's leader gets to say that there is one.
+const leaderTime = 2 * time.Second
 
 // permanent reports whether trying again cannot help.
 func permanent(err error) bool {

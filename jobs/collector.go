@@ -88,7 +88,7 @@ func (h *Handle) checkIdentity(ctx context.Context) (known bool, err error) {
 	if h.hash == "" {
 		return false, nil
 	}
-	rec, err := h.b.loadRecord(ctx, h.queue, h.id)
+	rec, err := h.record(ctx)
 	if rec == nil || err != nil {
 		return false, err
 	}

@@ -214,7 +214,14 @@ func (b *Broker) publishEnd(ctx context.Context, r *record) error {
 	m := endMsg(b.names.End(r.Queue, r.ID), &r.State, data)
 	for {
 		_, err := b.publish(ctx, expectNew(m), jetstream.WithRetryAttempts(0))
-		if err == nil || occupied(err) {
+		if occupied(err) {
+			// A leader also says so of what it has proposed and may never store.
+			var have *jetstream.RawStreamMsg
+			if have, err = b.lastMsg(ctx, b.names.ResultsStream(), m.Subject); have == nil && err == nil {
+				err = errors.New("the end is said to exist but cannot be read")
+			}
+		}
+		if err == nil {
 			if b.set.Alone {
 				b.taps.give(b.names.StateKey(r.Queue, r.ID), item{index: -1, header: m.Header, data: data, seq: math.MaxUint64})
 			}

@@ -89,7 +89,7 @@ func (h *Handle) State(ctx context.Context) (*schema.State, error) {
 	// which a job is in neither place. It is short as a rule: who has just
 	// submitted is not to wait longer than that.
 	for pause := shortestMoment; pause <= longestMoment; pause *= 2 {
-		rec, err := h.b.loadRecord(ctx, h.queue, h.id)
+		rec, err := h.record(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -109,6 +109,21 @@ func (h *Handle) State(ctx context.Context) (*schema.State, error) {
 		return held, err
 	}
 	return nil, fmt.Errorf("%w: %s in queue %s", ErrNotFound, h.id, h.queue)
+}
+
+// record reads the job's record, through a change of leaders in a cluster.
+func (h *Handle) record(ctx context.Context) (rec *record, err error) {
+	began := time.Now()
+	for {
+		rec, err = h.b.loadRecord(ctx, h.queue, h.id)
+		again := passing(err) || h.b.leaderless(ctx, err, "KV_"+h.b.names.StateBucket())
+		if !again || ctx.Err() != nil || time.Since(began) > electionTime {
+			return rec, err
+		}
+		if err := sleep(ctx, retryFeed); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // Cancel ends the job: nothing more is started, calls in flight are aborted,

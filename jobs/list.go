@@ -61,7 +61,7 @@ func recorded(ctx context.Context, kv jetstream.KeyValue, keys string) ([]schema
 		if entry == nil { // all that was there
 			return states, nil
 		}
-		rec, err := decodeRecord(entry)
+		rec, err := decodeRecord(entry.Key(), entry.Value(), entry.Revision())
 		if err != nil {
 			return nil, err
 		}

@@ -32,26 +32,25 @@ var errFenced = errors.New("another worker owns the job now")
 
 // loadRecord returns a job's record, or nil when there is none.
 func (b *Broker) loadRecord(ctx context.Context, queue, job string) (*record, error) {
-	var entry jetstream.KeyValueEntry
-	err := b.states(ctx, func(ctx context.Context, kv jetstream.KeyValue) (err error) {
-		entry, err = kv.Get(ctx, b.names.StateKey(queue, job))
-		return err
-	})
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil, nil
-	}
+	// The bucket's own stream, since a bucket's Get may be answered by a copy that
+	// is behind: its owner would take it for another's.
+	key, bucket := b.names.StateKey(queue, job), b.names.StateBucket()
+	m, err := b.lastMsg(ctx, "KV_"+bucket, "$KV."+bucket+"."+key)
 	if err != nil {
 		return nil, fmt.Errorf("read the state of job %s: %w", job, err)
 	}
-	return decodeRecord(entry)
+	if m == nil || m.Header.Get("KV-Operation") != "" { // deleted
+		return nil, nil
+	}
+	return decodeRecord(key, m.Data, m.Sequence)
 }
 
-func decodeRecord(entry jetstream.KeyValueEntry) (*record, error) {
+func decodeRecord(key string, data []byte, revision uint64) (*record, error) {
 	var r record
-	if err := json.Unmarshal(entry.Value(), &r); err != nil {
-		return nil, fmt.Errorf("the state record %s is damaged: %w", entry.Key(), err)
+	if err := json.Unmarshal(data, &r); err != nil {
+		return nil, fmt.Errorf("the state record %s is damaged: %w", key, err)
 	}
-	r.revision = entry.Revision()
+	r.revision = revision
 	return &r, nil
 }
 

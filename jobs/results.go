@@ -147,11 +147,50 @@ func (b *Broker) readResult(ctx context.Context, header nats.Header, data []byte
 	return r, nil
 }
 
-// lastMsg returns the last message on a subject, or nil when there is none.
+// lastMsg returns the last message on a subject, or nil when there is none. That
+// there is none only a stream's leader can tell: of three copies one may be
+// behind. To ask the leader is a right over the whole stream; whoever lacks it
+// believes a copy.
 func (b *Broker) lastMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
-	if b.replicas() > 1 {
-		return b.leaderMsg(ctx, stream, subject)
+	ctx, cancel := context.WithTimeout(ctx, ackTime) // a question can die with the node it was put to
+	defer cancel()
+	if !b.replicated.Load() {
+		m, err := b.anyMsg(ctx, stream, subject)
+		if m != nil || err != nil || b.counted.Load() {
+			return m, err
+		}
+		if err := b.countCopies(ctx); err != nil && !errors.Is(err, ErrDenied) {
+			return nil, err
+		}
+		if !b.replicated.Load() {
+			return nil, nil
+		}
 	}
+	m, err := b.leaderMsg(ctx, stream, subject)
+	if errors.Is(err, ErrDenied) {
+		return b.anyMsg(ctx, stream, subject)
+	}
+	return m, err
+}
+
+// countCopies learns whether the streams are replicated, for a broker that has
+// not set them up itself.
+func (b *Broker) countCopies(ctx context.Context) error {
+	return b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		state, err := js.Stream(ctx, "KV_"+b.names.StateBucket())
+		if err != nil {
+			return err
+		}
+		if state.CachedInfo().Config.Replicas > 1 {
+			b.replicated.Store(true)
+		}
+		b.counted.Store(true)
+		return nil
+	})
+}
+
+// anyMsg is lastMsg as whichever server has a copy of the stream knows it.
+func (b *Broker) anyMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
 	// Straight to the direct-get subject: a stream handle would cost a look-up.
 	reply, err := b.request(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
 	if err != nil {
@@ -171,8 +210,7 @@ func (b *Broker) lastMsg(ctx context.Context, stream, subject string) (*jetstrea
 	return &jetstream.RawStreamMsg{Subject: subject, Sequence: seq, Header: reply.Header, Data: reply.Data}, nil
 }
 
-// leaderMsg is lastMsg for replicated streams, where any replica answers a
-// direct get, also one that is behind: a result that is there must be seen.
+// leaderMsg is lastMsg as the stream's leader knows it.
 func (b *Broker) leaderMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
 	ask, err := json.Marshal(map[string]string{"last_by_subj": subject})
 	if err != nil {

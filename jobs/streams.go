@@ -18,10 +18,15 @@ import (
 // lacks. It is idempotent and safe to run from many processes at once; until ctx
 // ends it retries what a cluster that is still starting refuses.
 func (b *Broker) Setup(ctx context.Context, queues map[string]int) error {
+	said, began := false, time.Now()
 	for {
 		err := b.setup(ctx, queues)
 		if err == nil || !startingUp(err) {
 			return err
+		}
+		if !said && time.Since(began) > sayAfter {
+			said = true
+			b.set.Log.Warn().Err(err).Msg("the NATS cluster is not ready; waiting for it")
 		}
 		select {
 		case <-time.After(300 * time.Millisecond):
@@ -31,10 +36,24 @@ func (b *Broker) Setup(ctx context.Context, queues map[string]int) error {
 	}
 }
 
+// sayAfter is how long the wait for a cluster goes unmentioned.
+const sayAfter = 3 * time.Second
+
+// What a cluster answers while too few of its nodes are up.
+const (
+	errNoPeers         jetstream.ErrorCode = 10005
+	errStreamOffline   jetstream.ErrorCode = 10118
+	errConsumerOffline jetstream.ErrorCode = 10119
+)
+
 // startingUp tells what a young cluster says from what waiting will not change.
 func startingUp(err error) bool {
 	var api *jetstream.APIError
 	if errors.As(err, &api) {
+		switch api.ErrorCode {
+		case errNoPeers, errStreamOffline, errConsumerOffline:
+			return true
+		}
 		return api.Code == 503 && !strings.Contains(api.Description, "not enabled")
 	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoStreamResponse)
@@ -51,6 +70,7 @@ func (b *Broker) setup(ctx context.Context, queues map[string]int) error {
 	if err := b.ensureBuckets(ctx, missing); err != nil {
 		return err
 	}
+	b.counted.Store(true)
 	for _, queue := range slices.Sorted(maps.Keys(queues)) {
 		err := missing.note("queue "+queue, b.EnsureQueue(ctx, queue, queues[queue]))
 		if errors.Is(err, jetstream.ErrStreamNotFound) && missing.What != nil { // its stream is among them
@@ -148,25 +168,37 @@ func (b *Broker) streams() []jetstream.StreamConfig {
 // ensureStream makes a stream, or brings the settings that may change up to
 // date on the one that is there.
 func (b *Broker) ensureStream(ctx context.Context, want jetstream.StreamConfig) error {
+	return b.ensure(ctx, want.Name, want.MaxAge, func(ctx context.Context, js jetstream.JetStream) error {
+		_, err := js.CreateStream(ctx, want)
+		return err
+	})
+}
+
+// ensure is ensureStream for what is a stream or has one beneath it. Copies are
+// added, never taken away: a worker that was started without the setting must
+// not cost the installation its safety.
+func (b *Broker) ensure(ctx context.Context, name string, age time.Duration, create func(context.Context, jetstream.JetStream) error) error {
 	var have *jetstream.StreamConfig
 	err := b.find(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-		stream, err := js.Stream(ctx, want.Name)
+		stream, err := js.Stream(ctx, name)
 		if err == nil {
 			have = &stream.CachedInfo().Config
 		}
 		return err
 	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return making(b.find(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-			_, err := js.CreateStream(ctx, want)
-			return err
-		}))
+		b.replicated.Store(b.replicated.Load() || b.replicas() > 1)
+		return making(b.find(ctx, create))
 	}
-	if err != nil || have.MaxAge == want.MaxAge && have.Replicas == want.Replicas {
+	if err != nil {
 		return err
 	}
-	was := *have
-	have.MaxAge, have.Replicas = want.MaxAge, want.Replicas
+	was, copies := *have, max(have.Replicas, b.replicas())
+	b.replicated.Store(b.replicated.Load() || copies > 1)
+	if was.MaxAge == age && was.Replicas == copies {
+		return nil
+	}
+	have.MaxAge, have.Replicas = age, copies
 	err = b.find(ctx, func(ctx context.Context, js jetstream.JetStream) error {
 		_, err := js.UpdateStream(ctx, *have)
 		return err
@@ -174,7 +206,7 @@ func (b *Broker) ensureStream(ctx context.Context, want jetstream.StreamConfig) 
 	if errors.Is(err, ErrDenied) {
 		return fmt.Errorf("keeps messages for %s in %d copies, where this process is configured for %s and %d: "+
 			"set PELTON_RESULTS_MAX_AGE and PELTON_REPLICAS as they were when it was made, or change it with `pelton check --create` (%w)",
-			was.MaxAge, was.Replicas, want.MaxAge, want.Replicas, err)
+			was.MaxAge, was.Replicas, age, copies, err)
 	}
 	return err
 }
@@ -192,38 +224,28 @@ func (b *Broker) find(ctx context.Context, f func(context.Context, jetstream.Jet
 	return own
 }
 
+// ensureBuckets makes the key-value bucket and the object stores, or brings
+// the streams beneath them up to date.
 func (b *Broker) ensureBuckets(ctx context.Context, missing *MissingError) error {
 	age := 2 * b.set.maxAge()
 	state := b.names.StateBucket()
-	err := b.ensureBucket(ctx, "bucket "+state, missing, func(ctx context.Context, js jetstream.JetStream) error {
-		_, err := js.KeyValue(ctx, state)
-		return err
-	}, func(ctx context.Context, js jetstream.JetStream) error {
+	what := "bucket " + state
+	err := missing.note(what, b.ensure(ctx, "KV_"+state, age, func(ctx context.Context, js jetstream.JetStream) error {
 		_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: state, History: 1, TTL: age, Replicas: b.replicas()})
 		return err
-	})
-	for _, bucket := range []string{b.names.InputBucket(), b.names.BodiesBucket()} {
-		if err != nil {
-			return err
-		}
-		err = b.ensureBucket(ctx, "object store "+bucket, missing, func(ctx context.Context, js jetstream.JetStream) error {
-			_, err := js.ObjectStore(ctx, bucket)
-			return err
-		}, func(ctx context.Context, js jetstream.JetStream) error {
-			_, err := js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: bucket, TTL: age, Replicas: b.replicas()})
-			return err
-		})
-	}
-	return err
-}
-
-func (b *Broker) ensureBucket(ctx context.Context, what string, missing *MissingError, look, create func(context.Context, jetstream.JetStream) error) error {
-	err := b.find(ctx, look)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		err = missing.note(what, making(b.find(ctx, create)))
-	}
+	}))
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
+	}
+	for _, bucket := range []string{b.names.InputBucket(), b.names.BodiesBucket()} {
+		what := "object store " + bucket
+		err := missing.note(what, b.ensure(ctx, "OBJ_"+bucket, age, func(ctx context.Context, js jetstream.JetStream) error {
+			_, err := js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: bucket, TTL: age, Replicas: b.replicas()})
+			return err
+		}))
+		if err != nil {
+			return fmt.Errorf("%s: %w", what, err)
+		}
 	}
 	return nil
 }

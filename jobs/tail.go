@@ -35,6 +35,11 @@ const (
 	aheadBytes    = 8 << 20
 )
 
+// tailBeat is how often the server of an idle tail says that it lives: the
+// consumer lies on one node of a cluster, and is made anew elsewhere when that
+// has been silent for twice as long.
+const tailBeat = 3 * time.Second
+
 // newTail starts behind the sequence after.
 func (b *Broker) newTail(stream, filter string, after uint64, headersOnly bool) *tail {
 	return &tail{b: b, stream: stream, filter: filter, last: after, headers: headersOnly}
@@ -65,7 +70,7 @@ func (t *tail) open(ctx context.Context) error {
 	stop := make(chan struct{})
 	t.call = t.b.watch.Begin(func(*denied.Error) { close(stop) }, "$JS.API.CONSUMER.MSG.NEXT."+t.stream+".*")
 	t.consumer = consumer
-	it, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(aheadMessages, limit))
+	it, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(aheadMessages, limit), jetstream.PullHeartbeat(tailBeat))
 	if err != nil {
 		t.call.End()
 		return err

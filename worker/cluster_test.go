@@ -289,6 +289,7 @@ func TestCluster(t *testing.T) {
 		{name: "RollingRestart", run: rollingRestart, total: 3 * clusterTotal, latency: clusterLatency},
 		{name: "NodeCutOff", run: nodeCutOff},
 		{name: "WorkersBeforeLeader", run: workersBeforeLeader},
+		{name: "SubmittedWithoutLeader", run: submittedWithoutLeader},
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			r := newClusterRun(t, s)
@@ -428,4 +429,113 @@ func workersBeforeLeader(r *clusterRun) {
 	}
 	r.submit()
 	r.check(0)
+}
+
+// A job is submitted, and its state asked for, at the moment at which the
+// leader of the jobs stream has gone: both wait for the next.
+func submittedWithoutLeader(r *clusterRun) {
+	for i := range r.Nodes {
+		r.worker(fmt.Sprintf("worker-%d", i+1))
+	}
+	leader := r.Leader(r.js, "PELTON_JOBS", "")
+	r.Kill(leader)
+	r.submit()
+	if state, err := r.handle.State(r.ctx); err != nil || state.Total != r.total {
+		r.Errorf("right after the submit: %+v, %v", state, err)
+	}
+	r.Start(leader)
+	r.check(1)
+}
+
+// A reader whose only node is cut off is not told that there is no result: it
+// is told when it knows.
+func TestClusterNoStaleMiss(t *testing.T) {
+	r := newClusterRun(t, scenario{})
+	broker := func(set jobs.Settings, nodes ...*testenv.Member) *jobs.Broker {
+		t.Helper()
+		b, err := jobs.NewBroker(testenv.Dial(t, r.URL(nodes...)), set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	follower, others := r.Nodes[0], r.Nodes[1:]
+	writer := broker(jobs.Settings{Replicas: 3}, others...)
+	if err := writer.Setup(r.ctx, defaultQueue); err != nil {
+		t.Fatal(err)
+	}
+	reader := broker(jobs.Settings{}, follower)
+	store := func(index int) {
+		t.Helper()
+		result := schema.Result{ID: "job." + strconv.Itoa(index), Job: "job", Index: index, Status: schema.StatusSucceeded,
+			Response: &schema.Response{StatusCode: 200, Body: []byte("{}")}}
+		for { // through an election, where the node cut off led something
+			if _, err := writer.SettleResult(r.ctx, "default", &result, 2); err == nil {
+				return
+			} else if r.ctx.Err() != nil {
+				t.Fatal(err)
+			}
+			<-time.After(100 * time.Millisecond)
+		}
+	}
+	read := func(index int) (*schema.Result, error) {
+		ctx, cancel := context.WithTimeout(r.ctx, 2*time.Second)
+		defer cancel()
+		return reader.GetResult(ctx, "default", "job", index)
+	}
+	store(0)
+	if result, err := read(0); err != nil || result == nil {
+		t.Fatalf("%v, %v", result, err)
+	}
+	r.Isolate(follower)
+	store(1)
+	if result, err := read(1); err == nil {
+		t.Errorf("a node that is cut off was believed: %v", result)
+	}
+	r.Rejoin(follower)
+	for {
+		result, err := read(1)
+		if result != nil {
+			break
+		}
+		if err == nil || r.ctx.Err() != nil {
+			t.Fatalf("after it has rejoined: %v, %v", result, err)
+		}
+		<-time.After(100 * time.Millisecond)
+	}
+}
+
+// An installation gets its copies when a worker asks for them, and keeps them
+// when another does not.
+func TestClusterCopiesAreKept(t *testing.T) {
+	r := newClusterRun(t, scenario{})
+	setUp := func(replicas int) {
+		t.Helper()
+		b, err := jobs.NewBroker(r.nc, jobs.Settings{Replicas: replicas})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Setup(r.ctx, defaultQueue); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copies := func(want int) {
+		t.Helper()
+		list := r.js.ListStreams(r.ctx)
+		n := 0
+		for info := range list.Info() {
+			if n++; info.Config.Replicas != want {
+				t.Errorf("%s has %d copies, want %d", info.Config.Name, info.Config.Replicas, want)
+			}
+		}
+		if list.Err() != nil || n < 8 {
+			t.Errorf("%d streams, %v", n, list.Err())
+		}
+	}
+	setUp(0)
+	copies(1)
+	setUp(3)
+	copies(3)
+	setUp(1)
+	copies(3)
 }
