@@ -6,6 +6,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pelton/internal/denied"
 	"pelton/schema"
 )
 
@@ -40,6 +41,8 @@ func (h *Handle) Wait(ctx context.Context, options ...WaitOption) (*schema.State
 		return nil, err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
+	// Who may not listen sees no progress, but the end, which is stored.
+	defer h.b.watch.Begin(func(*denied.Error) {}, sub.Subject).End()
 	state, err := h.State(ctx)
 	if err != nil {
 		return nil, err

@@ -90,6 +90,8 @@ var rights = []action{
 	{"list streams", "$JS.API.STREAM.LIST", "a"},
 	{"back a stream up", "$JS.API.STREAM.SNAPSHOT.PELTON_CANCELS", "a"},
 	{"make a queue, change its cap", "$JS.API.CONSUMER.CREATE.PELTON_WORK.workers-default.pelton.work.default.*.*", "a"},
+	{"change how the jobs of a queue are given out", "$JS.API.CONSUMER.CREATE.PELTON_JOBS.owners-default.pelton.jobs.default", "a"},
+	{"stop the jobs of a queue from being given out", "$JS.API.CONSUMER.DELETE.PELTON_JOBS.owners-bulk", "a"},
 	{"list queues", "$JS.API.CONSUMER.LIST.PELTON_WORK", "a"},
 	{"remove a queue", "$JS.API.CONSUMER.DELETE.PELTON_WORK.workers-other", "a"},
 	{"make a consumer by the old subject", "$JS.API.CONSUMER.DURABLE.CREATE.PELTON_JOBS.c", "a"},

@@ -100,7 +100,7 @@ func TestFourUsers(t *testing.T) {
 		}
 	})
 	t.Run("a cancel", func(t *testing.T) {
-		requests := []schema.Request{testenv.Chat("slow", `{"latency": "60s"}`)}
+		requests := []schema.Request{testenv.Chat("slow", `{"latency_ms": 60000}`)}
 		h, err := producer.Submit(ctx(t), schema.Job{ID: "slow", Requests: requests})
 		if err == nil {
 			err = h.Cancel(ctx(t), "no need")
