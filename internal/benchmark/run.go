@@ -139,7 +139,7 @@ func (r *run) measure(ctx context.Context, cell *Cell) error {
 		defer processes[i].close()
 		// Connections are made, buffers have grown: that is not measured.
 		warm := min(cell.Requests, 2*cell.InFlight) / cell.Jobs
-		if _, err := r.sample(ctx, processes[i], cell, max(1, warm)*cell.Jobs); err != nil {
+		if _, err := r.sample(ctx, p, processes[i], cell, max(1, warm)*cell.Jobs); err != nil {
 			return err
 		}
 	}
@@ -149,7 +149,7 @@ func (r *run) measure(ctx context.Context, cell *Cell) error {
 	}
 	for round := range r.Rounds {
 		for _, i := range rotated(order, round) {
-			s, err := r.sample(ctx, processes[i], cell, cell.Requests)
+			s, err := r.sample(ctx, programs[i], processes[i], cell, cell.Requests)
 			if err != nil {
 				return err
 			}
@@ -163,19 +163,23 @@ func (r *run) measure(ctx context.Context, cell *Cell) error {
 }
 
 // sample is one round of one program.
-func (r *run) sample(ctx context.Context, p *process, cell *Cell, requests int) (s sample, err error) {
+func (r *run) sample(ctx context.Context, of program, p *process, cell *Cell, requests int) (s sample, err error) {
+	var nats *process // that it uses
+	if of.where == Apart {
+		nats = r.nats
+	}
 	ask := func(p *process) (a answer) {
 		if p != nil && err == nil {
 			a, err = p.ask(ctx, task{Do: doUsage})
 		}
 		return a
 	}
-	modelBefore, natsBefore := ask(r.model), ask(r.nats)
+	modelBefore, natsBefore := ask(r.model), ask(nats)
 	if err != nil {
 		return s, err
 	}
 	a, err := p.ask(ctx, task{Do: doRun, Requests: requests, Jobs: cell.Jobs})
-	modelAfter, natsAfter := ask(r.model), ask(r.nats)
+	modelAfter, natsAfter := ask(r.model), ask(nats)
 	return sample{
 		seconds: a.Seconds, used: a.Used, ends: a.Ends,
 		model: modelAfter.Used.CPU - modelBefore.Used.CPU, nats: natsAfter.Used.CPU - natsBefore.Used.CPU,

@@ -45,7 +45,7 @@ var own = []rule{
 }
 
 // helpers serve several steps: they count for what calls them.
-var helpers = regexp.MustCompile(`^pelton/(schema|internal/benchmark)/|^pelton/worker/answer\.go .*insist|^main/(app|main|bench)\.go `)
+var helpers = regexp.MustCompile(`^pelton/(schema|internal/(benchmark|denied))/|^pelton/jobs/broker\.go |^pelton/worker/answer\.go .*insist|^main/(app|main|bench)\.go `)
 
 // others are the rules for stacks without a frame of ours: what libraries and
 // the runtime do in goroutines of their own.
