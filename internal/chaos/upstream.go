@@ -36,10 +36,13 @@ func identity(r *http.Request, body []byte) string {
 	_, text, _ := bytes.Cut(body, []byte(`"content":"`))
 	words := bytes.SplitN(text, []byte(" "), 3)
 	if len(words) < 3 {
-		return worker + " ? -1"
+		return worker + " " + unread + " -1"
 	}
 	return worker + " " + string(words[0]) + " " + string(words[1])
 }
+
+// unread stands for a job whose name did not arrive.
+const unread = "?"
 
 // callsOf turns the record into evidence.
 func callsOf(srv *faultyllm.Server) []Call {
@@ -47,7 +50,10 @@ func callsOf(srv *faultyllm.Server) []Call {
 	for _, c := range srv.Calls() {
 		words := strings.Fields(c.Identity)
 		if len(words) != 3 {
-			words = []string{"?", "?", "-1"}
+			words = []string{"?", unread, "-1"}
+		}
+		if words[1] == unread && c.Aborted {
+			continue // its worker ended while it was being sent: nobody was asked
 		}
 		index, _ := strconv.Atoi(words[2])
 		end := c.End
