@@ -19,11 +19,12 @@ import (
 // serviceTime bounds a question to the micro service.
 const serviceTime = 10 * time.Second
 
-// servedState is the state of a job as a worker tells it; nil when it knows of
-// none. refused is returned where no worker is there to ask.
+// servedState is the state of a job as a worker tells it, who has looked in every
+// place; [ErrNotFound] when there is none. refused is returned where no worker is
+// there to ask.
 func (b *Broker) servedState(ctx context.Context, queue, id string, refused error) (*schema.State, error) {
 	m, err := b.askService(ctx, "status", queue, []byte(id), refused)
-	if m == nil || err != nil {
+	if err != nil {
 		return nil, err
 	}
 	return schema.ParseState(m.Data)
@@ -33,7 +34,7 @@ func (b *Broker) servedState(ctx context.Context, queue, id string, refused erro
 // fit one message.
 func (b *Broker) servedList(ctx context.Context, queue string, refused error) ([]schema.State, error) {
 	m, err := b.askService(ctx, "list", queue, nil, refused)
-	if m == nil || err != nil {
+	if err != nil {
 		return nil, err
 	}
 	var states []schema.State
@@ -57,7 +58,7 @@ func (b *Broker) askService(ctx context.Context, verb, queue string, data []byte
 	case "":
 		return m, nil
 	case "404":
-		return nil, nil
+		return nil, fmt.Errorf("%w in queue %s", ErrNotFound, queue)
 	default:
 		return nil, fmt.Errorf("the service could not tell the state: %s %s", code, m.Header.Get(micro.ErrorHeader))
 	}

@@ -231,9 +231,9 @@ func (b *Broker) anyAfter(ctx context.Context, stream, filter string, seq uint64
 	}
 	some := false
 	err = b.retry(ctx, func(ctx context.Context) error {
-		reply, err := b.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, ask)
+		reply, err := b.request(ctx, "$JS.API.DIRECT.GET."+stream, ask)
 		if err != nil {
-			return b.explain(err)
+			return err
 		}
 		switch status := reply.Header.Get("Status"); status {
 		case "":
