@@ -3,7 +3,7 @@ DATA     ?=
 SEED     ?= 1
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: all build test race slow cluster chaos lint fmt fuzz bench bench-allocs cover data-test ci clean
+.PHONY: all build test race slow soak cluster chaos lint fmt fuzz bench bench-allocs cover data-test ci clean
 
 all: build test lint
 
@@ -20,12 +20,18 @@ race:
 # upstream whose capacity changes, a cluster that loses a leader, and the chaos
 # harness in its short form. They print the figures they find.
 slow:
-	go test -tags slow -timeout 15m -v -run 'FleetHolds|LongOutage|AdaptiveConcurrency|Poison|Cluster/^LeaderKilled$$|Chaos|UnsafeBuild' ./worker ./cmd/pelton ./internal/chaos
+	go test -tags slow -timeout 15m -v -run 'FleetHolds|LongOutage|AdaptiveConcurrency|Soak|Size|Poison|Cluster/^LeaderKilled$$|Chaos|UnsafeBuild' ./worker ./cmd/pelton ./internal/chaos
 
 # Everything broken on a schedule, and audited: some twelve minutes, at least
 # 200 faults over at least 100,000 requests. SEED=n draws another schedule.
 chaos:
 	go run ./internal/chaos/cmd -seed $(SEED)
+
+# A mix of jobs for 10 minutes (SOAK=2m shortens it), and a table of memory,
+# goroutines, files, connections and disk that must not grow.
+SOAK ?= 10m
+soak:
+	SOAK=$(SOAK) go test -tags soak -timeout 120m -v -run 'Soak' ./worker
 
 # A job on a cluster of three, one scenario of trouble after the other: some
 # four minutes, and a table of what each cost.

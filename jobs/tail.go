@@ -23,6 +23,7 @@ type tail struct {
 	last    uint64 // sequence of the last message handed out
 
 	consumer jetstream.Consumer
+	left     time.Time // when the last message was handed out
 	it       jetstream.MessagesContext
 	call     *denied.Call // of the iterator
 	closed   chan struct{}
@@ -39,6 +40,11 @@ const (
 // consumer lies on one node of a cluster, and is made anew elsewhere when that
 // has been silent for twice as long.
 const tailBeat = 3 * time.Second
+
+// forgottenAfter is how long the server keeps a reader that asks for nothing.
+// One that comes back later is made again where it was. The client's 5 minutes
+// would let thousands pile up, each with goroutines of its own.
+const forgottenAfter = 10 * time.Second
 
 // newTail starts behind the sequence after.
 func (b *Broker) newTail(stream, filter string, after uint64, headersOnly bool) *tail {
@@ -59,7 +65,8 @@ func (t *tail) open(ctx context.Context) error {
 	consumer, err := js.OrderedConsumer(ctx, t.stream, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{t.filter}, HeadersOnly: t.headers,
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: t.last + 1,
-		MaxResetAttempts: 1, // we make the next one ourselves, with a context
+		MaxResetAttempts:  1, // we make the next one ourselves, with a context
+		InactiveThreshold: forgottenAfter,
 	})
 	if err != nil {
 		return t.b.explain(call.Or(err))
@@ -89,9 +96,13 @@ func (t *tail) open(ctx context.Context) error {
 // next waits for the next message, through whatever happens to the connection,
 // until ctx ends.
 func (t *tail) next(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+	if !t.left.IsZero() && time.Since(t.left) > forgottenAfter/2 {
+		t.close() // it may be forgotten, which would be noticed only after a while
+	}
 	for {
 		m, meta, err := t.try(ctx)
 		if err == nil {
+			t.left = time.Now()
 			return m, meta, nil
 		}
 		if ctx.Err() != nil {
@@ -159,8 +170,8 @@ func (t *tail) close() {
 	}
 }
 
-// removeConsumer takes the consumer off the server, which would keep it for five
-// minutes and bounds how many there are. It does not wait: what a broken
+// removeConsumer takes the consumer off the server, which would keep it for a
+// while and bounds how many there are. It does not wait: what a broken
 // connection leaves goes by itself.
 func (t *tail) removeConsumer() {
 	if info := t.consumer.CachedInfo(); info != nil {

@@ -41,6 +41,9 @@ type Role struct {
 	LogLevel string
 	Node     *Node  // or else a member of a cluster
 	Binary   string // the test binary that plays it; empty: this one
+	Usage    string // a file in which it writes once a second what it uses: see [Process.Usage]
+
+	MaxPayload int // of that server; 0: its default
 }
 
 // Main runs the tests, or the role that the environment asks for. A package
@@ -70,6 +73,9 @@ func (r Role) play() error {
 		_, _ = bufio.NewReader(os.Stdin).ReadString(0)
 		stop()
 	}()
+	if r.Usage != "" {
+		go writeUsage(ctx, r.Usage)
+	}
 	if r.Node != nil {
 		return r.Node.serve(ctx)
 	}
@@ -81,7 +87,7 @@ func (r Role) play() error {
 	}
 	url := r.NATS
 	if r.Store != "" {
-		srv, err := embednats.Start(embednats.Options{StoreDir: r.Store, Port: r.Port, Logger: log})
+		srv, err := embednats.Start(embednats.Options{StoreDir: r.Store, Port: r.Port, MaxPayload: r.MaxPayload, Logger: log})
 		if err != nil {
 			return err
 		}
