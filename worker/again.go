@@ -18,11 +18,16 @@ import (
 // it: alone, the one that did it is told from those that were beside it.
 const suspect = 2
 
+// lookAgain is how long before its call a request may have been looked up, when
+// the broker was slow or full in between.
+const lookAgain = 250 * time.Millisecond
+
 // finishAgain is finish for a request that may have been begun before.
 func (w *worker) finishAgain(ctx context.Context, work *jobs.Work) (jobs.Outcome, error) {
 	if out, stored, err := w.lookUp(ctx, work); err != nil || stored {
 		return out, err
 	}
+	looked := time.Now()
 	var known *schema.Parked
 	err := w.insist(ctx, "look up earlier attempts", func(ctx context.Context) (err error) {
 		known, err = w.cfg.Broker.ParkedOf(ctx, work.Queue, work.Job, work.Index)
@@ -51,6 +56,12 @@ func (w *worker) finishAgain(ctx context.Context, work *jobs.Work) (jobs.Outcome
 	})
 	if err != nil {
 		return jobs.Outcome{}, err
+	}
+	if time.Since(looked) > lookAgain {
+		// Who had it before may have had an answer to store all the while.
+		if out, stored, err := w.lookUp(ctx, work); err != nil || stored {
+			return out, err
+		}
 	}
 	a := w.answer(ctx, work, known)
 	if a.result == nil && a.parked == nil {
