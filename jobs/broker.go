@@ -22,11 +22,8 @@ const (
 	Heartbeat = 1500 * time.Millisecond
 )
 
-// Bounds of what is published without waiting for each acknowledgement.
-const (
-	ackTime    = 5 * time.Second
-	maxPending = 16_384
-)
+// ackTime is how long the acknowledgement of a publish is waited for.
+const ackTime = 5 * time.Second
 
 // DefaultResultsMaxAge is how long results are kept.
 const DefaultResultsMaxAge = 72 * time.Hour
@@ -83,6 +80,7 @@ type Broker struct {
 	replicated atomic.Bool // there are several
 
 	fill  fill
+	pub   *publisher
 	local *LocalWork // set where the installation is this process
 	taps  taps
 }
@@ -90,12 +88,12 @@ type Broker struct {
 // NewBroker wraps a connection. It does not talk to the server; [Broker.Setup]
 // does.
 func NewBroker(nc *nats.Conn, set Settings) (*Broker, error) {
-	// Without a time an acknowledgement that is lost would be awaited for ever.
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(ackTime), jetstream.WithPublishAsyncMaxPending(maxPending))
+	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	b := &Broker{nc: nc, js: js, names: set.Names, set: set, watch: denied.Watch(nc)}
+	b.pub = newPublisher(nc, b.watch)
 	if set.Alone {
 		b.local = newLocalWork()
 	}

@@ -76,20 +76,29 @@ func (c *Cancels) mark(key string, marker schema.Cancel) {
 	}
 }
 
-// Cancelled reports whether the job is cancelled, and what the cancel says. Its
-// error means that this could not be told.
-func (c *Cancels) Cancelled(ctx context.Context, queue, job string) (marker schema.Cancel, cancelled bool, err error) {
+// Known is [Cancels.Cancelled] where that needs no look-up; known says so.
+func (c *Cancels) Known(queue, job string) (marker schema.Cancel, cancelled, known bool) {
 	key := c.b.names.StateKey(queue, job)
 	losses := c.b.nc.Stats().Reconnects
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	v, ok := c.known[key]
-	if ok && (v.cancelled || v.losses == losses) {
-		v.used = time.Now()
-		c.known[key] = v
-		c.mu.Unlock()
-		return v.marker, v.cancelled, nil
+	if !ok || !v.cancelled && v.losses != losses {
+		return schema.Cancel{}, false, false
 	}
-	c.mu.Unlock()
+	v.used = time.Now()
+	c.known[key] = v
+	return v.marker, v.cancelled, true
+}
+
+// Cancelled reports whether the job is cancelled, and what the cancel says. Its
+// error means that this could not be told.
+func (c *Cancels) Cancelled(ctx context.Context, queue, job string) (marker schema.Cancel, cancelled bool, err error) {
+	if marker, cancelled, known := c.Known(queue, job); known {
+		return marker, cancelled, nil
+	}
+	key := c.b.names.StateKey(queue, job)
+	losses := c.b.nc.Stats().Reconnects
 	m, err := c.b.lastMsg(ctx, c.b.names.CancelsStream(), c.b.names.Cancel(queue, job))
 	if err != nil {
 		return schema.Cancel{}, false, err

@@ -11,12 +11,6 @@ import (
 	"pelton/schema"
 )
 
-// fedAck is a published request whose acknowledgement is awaited.
-type fedAck struct {
-	index  int
-	future jetstream.PubAckFuture
-}
-
 // retryFeed is how long after a failed publish a request is fed again.
 const retryFeed = 500 * time.Millisecond
 
@@ -89,18 +83,17 @@ func (j *owned) feedOne(ctx context.Context, index int) error {
 		fed.object = w.object
 	}
 	j.window[index] = fed
-	future, err := j.b.js.PublishMsgAsync(expectNew(j.b.workMsg(w)))
+	err = j.b.pub.send(expectNew(j.b.workMsg(w)), func(_ uint64, err error) {
+		if err != nil && !occupied(err) { // occupied: it is there, by an earlier publish whose answer was lost
+			j.o.cfg.Log.Debug().Err(err).Str("job", w.Job).Int("index", index).Msg("a request was not taken; feeding it again")
+			j.unfed.put(index)
+		}
+	})
 	if err != nil {
 		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Int("index", index).Msg("could not feed; trying again")
 		j.lost(index)
-		return nil
 	}
-	select {
-	case j.acks <- fedAck{index, future}:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return nil
 }
 
 // work makes the message for a request: its body with the job's defaults.
@@ -161,28 +154,6 @@ func (j *owned) pause(ctx context.Context, d time.Duration) error {
 		return j.renew(ctx)
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	}
-}
-
-// awaitAcks waits for the broker's word on each publish, in their order.
-func (j *owned) awaitAcks(ctx context.Context) {
-	for {
-		select {
-		case ack := <-j.acks:
-			select {
-			case <-ack.future.Ok():
-			case err := <-ack.future.Err():
-				if occupied(err) {
-					continue // it is there: an earlier publish whose answer was lost
-				}
-				j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Int("index", ack.index).Msg("a request was not taken; feeding it again")
-				j.unfed.put(ack.index)
-			case <-ctx.Done():
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
 	}
 }
 

@@ -38,7 +38,6 @@ type owned struct {
 	ready     <-chan time.Time   // when the next of them is ready
 	returning bitset             // fed before: the next worker looks up what is known of it
 	doubtful  int                // so is every index below, by an earlier owner
-	acks      chan fedAck        // publishes whose acknowledgement is awaited
 	unfed     *inbox[int]        // publishes that failed
 	hold      time.Time          // nothing is fed before: the broker did not take the last
 
@@ -67,10 +66,6 @@ type ending struct {
 // the broker redelivers its message after AckWait at the earliest.
 const leaseTime = AckWait - Heartbeat
 
-// acksAhead is how many publishes may await their acknowledgement before the
-// loop waits for it.
-const acksAhead = 1024
-
 // Periods of the owner's loop.
 const (
 	progressEvery  = 250 * time.Millisecond
@@ -96,12 +91,10 @@ func (j *owned) open(ctx context.Context) (err error) {
 // see runs the job to its end: one loop that feeds, counts, renews and ends.
 func (j *owned) see(ctx context.Context, takeover bool) error {
 	j.inbox, j.unfed, j.window = newInbox[Outcome](), newInbox[int](), map[int]fedRequest{}
-	j.acks = make(chan fedAck, acksAhead)
 	j.bound = newBound(j.job.Concurrency)
 	j.tally.first = -1
 	inner, stop := context.WithCancel(ctx)
 	defer stop()
-	go j.awaitAcks(inner)
 
 	j.o.enlist(j)
 	defer j.o.drop(j)

@@ -54,20 +54,23 @@ func (b *Broker) PutResult(ctx context.Context, queue string, r *schema.Result, 
 	if resultsOnce {
 		expectNew(m)
 	}
-	ack, err := b.publish(ctx, m, jetstream.WithRetryAttempts(0))
+	seq, err := b.pub.store(ctx, m)
 	if occupied(err) {
 		b.dropBody(ctx, object)
 		return Outcome{}, ErrStored
 	}
 	if err != nil {
-		b.dropBody(ctx, object)
+		// Without the stream's word the message may be there, and point to the object.
+		if api := (*jetstream.APIError)(nil); errors.As(err, &api) {
+			b.dropBody(ctx, object)
+		}
 		return Outcome{}, fmt.Errorf("store result %s: %w", r.ID, b.explain(err))
 	}
-	out.Seq = ack.Sequence
+	out.Seq = seq
 	if b.set.Alone {
 		shared := *r
-		shared.Seq = ack.Sequence
-		b.taps.give(b.names.StateKey(queue, r.Job), item{index: r.Index, seq: ack.Sequence, result: &shared})
+		shared.Seq = seq
+		b.taps.give(b.names.StateKey(queue, r.Job), item{index: r.Index, seq: seq, result: &shared})
 	}
 	return out, nil
 }
@@ -80,11 +83,19 @@ func (b *Broker) SettleResult(ctx context.Context, queue string, r *schema.Resul
 	if !errors.Is(err, ErrStored) {
 		return out, err
 	}
-	out, ok, err := b.StoredOutcome(ctx, queue, r.Job, r.Index)
-	if err == nil && !ok {
-		err = fmt.Errorf("result %s is said to exist but cannot be read", r.ID)
+	m, err := b.lastMsg(ctx, b.names.ResultsStream(), b.names.Result(queue, r.Job, r.Index))
+	if err != nil {
+		return Outcome{}, err
 	}
-	return out, err
+	if m == nil {
+		return Outcome{}, fmt.Errorf("result %s is said to exist but cannot be read", r.ID)
+	}
+	if b.set.Alone { // ours, when the answer to an earlier try was lost: nobody was given it
+		b.taps.give(b.names.StateKey(queue, r.Job), item{index: r.Index, header: m.Header, data: m.Data, seq: m.Sequence})
+	}
+	out, _ = parseOutcome(m.Header)
+	out.Seq = m.Sequence
+	return out, nil
 }
 
 // withoutBodies is what a result's message holds when the whole lies in the

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -35,27 +36,21 @@ type answer struct {
 func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Parked) answer {
 	result := work.Result()
 	started := time.Now().UTC()
-	call, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	forget := w.cancels.OnCancel(work.Queue, work.Job, func(c schema.Cancel) { end(causeOf(c.Code)) })
-	defer forget()
-	// After OnCancel, so that no cancel falls between the two.
-	var marker schema.Cancel
-	var cancelled bool
-	err := w.insist(ctx, "look up a cancel", func(ctx context.Context) (err error) {
-		marker, cancelled, err = w.cancels.Cancelled(ctx, work.Queue, work.Job)
-		return err
-	})
-	switch {
-	case err != nil:
+	job := w.join(work)
+	defer w.leave(work, job)
+	call, done := job.within(ctx, w.hard)
+	defer done()
+	// After join, so that no cancel falls between the two.
+	marker, cancelled, err := w.cancelOf(ctx, work)
+	if err != nil {
 		return answer{}
-	case cancelled:
-		return answer{result: uncalled(result, causeOf(marker.Code), earlier)}
-	case !started.Before(work.Deadline):
-		return answer{result: uncalled(result, errExpired, earlier)}
 	}
-	call, cancel := context.WithDeadlineCause(call, work.Deadline, errExpired)
-	defer cancel()
+	if cancelled {
+		return answer{result: uncalled(result, causeOf(marker.Code), earlier)}
+	}
+	if ended := (*schema.Error)(nil); errors.As(context.Cause(job.ctx), &ended) {
+		return answer{result: uncalled(result, ended, earlier)}
+	}
 	request := router.Request{
 		Endpoint: work.Endpoint, Body: work.Body, Timeout: work.Timeout, Header: traceHeader(work.Trace), Tags: work.Tags,
 	}
@@ -88,6 +83,18 @@ func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Pa
 	return answer{result: result}
 }
 
+// cancelOf tells whether the job is cancelled: from memory where it can.
+func (w *worker) cancelOf(ctx context.Context, work *jobs.Work) (marker schema.Cancel, cancelled bool, err error) {
+	if marker, cancelled, known := w.cancels.Known(work.Queue, work.Job); known {
+		return marker, cancelled, nil
+	}
+	err = w.insist(ctx, "look up a cancel", func(ctx context.Context) (err error) {
+		marker, cancelled, err = w.cancels.Cancelled(ctx, work.Queue, work.Job)
+		return err
+	})
+	return marker, cancelled, err
+}
+
 // uncalled is the result of a request whose job had ended before its call, or
 // before the next call after it was parked.
 func uncalled(result *schema.Result, err *schema.Error, earlier *schema.Parked) *schema.Result {
@@ -113,7 +120,15 @@ func traceHeader(trace string) http.Header {
 // store stores the result, whatever it takes: an answer that was paid for is
 // not thrown away because the broker is down or full. Until it is taken no
 // further work is pulled. Only the hard stop ends the trying, after one more try.
-func (w *worker) store(work *jobs.Work, result *schema.Result) (out jobs.Outcome, err error) {
+func (w *worker) store(work *jobs.Work, result *schema.Result) (jobs.Outcome, error) {
+	out, err := w.cfg.Broker.PutResult(w.hard, work.Queue, result, work.Total)
+	if err == nil {
+		return out, nil
+	}
+	return w.storeAgain(work, result)
+}
+
+func (w *worker) storeAgain(work *jobs.Work, result *schema.Result) (out jobs.Outcome, err error) {
 	try := func(ctx context.Context) error {
 		out, err = w.cfg.Broker.SettleResult(ctx, work.Queue, result, work.Total)
 		return err

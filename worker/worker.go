@@ -83,6 +83,7 @@ type worker struct {
 
 	mu      sync.Mutex
 	running map[string]chan struct{} // by result id: closed when it is done
+	jobs    map[jobKey]*together     // those of which a request is in hand
 }
 
 // Run serves until soft ends, then finishes what is in hand; the end of hard
@@ -91,7 +92,7 @@ func Run(soft, hard context.Context, cfg Config) error {
 	if cfg.Slots == 0 {
 		cfg.Slots = DefaultSlots
 	}
-	w := &worker{cfg: cfg, hard: hard, slots: pull.NewSlots(cfg.Slots), alone: make(chan struct{}, 1), running: map[string]chan struct{}{}}
+	w := &worker{cfg: cfg, hard: hard, slots: pull.NewSlots(cfg.Slots), alone: make(chan struct{}, 1), running: map[string]chan struct{}{}, jobs: map[jobKey]*together{}}
 	var err error
 	if w.cancels, err = cfg.Broker.WatchCancels(); err != nil {
 		return fmt.Errorf("listen for cancels: %w", err)

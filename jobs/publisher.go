@@ -1,0 +1,211 @@
+package jobs
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"pelton/internal/denied"
+)
+
+// publisher stores messages in streams and tells what became of each. It is
+// made for many small ones at once: one inbox for all acknowledgements, no
+// goroutine and no timer for each, and no context to end. It is safe for
+// concurrent use.
+type publisher struct {
+	nc     *nats.Conn
+	inbox  string
+	watch  *denied.Watcher
+	open   sync.Once
+	broken error // why there is no inbox
+
+	mu      sync.Mutex
+	last    uint64
+	waiting map[uint64]waitingAck
+	sweeper *time.Timer // runs while something waits
+}
+
+type waitingAck struct {
+	subject string
+	sent    time.Time
+	tell    func(seq uint64, err error)
+}
+
+func newPublisher(nc *nats.Conn, watch *denied.Watcher) *publisher {
+	return &publisher{nc: nc, watch: watch, inbox: nc.NewInbox() + ".", waiting: map[uint64]waitingAck{}}
+}
+
+// listen opens the inbox, which lives as long as the connection.
+func (p *publisher) listen() {
+	sub, err := p.nc.Subscribe(p.inbox+"*", p.hear)
+	if err != nil {
+		p.broken = err
+		return
+	}
+	_ = sub.SetPendingLimits(-1, -1) // what waits bounds it
+	sub.SetClosedHandler(func(string) {
+		p.fail(nats.ErrConnectionClosed, func(waitingAck) bool { return true })
+	})
+	p.guard()
+}
+
+// guard has what the server refuses told to those that wait for it. A call is
+// told once: then the next one listens.
+func (p *publisher) guard() {
+	p.watch.Begin(func(refused *denied.Error) {
+		go func() {
+			p.fail(refused, func(w waitingAck) bool { return refused.Inbox || w.subject == refused.Subject })
+			if !refused.Inbox {
+				p.guard()
+			}
+		}()
+	}, ">")
+}
+
+// send publishes a message and returns at once. tell is called when it is
+// stored, or not, or nobody has said so for ackTime; it must not block. An error
+// says that it was not sent, and that tell is not called.
+func (p *publisher) send(m *nats.Msg, tell func(seq uint64, err error)) error {
+	if p.open.Do(p.listen); p.broken != nil {
+		return p.broken
+	}
+	p.mu.Lock()
+	p.last++
+	n := p.last
+	p.waiting[n] = waitingAck{m.Subject, time.Now(), tell}
+	if p.sweeper == nil {
+		p.sweeper = time.AfterFunc(ackTime/4, p.sweep)
+	}
+	p.mu.Unlock()
+	m.Reply = p.inbox + strconv.FormatUint(n, 36)
+	err := p.nc.PublishMsg(m)
+	if err != nil {
+		if _, waited := p.take(n); !waited {
+			return nil // it was told meanwhile
+		}
+	}
+	return err
+}
+
+// store is send that waits.
+func (p *publisher) store(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
+	a := acks.Get().(*ack)
+	if err := p.send(m, a.tell); err != nil {
+		acks.Put(a)
+		return 0, err
+	}
+	select {
+	case <-a.done:
+		seq, err = a.seq, a.err
+		acks.Put(a)
+		return seq, err
+	case <-ctx.Done():
+		return 0, context.Cause(ctx) // a is left to whoever still tells it
+	}
+}
+
+// ack is the answer that one store waits for.
+type ack struct {
+	done chan struct{}
+	seq  uint64
+	err  error
+	tell func(uint64, error)
+}
+
+var acks = sync.Pool{New: func() any {
+	a := &ack{done: make(chan struct{}, 1)}
+	a.tell = func(seq uint64, err error) {
+		a.seq, a.err = seq, err
+		a.done <- struct{}{}
+	}
+	return a
+}}
+
+func (p *publisher) take(n uint64) (w waitingAck, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w, ok = p.waiting[n]
+	delete(p.waiting, n)
+	return w, ok
+}
+
+func (p *publisher) hear(m *nats.Msg) {
+	n, err := strconv.ParseUint(m.Subject[len(p.inbox):], 36, 64)
+	if err != nil {
+		return
+	}
+	if w, ok := p.take(n); ok {
+		w.tell(readAck(m))
+	}
+}
+
+// sweep tells those that have waited for too long.
+func (p *publisher) sweep() {
+	late := time.Now().Add(-ackTime)
+	p.fail(nats.ErrTimeout, func(w waitingAck) bool { return w.sent.Before(late) })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.waiting) == 0 {
+		p.sweeper = nil
+		return
+	}
+	p.sweeper.Reset(ackTime / 4)
+}
+
+// fail tells some of those that wait that they wait in vain.
+func (p *publisher) fail(err error, which func(waitingAck) bool) {
+	var some []waitingAck
+	p.mu.Lock()
+	for n, w := range p.waiting {
+		if which(w) {
+			some = append(some, w)
+			delete(p.waiting, n)
+		}
+	}
+	p.mu.Unlock()
+	for _, w := range some {
+		w.tell(0, err)
+	}
+}
+
+// readAck reads a stream's answer to a publish.
+func readAck(m *nats.Msg) (seq uint64, err error) {
+	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
+		return 0, jetstream.ErrNoStreamResponse
+	}
+	if rest, ok := bytes.CutPrefix(m.Data, []byte(`{"stream":"`)); ok {
+		if _, rest, ok = bytes.Cut(rest, []byte(`","seq":`)); ok {
+			for _, c := range rest {
+				if c < '0' || c > '9' {
+					break
+				}
+				seq = 10*seq + uint64(c-'0')
+			}
+			if seq > 0 {
+				return seq, nil
+			}
+		}
+	}
+	var answer struct {
+		Error *jetstream.APIError `json:"error"`
+		Seq   uint64              `json:"seq"`
+	}
+	if err := json.Unmarshal(m.Data, &answer); err != nil {
+		return 0, fmt.Errorf("the stream's answer cannot be read: %w", err)
+	}
+	if answer.Error != nil {
+		return 0, answer.Error
+	}
+	if answer.Seq == 0 {
+		return 0, errors.New("the stream's answer has no sequence")
+	}
+	return answer.Seq, nil
+}
