@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -42,7 +44,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "indexes": indexes, "urlenv": urlenv, "calls": calls, "mockstat": mockstat,
-			"benchreport": benchreport, "notemp": notemp, "streams": streams,
+			"benchreport": benchreport, "notemp": notemp, "streams": streams, "freeport": freeport, "httpget": httpget,
 		},
 	})
 }
@@ -140,6 +142,32 @@ func stats(ts *testscript.TestScript, base string) (s faultyllm.Stats) {
 	defer answer.Body.Close()
 	ts.Check(json.NewDecoder(answer.Body).Decode(&s))
 	return s
+}
+
+// freeport NAME puts an address that nobody listens at into a variable.
+func freeport(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: freeport NAME")
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv(args[0], listener.Addr().String())
+	ts.Check(listener.Close())
+}
+
+// httpget URL STATUS gets a page, which is what stdout looks at next.
+func httpget(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: httpget URL STATUS")
+	}
+	answer, err := http.Get(args[0])
+	ts.Check(err)
+	defer answer.Body.Close()
+	_, err = io.Copy(ts.Stdout(), answer.Body)
+	ts.Check(err)
+	if strconv.Itoa(answer.StatusCode) != args[1] {
+		ts.Fatalf("%s: status %d, want %s", args[0], answer.StatusCode, args[1])
+	}
 }
 
 // eventually asks until it is so, for half a minute at most.

@@ -33,9 +33,12 @@ type workerCmd struct {
 	Sync      string `placeholder:"WHEN" help:"How often that writes through to the disk: always, or a duration (PELTON_SYNC)."`
 	Replicas  string `placeholder:"N" help:"Copies of each stream in a cluster (PELTON_REPLICAS)."`
 	MaxAge    string `name:"results-max-age" placeholder:"D" help:"How long jobs and results are kept (PELTON_RESULTS_MAX_AGE)."`
+	HTTPAddr  string `name:"http-addr" placeholder:"HOST:PORT" help:"Where health, metrics and the page are served, or off (PELTON_HTTP_ADDR)."`
 	LogFormat string `placeholder:"FORMAT" help:"console, json or auto (PELTON_LOG_FORMAT)."`
 	Listen    string `default:"127.0.0.1:4222" placeholder:"HOST:PORT" help:"Where the NATS server of this process listens; port 0: any that is free (${default})."`
 	URLFile   string `name:"url-file" placeholder:"FILE" help:"Write the NATS URL there once requests are taken."`
+
+	Healthcheck bool `help:"Start nothing; ask the worker on this machine whether it takes work, and exit 0 if it does."`
 }
 
 func (workerCmd) Help() string {
@@ -58,15 +61,24 @@ func (c *workerCmd) Run(a *app) error {
 		config.Flag{Flag: "--sync", Name: "PELTON_SYNC", Value: c.Sync},
 		config.Flag{Flag: "--replicas", Name: "PELTON_REPLICAS", Value: c.Replicas},
 		config.Flag{Flag: "--results-max-age", Name: "PELTON_RESULTS_MAX_AGE", Value: c.MaxAge},
+		config.Flag{Flag: "--http-addr", Name: "PELTON_HTTP_ADDR", Value: c.HTTPAddr},
 		config.Flag{Flag: "--log-format", Name: "PELTON_LOG_FORMAT", Value: c.LogFormat},
 	)
 	if err != nil {
 		return err
 	}
+	if c.Healthcheck {
+		return a.health(cfg)
+	}
 	models, err := a.models(cfg, log)
 	if err != nil {
 		return err
 	}
+	site, err := listenHTTP(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer site.close()
 	models.MaxConnsHint = cfg.Slots
 	set := settings(cfg, log)
 	var nc *nats.Conn
@@ -86,10 +98,10 @@ func (c *workerCmd) Run(a *app) error {
 		set.WorkInMemory, set.StoreUsage = true, server.StoreUsage
 	}
 	defer nc.Close()
-	return c.serve(a, cfg, log, set, nc, server, models)
+	return c.serve(a, cfg, log, set, nc, server, models, site)
 }
 
-func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jobs.Settings, nc *nats.Conn, server *embednats.Server, models *router.Config) error {
+func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jobs.Settings, nc *nats.Conn, server *embednats.Server, models *router.Config, site *httpSite) error {
 	broker, err := jobs.NewBroker(nc, set)
 	if err != nil {
 		return err
@@ -103,10 +115,15 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jo
 		return interruptedOr(a, err)
 	}
 	defer leave()
+	if err := site.serve(cfg, log, nc, broker, upstreams); err != nil {
+		return err
+	}
+	defer site.close() // while what it asks is there
 	soft, stop := context.WithCancelCause(a.soft)
 	defer stop(nil)
 	go func() {
 		<-soft.Done()
+		site.draining()
 		if errors.Is(context.Cause(soft), errInterrupted) {
 			a.say("stopping: finishing what is in hand; once more to stop at once")
 		}
@@ -121,6 +138,7 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jo
 			if unready = c.ready(a, cfg, nc, server, upstreams); unready != nil {
 				stop(unready)
 			}
+			site.serving()
 		},
 	})
 	var broken *unhealthyError

@@ -45,6 +45,8 @@ type Config struct {
 	ResultsMaxAge time.Duration `envconfig:"PELTON_RESULTS_MAX_AGE" value:"72h" desc:"how long jobs and results are kept; a job may take half of it"`
 	ReplyAllow    List          `envconfig:"PELTON_REPLY_ALLOW" shown:"all" desc:"subjects that a job may name as its reply, comma separated, with wildcards"`
 	Sync          Sync          `envconfig:"PELTON_SYNC" shown:"2m" desc:"how often the own NATS server writes through to the disk: always or a duration; a power cut can lose what came since, and always is some ten times slower"`
+	HTTPAddr      string        `envconfig:"PELTON_HTTP_ADDR" value:"127.0.0.1:9321" desc:"where a worker serves health, metrics and its page; without a host it is this machine alone, and off serves nothing"`
+	HTTPToken     Secret        `envconfig:"PELTON_HTTP_TOKEN" desc:"what a client of PELTON_HTTP_ADDR shows to change something, and to read from another machine; 16 characters or more; without one nobody may"`
 	LogLevel      string        `envconfig:"PELTON_LOG_LEVEL" value:"info" desc:"trace, debug, info, warn, error or disabled"`
 	LogFormat     string        `envconfig:"PELTON_LOG_FORMAT" value:"auto" desc:"console, json, or auto: console on a terminal"`
 	WorkerName    string        `envconfig:"PELTON_WORKER_NAME" shown:"host name and process id" desc:"name of this process in logs and on the NATS server"`
@@ -57,6 +59,7 @@ const (
 	MaxReplicas      = 5
 	MinResultsMaxAge = time.Minute
 	MinSync          = 100 * time.Millisecond
+	MinHTTPToken     = 16 // characters
 )
 
 // Default returns the configuration of a process for which nothing is set.
@@ -71,6 +74,9 @@ func Default() *Config {
 	}
 	return c
 }
+
+// HTTPOff reports whether a worker is to serve no HTTP.
+func (c *Config) HTTPOff() bool { return c.HTTPAddr == "off" }
 
 // Remote reports whether NATS is reached over the network, rather than run in
 // the process.

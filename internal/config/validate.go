@@ -3,8 +3,10 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 )
@@ -63,6 +65,12 @@ func (c *Config) problems() []error {
 			bad("PELTON_REPLY_ALLOW", "%q %s", pattern, why)
 		}
 	}
+	if _, port, err := net.SplitHostPort(c.HTTPAddr); !c.HTTPOff() && (err != nil || !isPort(port)) {
+		bad("PELTON_HTTP_ADDR", "%q must be HOST:PORT, like 127.0.0.1:9321, or off", c.HTTPAddr)
+	}
+	if token := c.HTTPToken.Reveal(); token != "" && len(token) < MinHTTPToken {
+		bad("PELTON_HTTP_TOKEN", "must have %d characters or more", MinHTTPToken)
+	}
 	oneOf := func(name, value string, allowed ...string) {
 		if slices.Contains(allowed, value) {
 			return
@@ -110,6 +118,11 @@ func (c *Config) authProblems(bad func(name, format string, a ...any)) {
 	if (c.NATSCert == "") != (c.NATSKey == "") {
 		bad("NATS_CERT", "and NATS_KEY go together; set both or neither")
 	}
+}
+
+func isPort(text string) bool {
+	n, err := strconv.Atoi(text)
+	return err == nil && n >= 0 && n <= 65535
 }
 
 // patternProblem says what is wrong with a reply subject pattern, or "".

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+
+	"pelton/internal/config"
+	"pelton/internal/web"
+	"pelton/jobs"
+	"pelton/router"
+)
+
+// httpSite is what a worker serves over HTTP; nil where it serves none.
+type httpSite struct {
+	*web.Server
+	once sync.Once
+}
+
+// listenHTTP begins to serve health, so that there is an answer from the first
+// moment. An address that was not asked for and that another worker has is done
+// without.
+func listenHTTP(cfg *config.Config, log zerolog.Logger) (*httpSite, error) {
+	if cfg.HTTPOff() {
+		return nil, nil
+	}
+	server, err := web.Listen(web.Config{Addr: cfg.HTTPAddr, Token: cfg.HTTPToken.Reveal(), Log: log})
+	switch {
+	case err == nil:
+		log.Info().Str("url", server.URL()).Msg("serving HTTP")
+		return &httpSite{Server: server}, nil
+	case cfg.HTTPAddr == config.Default().HTTPAddr:
+		log.Info().Err(err).Msg("serving no HTTP: set PELTON_HTTP_ADDR to give this worker an address of its own, or to off")
+		return nil, nil
+	}
+	return nil, setup(fmt.Errorf("PELTON_HTTP_ADDR: %w", err))
+}
+
+// serve adds what needs the broker and the upstreams.
+func (s *httpSite) serve(_ *config.Config, _ zerolog.Logger, nc *nats.Conn, broker *jobs.Broker, upstreams *router.Router) error {
+	if s == nil {
+		return nil
+	}
+	s.Health.Check("nats", func(context.Context) error {
+		if nc.IsConnected() {
+			return nil
+		}
+		return fmt.Errorf("the connection is %s", nc.Status())
+	})
+	s.Health.Check("streams", broker.Ready)
+	s.Health.Check("deployments", func(context.Context) error { return usable(upstreams.Status()) })
+	return nil
+}
+
+func (s *httpSite) serving() {
+	if s != nil {
+		s.Health.Serving()
+	}
+}
+
+func (s *httpSite) draining() {
+	if s != nil {
+		s.Health.Draining()
+	}
+}
+
+func (s *httpSite) close() {
+	if s != nil {
+		s.once.Do(s.Close)
+	}
+}
+
+// usable reports why not one deployment can serve anybody.
+func usable(all []router.DeploymentStatus) error {
+	var last router.DeploymentStatus
+	for _, d := range all {
+		if d.Fatal == "" {
+			return nil
+		}
+		last = d
+	}
+	return fmt.Errorf("none can serve: %s: %s", last.ID, last.Fatal)
+}
+
+// health is `pelton worker --healthcheck`: the exit code says whether the worker
+// on this machine takes work.
+func (a *app) health(cfg *config.Config) error {
+	if cfg.HTTPOff() {
+		return setup(errors.New("PELTON_HTTP_ADDR is off: there is nobody to ask"))
+	}
+	if err := web.Probe(a.soft, cfg.HTTPAddr); err != nil {
+		return &Error{Code: exitFailures, Err: err}
+	}
+	return nil
+}
