@@ -265,9 +265,9 @@ func (a *auditor) request(at slot, r *Stored, end *End) {
 		switch {
 		case r == nil && !run.struckByAny(a.e.Faults):
 			a.found(ResultLost, at.String(), "called by %s at %s, and neither result nor fault", run.worker, clock(run.start))
-		case r != nil && run.start.After(r.At.Add(time.Second)) && !paused(run, r.At, a.e.Faults):
+		case r != nil && run.start.After(r.At.Add(lookAhead)) && !paused(run, r.At, a.e.Faults):
 			a.found(CallNeedless, at.String(), "by %s at %s, stored at %s", run.worker, clock(run.start), clock(r.At))
-		case end != nil && run.start.After(end.At.Add(time.Second)) && !paused(run, end.At, a.e.Faults):
+		case end != nil && run.start.After(end.At.Add(lookAhead)) && !paused(run, end.At, a.e.Faults):
 			a.found(CallAfterEnd, at.String(), "by %s at %s, the end came at %s", run.worker, clock(run.start), clock(end.At))
 		}
 	}
@@ -352,6 +352,9 @@ func (a *auditor) bounds() {
 		for _, r := range runs {
 			for _, c := range r.calls {
 				o := open{at, c.Start, c.End, r.excused}
+				if c.Aborted { // the upstream notices a moment later
+					o.end = later(c.Start, c.End.Add(-skew))
+				}
 				jobs[at.job] = append(jobs[at.job], o)
 				workers[r.worker] = append(workers[r.worker], o)
 				all = append(all, o)

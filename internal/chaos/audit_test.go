@@ -103,12 +103,12 @@ func TestAuditFinds(t *testing.T) {
 			j.Results[0].Attempts = append(j.Results[0].Attempts, attempt(10.7, 0.1, 500))
 		}},
 		"a call for what was stored": {CallNeedless, func(e *Evidence, _ *Job) {
-			e.Calls = append(e.Calls, call("w1-1", 0, 11.8, 11.9, 200))
+			e.Calls = append(e.Calls, call("w1-1", 0, 13.2, 13.3, 200))
 			e.Faults = append(e.Faults, Fault{KillServer, "", at(10.2), at(10.9)})
 		}},
 		"a call after the end": {CallAfterEnd, func(e *Evidence, j *Job) {
-			j.Results[3].At = at(14) // so that this is not what is wrong
-			e.Calls = append(e.Calls, call("w1-1", 3, 13.5, 13.6, 200))
+			j.Results[3].At = at(15) // so that this is not what is wrong
+			e.Calls = append(e.Calls, call("w1-1", 3, 14.9, 15, 200))
 			e.Faults = append(e.Faults, Fault{KillServer, "", at(11.2), at(11.9)})
 		}},
 		"the bound": {BoundExceeded, func(e *Evidence, j *Job) { j.Concurrency = 1 }},
@@ -164,6 +164,13 @@ func TestAuditExplains(t *testing.T) {
 		"a counted retry": {nil, func(e *Evidence, j *Job) {
 			e.Calls = append(e.Calls, call("w0-1", 0, 9.0, 9.1, 500))
 			j.Results[0].Attempts = []schema.Attempt{attempt(9.0, 0.1, 500), attempt(10, 0.5, 200)}
+		}},
+		"a call that its worker gave up, and tried again at once": {nil, func(e *Evidence, j *Job) {
+			j.Concurrency = 2
+			e.Calls = append(e.Calls, call("w0-1", 0, 5, 10.005, 0))
+			e.Calls[1].Start = at(9.9)
+			j.Results[0].Attempts = []schema.Attempt{attempt(5, 5, 0), attempt(10, 0.5, 200)}
+			j.Results[1].Attempts[0].StartedAt = at(9.9)
 		}},
 		"a retry on another worker, after it was parked": {nil, func(e *Evidence, j *Job) {
 			e.Calls = append(e.Calls, call("w1-1", 0, 5.0, 5.1, 429))

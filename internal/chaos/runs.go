@@ -26,6 +26,10 @@ const (
 	skew     = 50 * time.Millisecond
 	settling = 1500 * time.Millisecond // from an answer to the stored result
 	backoff  = 15 * time.Second        // from a failed call to the next, or to parking
+
+	// A worker looks whether there is something to call for, and may then wait
+	// for a deployment: two seconds at most, else the request is parked.
+	lookAhead = 2500 * time.Millisecond
 )
 
 // slot is one request.
@@ -57,6 +61,9 @@ func runsOf(calls []Call, attempts []schema.Attempt) (runs []*run, unmet int) {
 			r = &run{worker: c.Worker, counted: counted[i], start: c.Start}
 			last[c.Worker] = r
 			runs = append(runs, r)
+		}
+		if n := len(r.calls); n > 0 && r.calls[n-1].End.After(c.Start) {
+			r.calls[n-1].End = c.Start // the upstream notices a moment later
 		}
 		r.calls = append(r.calls, c)
 	}

@@ -31,7 +31,7 @@ func run() error {
 	flag.Uint64Var(&o.Seed, "seed", 1, "what schedules and jobs are drawn from")
 	flag.IntVar(&o.Faults, "faults", 200, "faults to inject, at least")
 	flag.IntVar(&o.Requests, "requests", 100_000, "requests to run, at least")
-	flag.IntVar(&o.PerRound, "per-round", 18, "faults of a round")
+	flag.IntVar(&o.PerRound, "per-round", 25, "faults of a round")
 	flag.IntVar(&o.Round, "round", -1, "run this round only")
 	flag.DurationVar(&o.Limit, "limit", 18*time.Minute, "begin no round after that")
 	flag.StringVar(&o.Binary, "binary", "", "the pelton to try; empty: one built from this module")
