@@ -82,6 +82,7 @@ func (b *Broker) StartOwner(hard context.Context, cfg OwnerConfig) (*Owner, erro
 		}
 	}
 	slots := pull.NewSlots(cfg.Slots)
+	slots.Expect(len(cfg.Queues))
 	for queue, limit := range cfg.Queues {
 		p, err := pull.Start(hard, pull.Config{
 			Conn: b.nc, Stream: b.names.JobsStream(), Consumer: b.names.OwnersConsumer(queue),

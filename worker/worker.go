@@ -159,6 +159,7 @@ func (w *worker) takeLocal(local *jobs.LocalWork) (stop func()) {
 func (w *worker) pull() ([]*pull.Puller, error) {
 	b := w.cfg.Broker
 	var pullers []*pull.Puller
+	w.slots.Expect(len(w.cfg.Queues))
 	for queue, limit := range w.cfg.Queues {
 		p, err := pull.Start(w.hard, pull.Config{
 			Conn: b.Conn(), Stream: b.Names().WorkStream(), Consumer: b.Names().WorkersConsumer(queue),

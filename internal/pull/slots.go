@@ -13,11 +13,21 @@ type Slots struct {
 	total   int
 	busy    int
 	claimed int // asked for by all pullers together
+	expect  int // pullers that will share the slots
 	pullers []*Puller
 }
 
 // NewSlots returns n slots; n must be positive.
 func NewSlots(n int) *Slots { return &Slots{total: n} }
+
+// Expect says how many pullers will share the slots, before the first of them
+// starts: it would else claim them all, for as long as one alone may, and leave
+// the others nothing to ask with.
+func (s *Slots) Expect(pullers int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.expect = pullers
+}
 
 // Busy returns how many deliveries are in hand now.
 func (s *Slots) Busy() int {
@@ -48,9 +58,10 @@ func (s *Slots) leave(p *Puller) {
 func (s *Slots) claim(asked int) (n int, shared bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	shared = len(s.pullers) > 1
+	among := max(1, len(s.pullers), s.expect)
+	shared = among > 1
 	open := s.total - s.busy
-	share := max(1, open/max(1, len(s.pullers)))
+	share := max(1, open/among)
 	n = min(open-s.claimed, share-asked)
 	// Small top-ups wait for company: see ask.
 	if n <= 0 || asked > 0 && n < s.topUp() {
