@@ -22,7 +22,7 @@ race:
 slow:
 	go test -tags slow -timeout 15m -v -run 'FleetHolds|LongOutage|AdaptiveConcurrency|Soak|Size|Poison|Cluster/^LeaderKilled$$|Chaos|UnsafeBuild' ./worker ./cmd/pelton ./internal/chaos
 
-# Everything broken on a schedule, and audited: some twelve minutes, at least
+# Everything broken on a schedule, and audited: some ten minutes, at least
 # 200 faults over at least 100,000 requests. SEED=n draws another schedule.
 chaos:
 	go run ./internal/chaos/cmd -seed $(SEED)
