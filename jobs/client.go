@@ -205,7 +205,7 @@ func (c *Client) putInput(ctx context.Context, job string, r io.Reader) (*jetstr
 	name := c.b.names.StateKey(c.queue, job) + "." + nuid.Next()
 	var info *jetstream.ObjectInfo
 	err := c.b.objects(ctx, c.b.names.InputBucket(), func(ctx context.Context, store jetstream.ObjectStore) (err error) {
-		if info, err = store.Put(ctx, c.b.objectMeta(name), r); err != nil && ctx.Err() == nil {
+		if info, err = store.Put(ctx, c.b.objectMeta(name), &upload{nc: c.b.nc, r: r}); err != nil && ctx.Err() == nil {
 			_ = store.Delete(ctx, name) // what came before the fault
 		}
 		return err

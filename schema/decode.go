@@ -15,26 +15,24 @@ import (
 // job, index or status are missing or wrong, or when there is an error beside
 // success or none beside failure.
 func ParseResult(data []byte) (*Result, error) {
-	var r Result
-	raw := struct {
-		*Result
-		Index *int `json:"index"` // to tell 0 from nothing
-	}{Result: &r}
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return nil, fmt.Errorf("result: %w", err)
+	r, hasIndex, ok := readResult(data)
+	if !ok {
+		var err error
+		if r, hasIndex, err = unmarshalResult(data); err != nil {
+			return nil, fmt.Errorf("result: %w", err)
+		}
 	}
 	if string(r.Request) == "null" {
 		r.Request = nil
 	}
 	switch {
-	case raw.Index == nil:
+	case !hasIndex:
 		return nil, errors.New("result: index: missing")
-	case *raw.Index < 0:
-		return nil, fmt.Errorf("result: index: must not be negative, not %d", *raw.Index)
+	case r.Index < 0:
+		return nil, fmt.Errorf("result: index: must not be negative, not %d", r.Index)
 	case r.Job == "":
 		return nil, errors.New("result: job: missing")
 	}
-	r.Index = *raw.Index
 	switch r.Status {
 	case StatusSucceeded, StatusFailed, StatusCancelled, StatusExpired:
 	default:
@@ -43,7 +41,22 @@ func ParseResult(data []byte) (*Result, error) {
 	if (r.Status == StatusSucceeded) != (r.Error == nil) {
 		return nil, fmt.Errorf("result %d: error: must be there exactly when status is not succeeded; status is %s", r.Index, r.Status)
 	}
-	return &r, nil
+	return r, nil
+}
+
+func unmarshalResult(data []byte) (r *Result, hasIndex bool, err error) {
+	r = new(Result)
+	raw := struct {
+		*Result
+		Index *int `json:"index"` // to tell 0 from nothing
+	}{Result: r}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return nil, false, err
+	}
+	if raw.Index != nil {
+		r.Index = *raw.Index
+	}
+	return r, raw.Index != nil, nil
 }
 
 // ParseState reads a job's state. Fields it does not know are passed over. It
