@@ -405,3 +405,22 @@ func (r *refusing) Dial(string, string) (net.Conn, error) {
 	r.calls++
 	return nil, errors.New("connection refused")
 }
+
+// Answers come under the prefix that is asked for, and to no other.
+func TestInboxPrefix(t *testing.T) {
+	s := run(t, server.Options{})
+	nc, err := connectTo(t, func(c *config.Config) { c.NATSURL, c.NATSInboxPrefix = s.ClientURL(), "_INBOX_producer" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if inbox := nc.NewInbox(); !strings.HasPrefix(inbox, "_INBOX_producer.") {
+		t.Error(inbox)
+	}
+	for _, bad := range []string{"_INBOX.>", "a.*", "a.", "a b"} {
+		_, err := connectTo(t, func(c *config.Config) { c.NATSURL, c.NATSInboxPrefix = s.ClientURL(), bad })
+		var failed *Error
+		if !errors.As(err, &failed) || failed.Kind != Setup || !strings.Contains(err.Error(), "NATS_INBOX_PREFIX") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}

@@ -35,13 +35,7 @@ type Tenants struct {
 // its options.
 func StartTenants(t testing.TB, file string, change ...func(*server.Options)) *Tenants {
 	t.Helper()
-	ca, cert, key := certificates(t)
-	vars := map[string]string{"PELTON_NATS_CERT": cert, "PELTON_NATS_KEY": key, "PELTON_NATS_STORE": t.TempDir()}
-	for _, tenant := range []string{"a", "b"} {
-		for _, role := range []string{"producer", "collector", "worker", "admin"} {
-			vars["TEAM_"+strings.ToUpper(tenant+"_"+role)] = password(tenant, role)
-		}
-	}
+	vars, ca := TenantsVars(t)
 	opts, err := processConfig(file, vars)
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +54,20 @@ func StartTenants(t testing.TB, file string, change ...func(*server.Options)) *T
 		t.Fatal("the server does not get ready")
 	}
 	return &Tenants{T: t, URL: strings.Replace(s.ClientURL(), "nats://", "tls://", 1), CA: ca}
+}
+
+// TenantsVars is the environment of such a server, and the file with the
+// authority that its certificate comes from.
+func TenantsVars(t testing.TB) (vars map[string]string, ca string) {
+	t.Helper()
+	ca, cert, key := certificates(t)
+	vars = map[string]string{"PELTON_NATS_CERT": cert, "PELTON_NATS_KEY": key, "PELTON_NATS_STORE": t.TempDir()}
+	for _, tenant := range []string{"a", "b"} {
+		for _, role := range []string{"producer", "collector", "worker", "admin"} {
+			vars["TEAM_"+strings.ToUpper(tenant+"_"+role)] = password(tenant, role)
+		}
+	}
+	return vars, ca
 }
 
 // processConfig reads a configuration whose variables come from the environment
