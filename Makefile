@@ -20,7 +20,7 @@ race:
 # upstream whose capacity changes, a cluster that loses a leader, and the chaos
 # harness in its short form. They print the figures they find.
 slow:
-	go test -tags slow -timeout 15m -v -run 'FleetHolds|LongOutage|AdaptiveConcurrency|Soak|Size|Poison|Cluster/^LeaderKilled$$|Chaos|UnsafeBuild' ./worker ./cmd/pelton ./internal/chaos
+	go test -tags slow -timeout 15m -v -run 'FleetHolds|LongOutage|AdaptiveConcurrency|Soak|Size|Poison|Upgrade|Cluster/^LeaderKilled$$|Chaos|UnsafeBuild' ./worker ./cmd/pelton ./internal/chaos
 
 # Everything broken on a schedule, and audited: some ten minutes, at least
 # 200 faults over at least 100,000 requests. SEED=n draws another schedule.

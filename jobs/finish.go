@@ -243,7 +243,7 @@ func endMsg(subject string, s *schema.State, data []byte) *nats.Msg {
 	m.Header.Set(schema.HeaderStatus, string(s.State))
 	m.Header.Set(schema.HeaderTotal, strconv.Itoa(s.Total))
 	m.Data = data
-	return m
+	return asNewer(m)
 }
 
 // publishProgress sends a snapshot to whoever listens; wanted is for other owners.
@@ -256,7 +256,7 @@ func (b *Broker) publishProgress(s *schema.State, wanted int) {
 	m.Header.Set(schema.HeaderJob, s.ID)
 	m.Header.Set(headerWanted, strconv.Itoa(wanted))
 	m.Data = data
-	_ = b.nc.PublishMsg(m)
+	_ = b.nc.PublishMsg(asNewer(m))
 }
 
 // logEnd writes the one line that a job's end is worth.

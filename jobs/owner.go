@@ -132,7 +132,7 @@ func (o *Owner) Stored(queue, job string, out Outcome) {
 func (b *Broker) TellStored(queue, job string, out Outcome) {
 	m := nats.NewMsg(b.names.Stored(queue, job))
 	out.header(m.Header, job)
-	_ = b.nc.PublishMsg(m)
+	_ = b.nc.PublishMsg(asNewer(m))
 }
 
 // housekeeping keeps the caps and the shares up to date, and ends jobs of

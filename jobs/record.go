@@ -63,6 +63,7 @@ func (b *Broker) saveRecord(ctx context.Context, r *record) error {
 	if err != nil {
 		return err
 	}
+	data = recordAsNewer(data)
 	key := b.names.StateKey(r.Queue, r.ID)
 	var revision uint64
 	err = b.states(ctx, func(ctx context.Context, kv jetstream.KeyValue) (err error) {

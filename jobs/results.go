@@ -54,7 +54,7 @@ func (b *Broker) PutResult(ctx context.Context, queue string, r *schema.Result, 
 	if resultsOnce {
 		expectNew(m)
 	}
-	seq, err := b.pub.store(ctx, m)
+	seq, err := b.pub.store(ctx, asNewer(m))
 	if occupied(err) {
 		b.dropBody(ctx, object)
 		return Outcome{}, ErrStored

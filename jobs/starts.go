@@ -42,8 +42,9 @@ func (b *Broker) putParked(ctx context.Context, w *Work, p *schema.Parked) error
 	if err != nil {
 		return err
 	}
-	m := &nats.Msg{Subject: b.names.Parked(w.Queue, w.Job, w.Index), Data: data}
-	if _, err := b.publish(ctx, m, jetstream.WithRetryAttempts(0)); err != nil {
+	m := nats.NewMsg(b.names.Parked(w.Queue, w.Job, w.Index))
+	m.Data = data
+	if _, err := b.publish(ctx, asNewer(m), jetstream.WithRetryAttempts(0)); err != nil {
 		return fmt.Errorf("note what is known of request %s: %w", w.Key(), b.explain(err))
 	}
 	return nil

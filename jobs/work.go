@@ -65,7 +65,7 @@ func (b *Broker) workMsg(w *Work) *nats.Msg {
 	} else {
 		m.Data = w.Body
 	}
-	return m
+	return asNewer(m)
 }
 
 // mostTags is how many tags a job has at most.
