@@ -34,7 +34,7 @@ soak:
 	SOAK=$(SOAK) go test -tags soak -timeout 120m -v -run 'Soak' ./worker
 
 # A job on a cluster of three, one scenario of trouble after the other: some
-# four minutes, and a table of what each cost.
+# five minutes, and a table of what each cost.
 cluster:
 	go test -tags cluster -timeout 15m -v -run 'Cluster' ./worker
 
