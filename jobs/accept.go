@@ -50,14 +50,14 @@ func (o *Owner) own(d *pull.Delivery) error {
 		return o.refuse(ctx, conflict(want, d.Sequence), schema.Reason{Code: schema.ReasonIDConflict,
 			Message: fmt.Sprintf("the id %s belongs to a job with other content; choose another id", want.ID)}, job)
 	case problem != nil:
-		return o.refuse(ctx, rec, schema.Reason{Code: schema.ReasonInvalidJob, Message: problem.Error()}, job)
+		return o.refuse(ctx, rec, invalid(problem), job)
 	}
 	j := &owned{o: o, b: o.b, d: d, job: job, rec: rec, trace: d.Msg.Header.Get(schema.HeaderTrace),
 		deadline: o.b.set.deadline(job, d.Published)}
 	err = j.open(ctx)
 	if problems := (*schema.Problems)(nil); errors.As(err, &problems) {
 		rec.Total = problems.Requests
-		return o.refuse(ctx, rec, schema.Reason{Code: schema.ReasonInvalidJob, Message: err.Error()}, job)
+		return o.refuse(ctx, rec, invalid(err), job)
 	}
 	if err != nil {
 		return err
@@ -180,7 +180,11 @@ func (b *Broker) identify(ctx context.Context, message []byte, job *schema.Job) 
 func hashWithInput(message []byte, digest string) string {
 	var envelope map[string]json.RawMessage
 	_ = json.Unmarshal(message, &envelope)
-	delete(envelope, "input")
+	if input := (map[string]json.RawMessage{}); json.Unmarshal(envelope["input"], &input) == nil && input["endpoint"] != nil {
+		envelope["input"] = input["endpoint"]
+	} else {
+		delete(envelope, "input")
+	}
 	rest, _ := json.Marshal(envelope) // sorts the keys
 	return hashOf(rest, []byte(digest))
 }
@@ -191,6 +195,15 @@ func hashOf(parts ...[]byte) string {
 		sum.Write(part)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
+}
+
+// invalid is the reason of a job that cannot be run as it is.
+func invalid(problem error) schema.Reason {
+	reason := schema.Reason{Code: schema.ReasonInvalidJob, Message: problem.Error()}
+	if all := (*schema.Problems)(nil); errors.As(problem, &all) {
+		reason.Problems = all.List[:min(len(all.List), schema.MaxReasonProblems)]
+	}
+	return reason
 }
 
 // conflict is the record of a job that cannot have the id it asks for.

@@ -71,14 +71,19 @@ func (b *Broker) Client(queue string) *Client { return &Client{b: b, queue: queu
 type SubmitOption func(*submission)
 
 type submission struct {
-	input   io.Reader
-	retryOf string // the job that this one runs again
+	input    io.Reader
+	endpoint schema.Endpoint
+	retryOf  string // the job that this one runs again
 }
 
 // WithInput takes the job's requests from NDJSON of any length, one request per
 // line as in [schema.ParseRequest], instead of from the job. It is streamed to
 // the broker's object store and judged by the job's owner.
 func WithInput(r io.Reader) SubmitOption { return func(s *submission) { s.input = r } }
+
+// WithEndpoint says which endpoint every line of the input is for: a line that
+// names another makes the job invalid. It goes with [WithInput].
+func WithEndpoint(e schema.Endpoint) SubmitOption { return func(s *submission) { s.endpoint = e } }
 
 // ErrStoreFull means that the broker has no room for another job now.
 var ErrStoreFull = errors.New("the broker's store is full: wait until results age out, remove jobs with `pelton rm`, or give it more room")
@@ -105,7 +110,7 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 	if c.b.nearlyFull(ctx) {
 		return nil, false, ErrStoreFull
 	}
-	message, hash, err := c.pack(ctx, &job, s.input)
+	message, hash, err := c.pack(ctx, &job, s)
 	if err != nil {
 		return nil, false, err
 	}
@@ -131,7 +136,8 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 
 // pack makes the job's message, and uploads the requests where it would be
 // above the broker's limit. hash is what the job's owner will know it by.
-func (c *Client) pack(ctx context.Context, job *schema.Job, input io.Reader) (message []byte, hash string, err error) {
+func (c *Client) pack(ctx context.Context, job *schema.Job, s submission) (message []byte, hash string, err error) {
+	input := s.input
 	if input == nil {
 		limits := c.b.limits()
 		limits.AutoConcurrency = true // whether it is on is the worker's to say
@@ -150,7 +156,7 @@ func (c *Client) pack(ctx context.Context, job *schema.Job, input io.Reader) (me
 	if err != nil {
 		return nil, "", err
 	}
-	job.Requests, job.Input = nil, &schema.Input{Object: object.Name}
+	job.Requests, job.Input = nil, &schema.Input{Object: object.Name, Endpoint: s.endpoint}
 	message, err = job.AppendJSON(nil)
 	return message, hashWithInput(message, object.Digest), err
 }
@@ -181,11 +187,19 @@ func (c *Client) publish(ctx context.Context, job *schema.Job, data []byte, retr
 			break
 		}
 	}
-	var api *jetstream.APIError
-	if errors.As(err, &api) && (api.ErrorCode == 10077 || api.ErrorCode == 10023 || api.ErrorCode == 10047) {
-		return false, fmt.Errorf("%w (%w)", ErrStoreFull, err)
+	if err = fullStore(err); errors.Is(err, ErrStoreFull) {
+		return false, err
 	}
 	return false, fmt.Errorf("publish the job: %w", c.b.explain(err))
+}
+
+// fullStore makes [ErrStoreFull] of what the broker says when it has no room.
+func fullStore(err error) error {
+	var api *jetstream.APIError
+	if errors.As(err, &api) && (api.ErrorCode == 10077 || api.ErrorCode == 10023 || api.ErrorCode == 10047) {
+		return fmt.Errorf("%w (%w)", ErrStoreFull, err)
+	}
+	return err
 }
 
 // publishOnce waits for an acknowledgement no longer than one takes: it may
@@ -203,13 +217,7 @@ const electionTime = 20 * time.Second
 
 func (c *Client) putInput(ctx context.Context, job string, r io.Reader) (*jetstream.ObjectInfo, error) {
 	name := c.b.names.StateKey(c.queue, job) + "." + nuid.Next()
-	var info *jetstream.ObjectInfo
-	err := c.b.objects(ctx, c.b.names.InputBucket(), func(ctx context.Context, store jetstream.ObjectStore) (err error) {
-		if info, err = store.Put(ctx, c.b.objectMeta(name), &upload{nc: c.b.nc, r: r}); err != nil && ctx.Err() == nil {
-			_ = store.Delete(ctx, name) // what came before the fault
-		}
-		return err
-	})
+	info, err := c.b.putObject(ctx, c.b.names.InputBucket(), name, r)
 	if err != nil {
 		return nil, fmt.Errorf("upload the requests: %w", err)
 	}

@@ -101,8 +101,9 @@ func (h *Handle) Retry(ctx context.Context) (*Handle, error) {
 		return nil, err
 	}
 	defer func() { _ = input.Close() }()
-	job.Input = nil
-	return client.Submit(ctx, *job, append(options, WithInput(input))...)
+	again := *job // what reads the lines has the other
+	again.Input = nil
+	return client.Submit(ctx, again, append(options, WithInput(input))...)
 }
 
 func retryOf(job string) SubmitOption { return func(s *submission) { s.retryOf = job } }
@@ -203,6 +204,7 @@ func (h *Handle) remainingLines(ctx context.Context, job *schema.Job, done bitse
 
 func (h *Handle) copyRemaining(w io.Writer, input io.Reader, job *schema.Job, done bitset) error {
 	lines := schema.NewLineReader(input, h.b.limits(), job.Defaults)
+	lines.Endpoint = job.Input.Endpoint
 	lines.SkipBad = true // an invalid line is judged again by the new job's owner
 	var line []byte
 	for lines.Next() {

@@ -9,8 +9,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"pelton/schema"
 )
 
@@ -56,19 +54,16 @@ func (b *Broker) openSource(ctx context.Context, job *schema.Job) (source, error
 	if job.Input == nil {
 		return inline(job.Requests), nil
 	}
-	var s *spool
-	err := b.objects(ctx, b.names.InputBucket(), func(ctx context.Context, store jetstream.ObjectStore) error {
-		object, err := store.Get(ctx, job.Input.Object)
-		if errors.Is(err, jetstream.ErrObjectNotFound) {
-			return noInput(job.Input.Object, b.names.InputBucket())
-		}
-		if err != nil {
-			return fmt.Errorf("read the input %s: %w", job.Input.Object, err)
-		}
-		defer func() { _ = object.Close() }()
-		s, err = b.copyInput(object, job)
-		return err
-	})
+	info, err := b.objectInfo(ctx, b.names.InputBucket(), job.Input.Object)
+	if err != nil {
+		return nil, fmt.Errorf("read the input %s: %w", job.Input.Object, err)
+	}
+	if info == nil {
+		return nil, noInput(job.Input.Object, b.names.InputBucket())
+	}
+	object := b.openObject(ctx, info, 0)
+	defer func() { _ = object.Close() }()
+	s, err := b.copyInput(object, job)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +93,7 @@ func noInput(name, bucket string) error {
 // fill copies the input, and judges every line of it.
 func (s *spool) fill(r io.Reader, job *schema.Job) error {
 	lines := schema.NewLineReader(r, s.limits, job.Defaults)
-	lines.SkipBad = job.SkipBad
+	lines.SkipBad, lines.Endpoint = job.SkipBad, job.Input.Endpoint
 	out := bufio.NewWriterSize(s.file, 256<<10)
 	var offset int64
 	var line []byte

@@ -96,7 +96,11 @@ func (j *Job) AppendJSON(dst []byte) ([]byte, error) {
 	}
 	if j.Input != nil {
 		key("input")
-		dst = append(appendString(append(dst, `{"object":`...), j.Input.Object), '}')
+		dst = appendString(append(dst, `{"object":`...), j.Input.Object)
+		if j.Input.Endpoint != "" {
+			dst = appendString(append(dst, `,"endpoint":`...), string(j.Input.Endpoint))
+		}
+		dst = append(dst, '}')
 	}
 	if len(j.Requests) > 0 || j.Input == nil {
 		key("requests")

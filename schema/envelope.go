@@ -132,21 +132,25 @@ func (p *envelope) input(raw []byte) (*Input, fault) {
 	if raw[0] != '{' {
 		return nil, faulty(ProblemType, `must be an object {"object": NAME}, not %s`, kind(raw))
 	}
-	in, found := Input{}, false
+	in := Input{}
+	p.keys.reset()
+	found := false
 	_ = walkObject(raw, func(f field) {
+		var bad fault
 		switch key := string(f.key); {
-		case key != "object":
-			p.flag(ProblemUnknownField, "input."+clip(key), `is no field of an input, which has "object" alone`)
-		case found:
-			p.flag(ProblemDuplicateField, "input.object", "stands twice; keep one")
-		default:
+		case !p.keys.add(f.key):
+			bad = faulty(ProblemDuplicateField, "stands twice; keep one")
+		case key == "object":
 			found = true
-			var bad fault
 			if in.Object, bad = readString(raw[f.start:f.end]); bad.code == "" {
 				bad = checkText(in.Object, maxObject)
 			}
-			p.flagFault(bad, "input.object")
+		case key == "endpoint":
+			in.Endpoint, bad = readEndpoint(raw[f.start:f.end])
+		default:
+			bad = faulty(ProblemUnknownField, `is no field of an input, which has "object" and "endpoint"`)
 		}
+		p.flagFault(bad, "input."+clip(string(f.key)))
 	})
 	if !found {
 		p.flag(ProblemMissing, "input.object", "missing; it names the object that holds the requests")

@@ -40,7 +40,8 @@ type Job struct {
 
 // Input names an object in the input bucket that holds one request per line.
 type Input struct {
-	Object string `json:"object"`
+	Object   string   `json:"object"`
+	Endpoint Endpoint `json:"endpoint,omitempty"` // the one that every line is for; empty: each line says
 }
 
 // Request is one call to an OpenAI-compatible endpoint.

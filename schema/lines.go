@@ -24,6 +24,10 @@ type LineReader struct {
 	// and are told by their [Request.Problem] alone. Set it before the first Next.
 	SkipBad bool
 
+	// Endpoint is the input's: a line that names another is invalid, and one that
+	// names none is for it. Empty: each line says. Set it before the first Next.
+	Endpoint Endpoint
+
 	checker *checker
 	in      *bufio.Reader
 	long    []byte // a line longer than in's buffer
@@ -46,7 +50,7 @@ func NewLineReader(r io.Reader, limits Limits, defaults json.RawMessage) *LineRe
 // is one too: it takes an index, its [Request.Problem] is set, and reading goes
 // on behind it.
 func (l *LineReader) Next() bool {
-	l.checker.skip = l.SkipBad
+	l.checker.skip, l.checker.endpoint = l.SkipBad, l.Endpoint
 	for !l.done {
 		line, tooLong, ok := l.readLine()
 		if !ok {

@@ -52,6 +52,29 @@ func TestLineReader(t *testing.T) {
 	}
 }
 
+func TestLineReaderWithOneEndpoint(t *testing.T) {
+	input := strings.Join([]string{
+		`{"custom_id":"a","url":"/v1/embeddings","body":{"model":"m","input":"x"}}`,
+		`{"custom_id":"b","body":{"model":"m","input":"x"}}`,
+		`{"model":"m","input":"x"}`,
+		`{"custom_id":"c","url":"/v1/chat/completions","body":` + okBody + `}`,
+		`{"custom_id":"d","body":` + okBody + `}`,
+	}, "\n")
+	l := schema.NewLineReader(strings.NewReader(input), schema.Limits{}, nil)
+	l.Endpoint = schema.Embeddings
+	for l.Next() {
+		if l.Index() < 3 && (l.Request().Problem != nil || l.Request().URL != schema.Embeddings) {
+			t.Errorf("request %d: %q, %v", l.Index(), l.Request().URL, l.Request().Problem)
+		}
+	}
+	want := `2 problems:
+  request 3 (line 4): url: must be "/v1/embeddings", as the whole input is for it, not "/v1/chat/completions"
+  request 4 (line 5): body.input: missing; /v1/embeddings needs it`
+	if err := l.Problems(); err == nil || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
+
 func TestLineReaderTellsProblemsAndGoesOn(t *testing.T) {
 	input := strings.Join([]string{
 		okBody,

@@ -25,9 +25,10 @@ func ParseRequest(raw []byte, limits Limits, defaults json.RawMessage) (Request,
 // checker judges the requests of one job, one after the other.
 type checker struct {
 	limits   Limits
-	skip     bool    // requests' problems go into the request, not into the job's
-	single   bool    // there is one request, which keeps what could be read of it
-	defaults members // what the job's defaults hold
+	endpoint Endpoint // that every request is for; empty: each says
+	skip     bool     // requests' problems go into the request, not into the job's
+	single   bool     // there is one request, which keeps what could be read of it
+	defaults members  // what the job's defaults hold
 	problems Problems
 	seen     seen
 	sameID   func(first int, id string) bool // nil: trust the hash
@@ -138,9 +139,9 @@ func (c *checker) request(raw []byte, index, line int) Request {
 	}
 	m := c.scan(raw, "")
 	if m.body == nil {
-		r.Body = raw
+		r.Body, r.URL = raw, c.endpoint
 		if !c.looksLikeLine(m) {
-			c.checkBody(m, ChatCompletions, len(raw), "")
+			c.checkBody(m, c.defaultEndpoint(), len(raw), "")
 		}
 		return c.settle(r, raw, index, line)
 	}
@@ -179,6 +180,9 @@ func (c *checker) readLine(r *Request, m members, index int) Endpoint {
 	if m.url != nil {
 		if url, bad := readEndpoint(m.url); !c.flagFault(bad, "url") {
 			r.URL = url
+			if c.endpoint != "" && url != c.endpoint {
+				c.flag(ProblemValue, "url", "must be %q, as the whole input is for it, not %q", c.endpoint, url)
+			}
 		}
 	}
 	if m.timeout != nil {
@@ -188,9 +192,18 @@ func (c *checker) readLine(r *Request, m members, index int) Endpoint {
 		}
 	}
 	if m.url == nil {
-		return ChatCompletions
+		r.URL = c.endpoint
+		return c.defaultEndpoint()
 	}
 	return r.URL
+}
+
+// defaultEndpoint is that of a request which names none.
+func (c *checker) defaultEndpoint() Endpoint {
+	if c.endpoint != "" {
+		return c.endpoint
+	}
+	return ChatCompletions
 }
 
 func (c *checker) checkUnique(id string, index int) {

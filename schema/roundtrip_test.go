@@ -112,7 +112,8 @@ var anyJob = rapid.Custom(func(t *rapid.T) schema.Job {
 		j.Metadata = json.RawMessage(object(t, 2))
 	}
 	if rapid.IntRange(0, 9).Draw(t, "has input") == 0 {
-		j.Input = &schema.Input{Object: rapid.StringN(1, 50, -1).Draw(t, "object")}
+		j.Input = &schema.Input{Object: rapid.StringN(1, 50, -1).Draw(t, "object"),
+			Endpoint: rapid.SampledFrom([]schema.Endpoint{"", schema.ChatCompletions, schema.Embeddings}).Draw(t, "endpoint")}
 		return j
 	}
 	j.Requests = rapid.SliceOfN(anyRequest, 1, 4).Draw(t, "requests")

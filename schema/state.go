@@ -40,7 +40,14 @@ type Reason struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 	Index   *int   `json:"index,omitempty"` // the request that decided it, where one did
+
+	// Problems are what is wrong with an invalid job, the first [MaxReasonProblems].
+	Problems []Problem `json:"problems,omitempty"`
 }
+
+// MaxReasonProblems bounds the problems that a [Reason] lists one by one: every
+// state message carries them.
+const MaxReasonProblems = 20
 
 // Counts are the results of a job by outcome. NotStarted is set when the job
 // has ended: the requests that were never fed and so have no result.

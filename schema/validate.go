@@ -14,6 +14,9 @@ func (j *Job) Validate(limits Limits) error {
 		p.flag(ProblemValue, "input", "cannot stand beside requests; keep one")
 	case j.Input != nil:
 		p.flagFault(checkText(j.Input.Object, maxObject), "input.object")
+		if j.Input.Endpoint != "" {
+			p.flagFault(checkEndpoint(j.Input.Endpoint), "input.endpoint")
+		}
 	case len(j.Requests) == 0:
 		p.flag(ProblemMissing, "requests", "is empty; a job has at least one request")
 	case len(j.Requests) > c.limits.MaxRequests:

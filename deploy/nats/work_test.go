@@ -218,7 +218,7 @@ func TestDeniedCalls(t *testing.T) {
 		call          func(*testing.T) error
 	}{
 		{"collector submits", "pelton.jobs.default", func(t *testing.T) error { _, err := collector.Submit(ctx(t), job); return err }},
-		{"collector uploads", "$JS.API.STREAM.INFO.OBJ_PELTON_INPUT", func(t *testing.T) error {
+		{"collector uploads", "$O.PELTON_INPUT.C.", func(t *testing.T) error {
 			_, err := collector.Submit(ctx(t), schema.Job{}, jobs.WithInput(strings.NewReader(`{"model":"m","messages":[]}`)))
 			return err
 		}},

@@ -1,0 +1,187 @@
+package jobs
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"pelton/internal/embednats"
+)
+
+// noise is n bytes in which every place is told from every other.
+func noise(n int) []byte {
+	data := make([]byte, n)
+	source := rand.NewChaCha8([32]byte{1})
+	_, _ = source.Read(data)
+	return data
+}
+
+func put(t *testing.T, b *Broker, r io.Reader) *File {
+	t.Helper()
+	f, err := b.PutFile(t.Context(), r, func() (File, error) {
+		return File{Name: "in.jsonl", Purpose: "batch", Owner: "a", Queue: "default"}, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func TestFileIsReadFromAnyPlace(t *testing.T) {
+	t.Parallel()
+	b := testBroker(t)
+	data := noise(20<<20 + 17) // more than one mark
+	f := put(t, b, iotest.HalfReader(bytes.NewReader(data)))
+	if f.Bytes != int64(len(data)) || f.object.Metadata[marksKey] == "" {
+		t.Fatalf("%+v", f)
+	}
+	put(t, b, strings.NewReader("another between"))
+	found, err := b.File(t.Context(), f.ID)
+	if err != nil || found.Name != "in.jsonl" || found.Lines != bytes.Count(data, []byte{'\n'})+1 {
+		t.Fatalf("%+v, %v", found, err)
+	}
+	for _, from := range []int{0, 1, objectPiece - 1, objectPiece, marksEvery * objectPiece, marksEvery*objectPiece + 5, len(data) - 1, len(data)} {
+		r := b.OpenFile(t.Context(), found, int64(from))
+		got, err := io.ReadAll(r)
+		if err != nil || !bytes.Equal(got, data[from:]) {
+			t.Errorf("from %d: %d bytes, want %d, %v", from, len(got), len(data)-from, err)
+		}
+		_ = r.Close()
+	}
+	// The library reads what was written here.
+	store, err := b.js.ObjectStore(t.Context(), b.names.InputBucket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := store.GetBytes(t.Context(), fileObject+f.ID)
+	if err != nil || !bytes.Equal(got, data) {
+		t.Errorf("%d bytes by the library: %v", len(got), err)
+	}
+}
+
+func TestFileIsWholeOrNotThere(t *testing.T) {
+	t.Parallel()
+	b := testBroker(t)
+	broken := errors.New("the client has gone")
+	named := func() (File, error) { return File{}, nil }
+	for name, test := range map[string]struct {
+		r    io.Reader
+		meta func() (File, error)
+	}{
+		"the reader fails":      {io.MultiReader(bytes.NewReader(noise(1<<20)), iotest.ErrReader(broken)), named},
+		"the description fails": {bytes.NewReader(noise(1 << 20)), func() (File, error) { return File{}, broken }},
+	} {
+		if _, err := b.PutFile(t.Context(), test.r, test.meta); !errors.Is(err, broken) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := b.PutFile(ctx, io.MultiReader(bytes.NewReader(noise(1<<20)), readerFunc(func([]byte) (int, error) {
+		cancel()
+		return 0, ctx.Err()
+	})), named)
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	info, err := b.subjects(t.Context(), objectStream(b.names.InputBucket()), "$O.>")
+	if err != nil || len(info.State.Subjects) > 0 {
+		t.Errorf("left behind: %v, %v", info.State.Subjects, err)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func TestFileGoesWhileItIsRead(t *testing.T) {
+	t.Parallel()
+	b := testBroker(t)
+	f := put(t, b, bytes.NewReader(noise(24<<20)))
+	r := b.OpenFile(t.Context(), f, 0)
+	defer func() { _ = r.Close() }()
+	if _, err := io.ReadFull(r, make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.RemoveFile(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, r); !errors.Is(err, ErrAgedOut) {
+		t.Error(err)
+	}
+	if _, err := b.File(t.Context(), f.ID); !errors.Is(err, ErrNotFound) {
+		t.Error(err)
+	}
+}
+
+func TestFilesAreListedAndSwept(t *testing.T) {
+	t.Parallel()
+	b := testBroker(t)
+	first, second := put(t, b, strings.NewReader("a\n")), put(t, b, strings.NewReader("a\nb"))
+	if first.Lines != 1 || second.Lines != 2 {
+		t.Error(first.Lines, second.Lines)
+	}
+	// A job's input is no file, and neither are the pieces of an upload that broke off.
+	if _, err := b.putObject(t.Context(), b.names.InputBucket(), "default.job.x", strings.NewReader("x")); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range []string{"file-dead", "unfinishedInputOfAnother"} {
+		if _, err := b.js.Publish(t.Context(), "$O."+b.names.InputBucket()+".C."+id, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := b.Files(t.Context())
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	sweep := func(at time.Time, want int) {
+		t.Helper()
+		if n, err := b.sweepFiles(t.Context(), at, unfinishedAfter); n != want || err != nil {
+			t.Errorf("%d swept, want %d: %v", n, want, err)
+		}
+	}
+	sweep(time.Now(), 0)
+	sweep(time.Now().Add(unfinishedAfter+time.Minute), 1)
+	sweep(time.Now().Add(b.Keeps()+time.Minute), 2)
+	store, err := b.js.ObjectStore(t.Context(), b.names.InputBucket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.GetInfo(t.Context(), "default.job.x"); err != nil {
+		t.Error("a job's input was swept:", err)
+	}
+	if _, err := store.GetInfo(t.Context(), fileObject+first.ID, jetstream.GetObjectInfoShowDeleted()); !errors.Is(err, jetstream.ErrObjectNotFound) {
+		t.Error("something is left of an expired file:", err)
+	}
+}
+
+// testBroker is a broker of an installation of its own.
+func testBroker(t *testing.T) *Broker {
+	t.Helper()
+	srv, err := embednats.Start(embednats.Options{StoreDir: t.TempDir(), Port: embednats.NoListen, Logger: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Close)
+	nc, err := srv.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	b, err := NewBroker(nc, Settings{Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Setup(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}

@@ -1,0 +1,334 @@
+package jobs
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+// Objects are written and read here rather than by the client library for three
+// reasons. A writer holds a few pieces, however fast its source is and however
+// slow the broker. The description of an object, by which it exists, is written
+// when all of its pieces are acknowledged and not with them. And a reader can
+// begin in the middle, and is sent no more than it takes. What lies in the store
+// is the same: the nats CLI reads it.
+
+const (
+	objectPiece  = 256 << 10
+	objectAhead  = 8       // pieces on their way to the store
+	marksEvery   = 64      // pieces from one mark to the next
+	marksKey     = "marks" // in the description: where every marksEvery-th piece lies in the stream
+	digestPrefix = "SHA-256="
+)
+
+// dropTime bounds the clearing up after a writer that failed.
+const dropTime = 10 * time.Second
+
+// putObject streams r into a new object. On an error nothing is left but what a
+// broker that is away keeps: nobody sees it, and it ages out.
+func (b *Broker) putObject(ctx context.Context, bucket, name string, r io.Reader) (*jetstream.ObjectInfo, error) {
+	return b.putObjectAs(ctx, bucket, name, nuid.Next(), r, nil)
+}
+
+// putObjectAs is putObject with the name that the pieces go by. meta is asked
+// for what the description is to say once r has been read.
+func (b *Broker) putObjectAs(ctx context.Context, bucket, name, id string, r io.Reader, meta func() (map[string]string, error)) (*jetstream.ObjectInfo, error) {
+	w := &objectWriter{b: b, bucket: bucket, id: id, sum: sha256.New()}
+	info, err := w.write(ctx, name, r, meta)
+	if err != nil && !errors.Is(err, ErrDenied) { // what may not be written is not there
+		w.drop(ctx, name)
+	}
+	return info, err
+}
+
+type objectWriter struct {
+	b          *Broker
+	bucket, id string
+	sum        interface {
+		io.Writer
+		Sum(b []byte) []byte
+	}
+	size    uint64
+	pieces  uint32
+	onWay   []jetstream.PubAckFuture
+	marks   []string
+	waited  uint32 // pieces acknowledged
+	describ bool   // the description was sent
+}
+
+func (w *objectWriter) pieceSubject() string { return "$O." + w.bucket + ".C." + w.id }
+
+func metaSubject(bucket, name string) string {
+	return "$O." + bucket + ".M." + base64.URLEncoding.EncodeToString([]byte(name))
+}
+
+func (w *objectWriter) write(ctx context.Context, name string, r io.Reader, meta func() (map[string]string, error)) (*jetstream.ObjectInfo, error) {
+	size := min(objectPiece, int(w.b.nc.MaxPayload())/2)
+	call, guard := w.b.watch.Guard(ctx, "$O."+w.bucket+".>")
+	defer guard.End()
+	err := w.send(call, r, size)
+	for err == nil && len(w.onWay) > 0 {
+		err = w.await(call)
+	}
+	if err != nil {
+		return nil, w.b.explain(guard.Or(err))
+	}
+	info := &jetstream.ObjectInfo{
+		Bucket: w.bucket, NUID: w.id, Size: w.size, Chunks: w.pieces, ModTime: time.Now().UTC(),
+		Digest: digestPrefix + base64.URLEncoding.EncodeToString(w.sum.Sum(nil)),
+		ObjectMeta: jetstream.ObjectMeta{
+			Name: name, Opts: &jetstream.ObjectMetaOptions{ChunkSize: uint32(size)},
+		},
+	}
+	if meta != nil {
+		if info.Metadata, err = meta(); err != nil {
+			return nil, err
+		}
+	}
+	if len(w.marks) > 1 {
+		if info.Metadata == nil {
+			info.Metadata = map[string]string{}
+		}
+		info.Metadata[marksKey] = strings.Join(w.marks, ",")
+	}
+	w.describ = true
+	if err := w.b.putDescription(call, info); err != nil {
+		return nil, w.b.explain(guard.Or(err))
+	}
+	return info, nil
+}
+
+// putDescription makes an object known, or known as something else.
+func (b *Broker) putDescription(ctx context.Context, info *jetstream.ObjectInfo) error {
+	data, err := json.Marshal(info)
+	if err != nil {
+		return err
+	}
+	m := nats.NewMsg(metaSubject(info.Bucket, info.Name))
+	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+	m.Data = data
+	_, err = b.publish(ctx, m)
+	return err
+}
+
+// send publishes the pieces of r. A piece's bytes stay as they are until it is
+// acknowledged: the library may have to send it again.
+func (w *objectWriter) send(ctx context.Context, r io.Reader, size int) error {
+	buffers := make([][]byte, objectAhead+1)
+	for i := 0; ; i++ {
+		at := i % len(buffers)
+		if buffers[at] == nil {
+			buffers[at] = make([]byte, size)
+		}
+		n, err := io.ReadFull(r, buffers[at])
+		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !last {
+			return err
+		}
+		if n > 0 {
+			piece := buffers[at][:n]
+			_, _ = w.sum.Write(piece) // a hash does not fail
+			w.size += uint64(n)
+			w.pieces++
+			m := nats.NewMsg(w.pieceSubject())
+			m.Data = piece
+			future, err := w.b.js.PublishMsgAsync(m)
+			if err != nil {
+				return err
+			}
+			w.onWay = append(w.onWay, future)
+		}
+		if last {
+			return nil
+		}
+		if len(w.onWay) > objectAhead-1 {
+			if err := w.await(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// await waits for the acknowledgement of the oldest piece on its way.
+func (w *objectWriter) await(ctx context.Context) error {
+	future := w.onWay[0]
+	select {
+	case ack := <-future.Ok():
+		w.onWay = w.onWay[1:]
+		if w.waited%marksEvery == 0 {
+			w.marks = append(w.marks, strconv.FormatUint(ack.Sequence, 10))
+		}
+		w.waited++
+		return nil
+	case err := <-future.Err():
+		w.onWay = w.onWay[1:]
+		return fullStore(err)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// drop takes away what was written. The caller's context may have ended.
+func (w *objectWriter) drop(ctx context.Context, name string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTime)
+	defer cancel()
+	for _, future := range w.onWay { // a piece that comes behind the purge would stay
+		select {
+		case <-future.Ok():
+		case <-future.Err():
+		case <-ctx.Done():
+		}
+	}
+	err := w.b.purge(ctx, objectStream(w.bucket), w.pieceSubject())
+	if err == nil && w.describ { // it may have been stored all the same
+		err = w.b.purge(ctx, objectStream(w.bucket), metaSubject(w.bucket, name))
+	}
+	if err != nil {
+		w.b.set.Log.Debug().Err(err).Str("object", name).Msg("could not clear away what was written of an object")
+	}
+}
+
+// objectInfo returns the description of an object, nil when there is none. A
+// link is followed.
+func (b *Broker) objectInfo(ctx context.Context, bucket, name string) (*jetstream.ObjectInfo, error) {
+	for range 2 { // there are no links to links
+		m, err := b.lastMsg(ctx, objectStream(bucket), metaSubject(bucket, name))
+		if m == nil || err != nil {
+			return nil, err
+		}
+		info, err := describedBy(m.Data)
+		if info == nil || err != nil || info.Opts == nil || info.Opts.Link == nil {
+			return info, err
+		}
+		bucket, name = info.Opts.Link.Bucket, info.Opts.Link.Name
+	}
+	return nil, nil
+}
+
+func describedBy(data []byte) (*jetstream.ObjectInfo, error) {
+	var info jetstream.ObjectInfo
+	if err := json.Unmarshal(data, &info); err != nil {
+		return nil, fmt.Errorf("the description of an object is damaged: %w", err)
+	}
+	if info.Deleted {
+		return nil, nil
+	}
+	return &info, nil
+}
+
+// objectReader reads an object from any place on. It is used by one goroutine.
+type objectReader struct {
+	ctx  context.Context
+	b    *Broker
+	info *jetstream.ObjectInfo
+	tail *tail
+	skip uint64 // bytes that come before those that are asked for
+	left uint64
+	rest []byte
+}
+
+// openObject reads info's object from a place on. Its end comes after left bytes,
+// or with [ErrAgedOut] when the object goes meanwhile. The context is that of
+// the reads.
+func (b *Broker) openObject(ctx context.Context, info *jetstream.ObjectInfo, from uint64) io.ReadCloser {
+	r := &objectReader{ctx: ctx, b: b, info: info, left: info.Size - min(from, info.Size), skip: from}
+	after := uint64(0)
+	if info.Opts != nil && info.Opts.ChunkSize > 0 && info.Metadata[marksKey] != "" {
+		piece := info.Opts.ChunkSize
+		marks := strings.Split(info.Metadata[marksKey], ",")
+		at := int(min(from/uint64(piece)/marksEvery, uint64(len(marks)-1)))
+		if sequence, err := strconv.ParseUint(marks[at], 10, 64); err == nil && sequence > 0 {
+			after = sequence - 1
+			r.skip = from - uint64(at)*marksEvery*uint64(piece)
+		}
+	}
+	r.tail = b.newTail(objectStream(info.Bucket), "$O."+info.Bucket+".C."+info.NUID, after, false)
+	return r
+}
+
+// goneAfter is how long a reader waits for the next piece before it looks
+// whether the object is still there.
+const goneAfter = 5 * time.Second
+
+// Read implements io.Reader.
+func (r *objectReader) Read(p []byte) (int, error) {
+	if r.left == 0 {
+		return 0, io.EOF
+	}
+	for len(r.rest) == 0 {
+		if err := r.next(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	r.left -= uint64(n)
+	return n, nil
+}
+
+func (r *objectReader) next() error {
+	ctx, cancel := context.WithTimeoutCause(r.ctx, goneAfter, errQuiet)
+	defer cancel()
+	m, _, err := r.tail.next(ctx)
+	if errors.Is(err, errQuiet) && r.ctx.Err() == nil {
+		return r.stillThere()
+	}
+	if err != nil {
+		return err
+	}
+	data := m.Data()
+	if skip := min(r.skip, uint64(len(data))); skip > 0 {
+		r.skip -= skip
+		data = data[skip:]
+	}
+	r.rest = data[:min(uint64(len(data)), r.left)]
+	return nil
+}
+
+var errQuiet = errors.New("nothing came")
+
+// stillThere fails when the object that is being read has gone.
+func (r *objectReader) stillThere() error {
+	ctx, cancel := context.WithTimeout(r.ctx, goneAfter)
+	defer cancel()
+	info, err := r.b.objectInfo(ctx, r.info.Bucket, r.info.Name)
+	switch {
+	case err != nil && r.ctx.Err() == nil && !permanent(err):
+		return nil // the broker is away; the reader's own context bounds how long
+	case err != nil:
+		return err
+	case info == nil || info.NUID != r.info.NUID:
+		return fmt.Errorf("object %s: %w", r.info.Name, ErrAgedOut)
+	}
+	return nil
+}
+
+// Close ends the reading.
+func (r *objectReader) Close() error {
+	r.tail.close()
+	return nil
+}
+
+// eachObject calls f with the description of every object in a bucket.
+func (b *Broker) eachObject(ctx context.Context, bucket string, f func(*jetstream.ObjectInfo) error) error {
+	t := b.newTail(objectStream(bucket), "$O."+bucket+".M.*", 0, false)
+	return t.history(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+		info, err := describedBy(m.Data())
+		if err != nil || info == nil {
+			return nil //nolint:nilerr // what nobody can read is no object
+		}
+		info.ModTime = meta.Timestamp
+		return f(info)
+	})
+}
