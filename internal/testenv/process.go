@@ -176,7 +176,7 @@ func LaunchProcess(t testing.TB, role Role) *Process {
 		role.LogLevel = "disabled"
 	}
 	text, _ := json.Marshal(role)
-	cmd := exec.Command(exe) //nolint:noctx // it is ended below
+	cmd := exec.Command(exe)
 	cmd.Env = append(os.Environ(), roleVar+"="+string(text))
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()

@@ -23,7 +23,7 @@ type Proxy struct {
 // [Proxy.Point] it has nowhere to pass connections on to, and closes them.
 func NewProxy(t testing.TB) *Proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // its end is Close
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func (p *Proxy) pass(in net.Conn) {
 	if target == "" || !p.hold(in) {
 		return
 	}
-	out, err := net.Dial("tcp", target) //nolint:noctx // loopback: it answers at once
+	out, err := net.Dial("tcp", target)
 	if err != nil {
 		return
 	}
