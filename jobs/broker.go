@@ -88,7 +88,8 @@ type Broker struct {
 // NewBroker wraps a connection. It does not talk to the server; [Broker.Setup]
 // does.
 func NewBroker(nc *nats.Conn, set Settings) (*Broker, error) {
-	js, err := jetstream.New(nc)
+	// Without a time an acknowledgement that is lost would be awaited for ever.
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(ackTime))
 	if err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}

@@ -283,36 +283,26 @@ const mostBody = 512 << 20
 var errTooLarge = errors.New("too large to be a request or a result")
 
 func (b *Broker) getBody(ctx context.Context, name string) ([]byte, error) {
-	var data []byte
-	err := b.objects(ctx, b.names.BodiesBucket(), func(ctx context.Context, store jetstream.ObjectStore) (err error) {
-		data, err = readBody(ctx, store, name)
-		return err
-	})
+	data, err := b.readBody(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("read the object %s: %w", name, err)
 	}
 	return data, nil
 }
 
-func readBody(ctx context.Context, store jetstream.ObjectStore, name string) ([]byte, error) {
-	object, err := store.Get(ctx, name)
-	if err != nil {
+func (b *Broker) readBody(ctx context.Context, name string) ([]byte, error) {
+	info, err := b.objectInfo(ctx, b.names.BodiesBucket(), name)
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	defer func() { _ = object.Close() }()
-	info, err := object.Info()
-	if err != nil {
-		return nil, err
-	}
-	if info.Size > mostBody {
+	case info == nil:
+		return nil, jetstream.ErrObjectNotFound
+	case info.Size > mostBody:
 		return nil, fmt.Errorf("it has %d bytes, and no body more than %d: %w", info.Size, mostBody, errTooLarge)
 	}
-	// Its pieces may hold more than it says of itself.
-	data, err := io.ReadAll(io.LimitReader(object, mostBody+1))
-	if len(data) > mostBody {
-		return nil, errTooLarge
-	}
-	return data, err
+	object := b.openObject(ctx, info, 0)
+	defer func() { _ = object.Close() }()
+	return io.ReadAll(object)
 }
 
 func (b *Broker) dropBody(ctx context.Context, name string) {

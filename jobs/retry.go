@@ -178,26 +178,18 @@ func (h *Handle) named(r schema.Request, index int) schema.Request {
 // remainingLines streams them from the job's input.
 func (h *Handle) remainingLines(ctx context.Context, job *schema.Job, done bitset) (io.ReadCloser, error) {
 	bucket, name := h.b.names.InputBucket(), job.Input.Object
-	err := h.b.objects(ctx, bucket, func(ctx context.Context, store jetstream.ObjectStore) error {
-		_, err := store.GetInfo(ctx, name)
-		return err
-	})
-	if errors.Is(err, jetstream.ErrObjectNotFound) {
-		return nil, fmt.Errorf("the input of job %s: %w", h.id, ErrAgedOut)
-	}
+	info, err := h.b.objectInfo(ctx, bucket, name)
 	if err != nil {
 		return nil, fmt.Errorf("read the input of job %s: %w", h.id, err)
 	}
+	if info == nil {
+		return nil, fmt.Errorf("the input of job %s: %w", h.id, ErrAgedOut)
+	}
+	object := h.b.openObject(ctx, info, 0)
 	r, w := io.Pipe()
 	go func() {
-		w.CloseWithError(h.b.objects(ctx, bucket, func(ctx context.Context, store jetstream.ObjectStore) error {
-			object, err := store.Get(ctx, name)
-			if err != nil {
-				return err
-			}
-			defer func() { _ = object.Close() }()
-			return h.copyRemaining(w, object, job, done)
-		}))
+		defer func() { _ = object.Close() }()
+		w.CloseWithError(h.copyRemaining(w, object, job, done))
 	}()
 	return r, nil
 }

@@ -61,13 +61,6 @@ func (t *taps) give(key string, it item) {
 	}
 }
 
-// has reports whether anybody reads the job.
-func (t *taps) has(key string) bool {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return len(t.of[key]) > 0
-}
-
 // put never waits: what a slow reader has no room for, it reads from the stream.
 func (t *tap) put(it item) {
 	t.mu.Lock()
