@@ -35,6 +35,9 @@ func (o *Owner) own(d *pull.Delivery) error {
 		}
 	}
 	rec, how, err := o.b.claim(ctx, want, o.token())
+	if rec != nil {
+		rec.trace = want.trace
+	}
 	switch {
 	case err != nil:
 		return err
@@ -52,7 +55,7 @@ func (o *Owner) own(d *pull.Delivery) error {
 	case problem != nil:
 		return o.refuse(ctx, rec, invalid(problem), job)
 	}
-	j := &owned{o: o, b: o.b, d: d, job: job, rec: rec, trace: d.Msg.Header.Get(schema.HeaderTrace),
+	j := &owned{o: o, b: o.b, d: d, job: job, rec: rec, trace: o.traceOf(rec),
 		deadline: o.b.set.deadline(job, d.Published)}
 	err = j.open(ctx)
 	if problems := (*schema.Problems)(nil); errors.As(err, &problems) {
@@ -81,7 +84,7 @@ func (b *Broker) limits() schema.Limits {
 // not valid is returned as far as it could be read, with what is wrong.
 func (b *Broker) readJob(queue string, d *pull.Delivery) (*schema.Job, record, error) {
 	now := time.Now().UTC()
-	want := record{Seq: d.Sequence, Hash: hashOf(d.Msg.Data), State: schema.State{
+	want := record{Seq: d.Sequence, Hash: hashOf(d.Msg.Data), trace: traceText(d.Msg.Header.Get(schema.HeaderTrace)), State: schema.State{
 		Queue: queue, State: schema.Running, CreatedAt: d.Published.UTC(), StartedAt: &now,
 	}}
 	data, id, err := unwrap(d.Msg)
@@ -220,7 +223,7 @@ func (o *Owner) refuse(ctx context.Context, rec *record, reason schema.Reason, j
 		if err != nil {
 			return err
 		}
-		rec = claimed
+		claimed.trace, rec = rec.trace, claimed
 		if how == claimEnded {
 			return o.repeatEnd(ctx, rec, job)
 		}

@@ -271,6 +271,9 @@ func (o *Owner) logEnd(r *record) {
 		line = line.Dur("took", r.FinishedAt.Sub(*r.StartedAt))
 	}
 	line.Msg("job ended")
+	if o.cfg.Tracer != nil {
+		o.cfg.Tracer.JobEnded(r.trace, r.State)
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

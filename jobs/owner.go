@@ -33,6 +33,9 @@ type OwnerConfig struct {
 	// limit on its cost is refused where it is not. Nil: no job is refused.
 	Priced func(model string) bool
 
+	// Tracer follows jobs. Nil: their requests carry the producer's traceparent.
+	Tracer Tracer
+
 	// UnservedAfter is how old a job of a queue that nobody has ever served
 	// gets before it is ended: a worker for it may be starting just now.
 	// 0: [DefaultUnservedAfter].

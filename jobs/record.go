@@ -23,6 +23,7 @@ type record struct {
 	Input   string `json:"input,omitempty"`   // the object that holds the requests
 	Relayed uint64 `json:"relayed,omitempty"` // how far the relay to reply has come
 
+	trace    string // the producer's traceparent, of the message in hand
 	revision uint64
 	written  time.Time // before the write that made the revision: the lease runs from then
 }

@@ -19,9 +19,10 @@ import (
 type run struct {
 	*Router
 	req      Request
-	model    string    // as requested
-	now      time.Time // of the last look at the clock
-	deadline time.Time // of the request's own time
+	model    string      // as requested
+	now      time.Time   // of the last look at the clock
+	deadline time.Time   // of the request's own time
+	header   http.Header // of the call under way
 
 	plan     []stage
 	fellBack bool // the general fallbacks are in the plan
@@ -83,6 +84,7 @@ func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) verd
 	model := d.modelFor(r.plan[at.stage].star)
 	began := r.now
 	record := schema.Attempt{Deployment: d.ID, Model: model, WaitedMs: milliseconds(waited), StartedAt: began.UTC()}
+	ended := r.trace(d, model)
 	v, c := r.exchange(ctx, d, model)
 	scrub := d.scrub()
 	if r.now.Equal(began) { // nothing was sent
@@ -100,8 +102,13 @@ func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) verd
 		r.addUsage(v.usage)
 	}
 	r.addCost(record)
+	var response *schema.Response
 	if c.status != 0 && c.err == nil {
-		r.out.Response = c.response(v, scrub)
+		response = c.response(v, scrub)
+		r.out.Response = response
+	}
+	if ended != nil {
+		ended(record, response)
 	}
 	r.giveBack(ctx, at, v, c, began, took)
 	return v
@@ -138,7 +145,7 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (verdic
 	if len(r.out.Attempts) > 0 || c.sent { // the transport may still be reading from the last one
 		c = &cell{}
 	}
-	c.header = r.req.Header
+	c.header = r.header
 	began := r.now
 	var err error
 	if c.body, err = r.bodyFor(d, model); err == nil {

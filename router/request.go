@@ -36,6 +36,9 @@ type Request struct {
 	// as if they had been made now, and stand first in [Outcome.Attempts].
 	Earlier []schema.Attempt
 
+	// Trace follows the calls. Nil: nobody does.
+	Trace Trace
+
 	// NoPark makes the request wait here, however long, up to its timeout.
 	NoPark bool
 }

@@ -33,7 +33,7 @@ type answer struct {
 	parked *schema.Parked
 }
 
-func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Parked) answer {
+func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Parked) (a answer) {
 	result := work.Result()
 	started := time.Now().UTC()
 	job := w.join(work)
@@ -57,6 +57,11 @@ func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Pa
 	if earlier != nil {
 		// At least a moment of it is left; 0 would mean the default.
 		request.Earlier, request.Timeout = earlier.Attempts, max(1, time.Duration(earlier.LeftMs)*time.Millisecond)
+	}
+	if w.cfg.Tracer != nil {
+		trace := w.cfg.Tracer.Request(work, started, request.Earlier)
+		request.Trace = trace
+		defer func() { trace.Ended(a.result, a.parked) }()
 	}
 	out := w.cfg.Router.Do(call, request)
 	if p := out.Park; p != nil {

@@ -69,6 +69,7 @@ type Config struct {
 	Name   string         // required: of this worker, in states and logs
 	Log    zerolog.Logger
 	Ready  func() // called once work is being taken; nil: nobody is told
+	Tracer Tracer // follows jobs and requests; nil: nobody does
 }
 
 // worker is one process's part of the loop.
@@ -99,7 +100,7 @@ func Run(soft, hard context.Context, cfg Config) error {
 	}
 	defer w.cancels.Close()
 	w.owner, err = cfg.Broker.StartOwner(hard, jobs.OwnerConfig{
-		Queues: cfg.Queues, Name: cfg.Name, Cancels: w.cancels, Priced: cfg.Router.Priced, Log: cfg.Log,
+		Queues: cfg.Queues, Name: cfg.Name, Cancels: w.cancels, Priced: cfg.Router.Priced, Tracer: cfg.Tracer, Log: cfg.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("take jobs: %w", err)

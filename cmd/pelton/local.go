@@ -106,6 +106,11 @@ func (s *site) work(a *app, cfg *config.Config, log zerolog.Logger, models *rout
 		return setup(err)
 	}
 	s.closers = append(s.closers, upstreams.Close)
+	tracer, endTraces, err := a.traces(cfg, log)
+	if err != nil {
+		return err
+	}
+	s.closers = append(s.closers, endTraces)
 	if err := reachable(a.soft, upstreams); err != nil {
 		return setup(err)
 	}
@@ -128,7 +133,7 @@ func (s *site) work(a *app, cfg *config.Config, log zerolog.Logger, models *rout
 	go func() {
 		defer close(s.stopped)
 		s.err = worker.Run(soft, hard, worker.Config{
-			Broker: s.broker, Router: upstreams, Queues: queues, Slots: slots, Name: cfg.WorkerName, Log: log,
+			Broker: s.broker, Router: upstreams, Queues: queues, Slots: slots, Name: cfg.WorkerName, Log: log, Tracer: tracer,
 			Ready: func() { close(ready) },
 		})
 		if broken := (*unhealthyError)(nil); errors.As(context.Cause(soft), &broken) {

@@ -21,7 +21,9 @@ type statusCmd struct {
 	Message bool `xor:"what" help:"Print the job's message as it was published, byte for byte: also of one that was no job."`
 }
 
-func (statusCmd) Help() string { return "Examples:\n\n\tpelton status nightly-42 --json\n\tpelton status j17 --message    # what was published under a message that was no job" }
+func (statusCmd) Help() string {
+	return "Examples:\n\n\tpelton status nightly-42 --json\n\tpelton status j17 --message    # what was published under a message that was no job"
+}
 
 func (c *statusCmd) Run(a *app) error {
 	s, err := a.dial(&c.Conn, c.Queue)

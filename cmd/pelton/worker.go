@@ -106,6 +106,11 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jo
 	if err != nil {
 		return err
 	}
+	tracer, endTraces, err := a.traces(cfg, log)
+	if err != nil {
+		return err
+	}
+	defer endTraces()
 	queues := capsOf(cfg.Queues)
 	if err := setUp(a.soft, broker, queues); err != nil {
 		return interruptedOr(a, err)
@@ -133,7 +138,7 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jo
 	}
 	var unready error
 	err = worker.Run(soft, a.hard, worker.Config{
-		Broker: broker, Router: upstreams, Queues: queues, Slots: cfg.Slots, Name: cfg.WorkerName, Log: log,
+		Broker: broker, Router: upstreams, Queues: queues, Slots: cfg.Slots, Name: cfg.WorkerName, Log: log, Tracer: tracer,
 		Ready: func() {
 			if unready = c.ready(a, cfg, nc, server, upstreams); unready != nil {
 				stop(unready)

@@ -1,0 +1,11 @@
+package telemetry_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"pelton/internal/testenv"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }

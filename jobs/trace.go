@@ -1,0 +1,24 @@
+package jobs
+
+import "pelton/schema"
+
+// Tracer follows the jobs of an owner. An owner may die at any time, so nothing
+// that it is told may depend on what it was told before: the next owner of a
+// job tells it the same. Its methods are called concurrently.
+type Tracer interface {
+	// JobTrace returns the traceparent that the requests of a job carry. parent
+	// is that of the job's producer, empty when there is none; of the job its
+	// queue, id and CreatedAt are known.
+	JobTrace(parent string, job schema.State) (traceparent string)
+
+	// JobEnded is told of a job whose final state this owner has written.
+	JobEnded(parent string, job schema.State)
+}
+
+// traceOf is the traceparent of a job's requests.
+func (o *Owner) traceOf(rec *record) string {
+	if o.cfg.Tracer == nil {
+		return rec.trace
+	}
+	return o.cfg.Tracer.JobTrace(rec.trace, rec.State)
+}
