@@ -81,6 +81,10 @@ func (n Names) Stored(queue, job string) string { return n.subject("stored", que
 // list or cancel.
 func (n Names) Service(verb, queue string) string { return n.subject("svc", verb, queue) }
 
+// Workers is the subject on which every worker answers who it is: an empty
+// request gets as many answers as there are workers.
+func (n Names) Workers() string { return n.subject("fleet", "workers") }
+
 // EndToken stands in the place of an index on the subject of a job's final state.
 const EndToken = "end"
 

@@ -19,6 +19,7 @@ import (
 type httpSite struct {
 	*web.Server
 	once sync.Once
+	ends []func() // called by close
 }
 
 // listenHTTP begins to serve health, so that there is an answer from the first
@@ -41,7 +42,7 @@ func listenHTTP(cfg *config.Config, log zerolog.Logger) (*httpSite, error) {
 }
 
 // serve adds what needs the broker and the upstreams.
-func (s *httpSite) serve(_ *config.Config, _ zerolog.Logger, nc *nats.Conn, broker *jobs.Broker, upstreams *router.Router) error {
+func (s *httpSite) serve(cfg *config.Config, log zerolog.Logger, nc *nats.Conn, broker *jobs.Broker, upstreams *router.Router) error {
 	if s == nil {
 		return nil
 	}
@@ -53,6 +54,11 @@ func (s *httpSite) serve(_ *config.Config, _ zerolog.Logger, nc *nats.Conn, brok
 	})
 	s.Health.Check("streams", broker.Ready)
 	s.Health.Check("deployments", func(context.Context) error { return usable(upstreams.Status()) })
+	page, err := web.AddPage(s.Server, broker, cfg.Queues[0].Name, log)
+	if err != nil {
+		return err
+	}
+	s.ends = append(s.ends, page.Close)
 	return nil
 }
 
@@ -69,9 +75,15 @@ func (s *httpSite) draining() {
 }
 
 func (s *httpSite) close() {
-	if s != nil {
-		s.once.Do(s.Close)
+	if s == nil {
+		return
 	}
+	s.once.Do(func() {
+		for _, end := range s.ends {
+			end()
+		}
+		s.Close()
+	})
 }
 
 // usable reports why not one deployment can serve anybody.
