@@ -17,8 +17,8 @@ func readResult(data []byte) (r *Result, hasIndex, ok bool) {
 	}
 	d := &decoder{}
 	r = new(Result)
-	d.object(data, func(key string, v []byte) {
-		switch key {
+	d.object(data, func(key, v []byte) {
+		switch string(key) {
 		case "id":
 			r.ID = d.text(v)
 		case "job":
@@ -59,34 +59,33 @@ func readResult(data []byte) (r *Result, hasIndex, ok bool) {
 // decoder reads values of known types and notes when one is not what it should be.
 type decoder struct{ odd bool }
 
-func (d *decoder) object(v []byte, member func(key string, value []byte)) {
+func (d *decoder) object(v []byte, member func(key, value []byte)) {
 	if len(v) == 0 || v[skipSpace(v, 0)] != '{' {
 		d.odd = true
 		return
 	}
-	var seen [24]string
+	var seen [24][]byte
 	n := 0
 	_ = walkObject(v, func(f field) {
-		key := string(f.key)
 		for _, other := range seen[:n] {
-			d.odd = d.odd || other == key
+			d.odd = d.odd || bytes.Equal(other, f.key)
 		}
 		if n < len(seen) {
-			seen[n] = key
+			seen[n] = f.key
 			n++
 		} else {
 			d.odd = true
 		}
 		if !d.odd {
-			member(key, v[f.start:f.end])
+			member(f.key, v[f.start:f.end])
 		}
 	})
 }
 
 // unknown notes a field that encoding/json might take for a known one.
-func (d *decoder) unknown(key string) {
-	for i := range len(key) {
-		if c := key[i]; c < ' ' || c >= 0x7f || 'A' <= c && c <= 'Z' {
+func (d *decoder) unknown(key []byte) {
+	for _, c := range key {
+		if c < ' ' || c >= 0x7f || 'A' <= c && c <= 'Z' {
 			d.odd = true
 		}
 	}
@@ -147,8 +146,8 @@ func (d *decoder) response(v []byte) *Response {
 		return nil
 	}
 	r := new(Response)
-	d.object(v, func(key string, v []byte) {
-		switch key {
+	d.object(v, func(key, v []byte) {
+		switch string(key) {
 		case "status_code":
 			r.StatusCode = int(d.int(v))
 		case "request_id":
@@ -167,8 +166,8 @@ func (d *decoder) error(v []byte) *Error {
 		return nil
 	}
 	e := new(Error)
-	d.object(v, func(key string, v []byte) {
-		switch key {
+	d.object(v, func(key, v []byte) {
+		switch string(key) {
 		case "class":
 			e.Class = Class(d.text(v))
 		case "code":
@@ -196,8 +195,8 @@ func (d *decoder) attempts(v []byte) []Attempt {
 	list := make([]Attempt, 0, 1)
 	walkArray(v, func(element []byte, _ int) bool {
 		var a Attempt
-		d.object(element, func(key string, v []byte) {
-			switch key {
+		d.object(element, func(key, v []byte) {
+			switch string(key) {
 			case "deployment":
 				a.Deployment = d.text(v)
 			case "model":
@@ -233,8 +232,8 @@ func (d *decoder) usage(v []byte) *Usage {
 		return nil
 	}
 	u := new(Usage)
-	d.object(v, func(key string, v []byte) {
-		switch key {
+	d.object(v, func(key, v []byte) {
+		switch string(key) {
 		case "prompt_tokens":
 			u.PromptTokens = d.int(v)
 		case "completion_tokens":
