@@ -83,6 +83,8 @@ type Broker struct {
 	pub   *publisher
 	local *LocalWork // set where the installation is this process
 	taps  taps
+
+	listeners listeners
 }
 
 // NewBroker wraps a connection. It does not talk to the server; [Broker.Setup]

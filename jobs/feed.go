@@ -71,6 +71,7 @@ func (j *owned) feedOne(ctx context.Context, index int) error {
 	}
 	fed := fedRequest{at: time.Now()}
 	w.FedAt, w.Again = fed.at, index < j.doubtful || j.returning.has(index)
+	j.event(index, schema.Event{Kind: schema.EventQueued})
 	if j.b.local != nil {
 		j.window[index] = fed
 		j.b.local.put(w)

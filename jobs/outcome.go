@@ -51,12 +51,7 @@ func (o Outcome) header(h nats.Header, job string) {
 	if o.Code != "" {
 		h.Set(schema.HeaderCode, headerText(o.Code))
 	}
-	if u := o.Usage; u != nil {
-		usage := strconv.AppendInt(nil, u.PromptTokens, 10)
-		usage = strconv.AppendInt(append(usage, ','), u.CompletionTokens, 10)
-		usage = strconv.AppendInt(append(usage, ','), u.TotalTokens, 10)
-		h.Set(schema.HeaderUsage, string(usage))
-	}
+	usageHeader(h, o.Usage)
 	readyHeader(h, o.ReadyAt)
 	if ms := o.Waited.Milliseconds(); ms > 0 {
 		h.Set(schema.HeaderWaited, strconv.FormatInt(ms, 10))
@@ -69,6 +64,30 @@ func (o Outcome) header(h nats.Header, job string) {
 	}
 }
 
+func usageHeader(h nats.Header, u *schema.Usage) {
+	if u == nil {
+		return
+	}
+	usage := strconv.AppendInt(nil, u.PromptTokens, 10)
+	usage = strconv.AppendInt(append(usage, ','), u.CompletionTokens, 10)
+	usage = strconv.AppendInt(append(usage, ','), u.TotalTokens, 10)
+	h.Set(schema.HeaderUsage, string(usage))
+}
+
+func parseUsage(text string) (u schema.Usage, ok bool) {
+	parts := strings.Split(text, ",")
+	if len(parts) != 3 {
+		return u, false
+	}
+	for i, field := range []*int64{&u.PromptTokens, &u.CompletionTokens, &u.TotalTokens} {
+		var err error
+		if *field, err = strconv.ParseInt(parts[i], 10, 64); err != nil || *field < 0 {
+			return u, false
+		}
+	}
+	return u, true
+}
+
 // parseOutcome reads the headers back; it reports false when they are not a result's.
 func parseOutcome(h nats.Header) (Outcome, bool) {
 	index, err := strconv.Atoi(h.Get(schema.HeaderIndex))
@@ -77,13 +96,7 @@ func parseOutcome(h nats.Header) (Outcome, bool) {
 	}
 	out := Outcome{Index: index, Status: schema.Status(h.Get(schema.HeaderStatus)), Code: headerValue(h.Get(schema.HeaderCode)),
 		ReadyAt: parseReady(h), Model: headerValue(h.Get(schema.HeaderModel))}
-	if parts := strings.Split(h.Get(schema.HeaderUsage), ","); len(parts) == 3 {
-		var u schema.Usage
-		for i, field := range []*int64{&u.PromptTokens, &u.CompletionTokens, &u.TotalTokens} {
-			if *field, err = strconv.ParseInt(parts[i], 10, 64); err != nil || *field < 0 {
-				return out, true // a count that cannot be read is unknown
-			}
-		}
+	if u, ok := parseUsage(h.Get(schema.HeaderUsage)); ok { // a count that cannot be read is unknown
 		out.Usage = &u
 	}
 	if ms, err := strconv.ParseInt(h.Get(schema.HeaderWaited), 10, 64); err == nil && ms >= 0 {

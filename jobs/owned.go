@@ -207,6 +207,7 @@ func (j *owned) count(ctx context.Context, list []Outcome) error {
 		if !j.tally.add(out) {
 			continue
 		}
+		j.event(out.Index, schema.Event{Kind: schema.EventFinished, Status: out.Status, Usage: out.Usage})
 		if out.Model != "" {
 			died = append(died, out.Model)
 		}

@@ -73,6 +73,9 @@ func (b *Broker) StartOwner(hard context.Context, cfg OwnerConfig) (*Owner, erro
 		b: b, cfg: cfg, hard: hard, shares: map[string]*shares{},
 		quit: make(chan struct{}), live: map[string]*owned{},
 	}
+	if err := b.heedListeners(); err != nil { // of a broker whose rights are older than events
+		cfg.Log.Warn().Err(err).Msg("cannot hear who wants events of requests: none are sent")
+	}
 	for queue, limit := range cfg.Queues {
 		o.shares[queue] = newShares(limit)
 		sub, err := b.nc.Subscribe(b.names.Progress(queue, "*"), o.hearProgress)
@@ -114,6 +117,7 @@ func (o *Owner) Stop() {
 	for _, sub := range o.subs {
 		_ = sub.Unsubscribe()
 	}
+	o.b.ignoreListeners()
 	o.bg.Wait()
 }
 

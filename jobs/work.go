@@ -32,6 +32,10 @@ type Work struct {
 	Body       []byte
 
 	object string // the body lies in the object store under this name
+
+	b               *Broker // see Via
+	delta           *nats.Msg
+	attempt, chunks int // of the last chunk
 }
 
 func (b *Broker) workMsg(w *Work) *nats.Msg {

@@ -29,6 +29,8 @@ type run struct {
 	tried    []try
 	paced    int  // answers that said when to come back
 	spent    bool // nothing is left to try
+	told     int  // the last stage that was told of
+	again    bool // the last call is to be made again, otherwise
 
 	tokens  int // of the input, estimated; 0: not yet
 	output  int // tokens that the body allows the answer
@@ -42,6 +44,10 @@ type run struct {
 	costUnknown bool // an attempt with usage has no price
 	out         Outcome
 
+	stream    bool            // the answer is to be streamed
+	plainBody json.RawMessage // the body without the wish for usage; nil: it was not added
+	asked     bool            // that wish was in the body of the last call
+
 	body     json.RawMessage // as last sent
 	bodyName string          // the model name in it
 }
@@ -49,7 +55,12 @@ type run struct {
 // bodyFor returns the request's body for d: with the upstream's name for the
 // model in it, and with what d adds. It is the same bytes where neither differs.
 func (r *run) bodyFor(d *deployment, model string) (body json.RawMessage, err error) {
-	if body, err = r.bodyWith(model); err != nil || d.Defaults == nil {
+	if r.stream {
+		body, err = withModelName(r.streamed(d), model, r.model)
+	} else {
+		body, err = r.bodyWith(model)
+	}
+	if err != nil || d.Defaults == nil {
 		return body, err
 	}
 	switch r.req.Endpoint {
@@ -57,6 +68,17 @@ func (r *run) bodyFor(d *deployment, model string) (body json.RawMessage, err er
 		return schema.Merge(body, d.Defaults)
 	}
 	return body, nil
+}
+
+func withModelName(body json.RawMessage, model, was string) (json.RawMessage, error) {
+	if model == was {
+		return body, nil
+	}
+	quoted, err := json.Marshal(model)
+	if err != nil {
+		return nil, err
+	}
+	return schema.SetField(body, "model", quoted)
 }
 
 func (r *run) bodyWith(model string) (json.RawMessage, error) {
@@ -97,13 +119,14 @@ func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) verd
 	}
 	record.StatusCode, record.Error, record.Usage = c.status, v.err, v.usage
 	record.Cost = d.Prices.cost(v)
+	record.TTFTMs = c.stream.ttft()
 	r.out.Attempts = append(r.out.Attempts, record)
 	if v.usage != nil {
 		r.addUsage(v.usage)
 	}
 	r.addCost(record)
 	var response *schema.Response
-	if c.status != 0 && c.err == nil {
+	if c.status != 0 && (c.err == nil || c.partial()) {
 		response = c.response(v, scrub)
 		r.out.Response = response
 	}
@@ -154,6 +177,12 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (verdic
 			ctx, cancel = context.WithTimeoutCause(ctx, limit, &timeUp{after: limit, attempt: true})
 			defer cancel()
 		}
+		if r.stream {
+			c.stream = &stream{run: r, attempt: len(r.out.Attempts) + 1, began: began, merged: merger{endpoint: r.req.Endpoint}}
+			var end func()
+			ctx, end = c.stream.clocked(ctx, d)
+			defer end()
+		}
 		err = d.call(ctx, r.req.Endpoint, model, c)
 	}
 	var none *tokenError
@@ -165,13 +194,19 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (verdic
 	}
 	a := answer{
 		endpoint: r.req.Endpoint, base: d.BaseURL, host: d.host, status: c.status, header: c.answer,
-		body: c.raw, tooLarge: c.tooLarge, err: c.err, now: time.Now(),
+		body: c.raw, tooLarge: c.tooLarge, unfinished: c.stream.unfinished(), err: c.err, now: time.Now(),
 	}
 	if c.err != nil {
 		a.ended = context.Cause(ctx)
 	}
 	r.now = a.now
 	v := classify(a)
+	if c.partial() {
+		body := parseBody(c.raw)
+		v.valid = body.valid
+		v.usage, v.tokens = parseUsage(body.usage)
+	}
+	r.again = v.err != nil && r.refusesOptions(d, c.status, c.raw)
 	if c.status == http.StatusUnauthorized && d.token != nil && d.token.refused(began) {
 		v.err.Class, v.retry = schema.ClassTransient, true // with another token
 	}

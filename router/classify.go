@@ -13,16 +13,17 @@ import (
 
 // answer is what came of one call, as far as classify needs to know it.
 type answer struct {
-	endpoint schema.Endpoint
-	base     string // the deployment's base URL, for hints
-	host     string
-	status   int // 0: none came
-	header   http.Header
-	body     []byte
-	tooLarge bool
-	err      error // of the transport, or of reading the answer
-	ended    error // the context's cause, when err came of our own side ending the call
-	now      time.Time
+	endpoint   schema.Endpoint
+	base       string // the deployment's base URL, for hints
+	host       string
+	status     int // 0: none came
+	header     http.Header
+	body       []byte
+	tooLarge   bool
+	unfinished string // what a stream lacks that came to its end
+	err        error  // of the transport, or of reading the answer
+	ended      error  // the context's cause, when err came of our own side ending the call
+	now        time.Time
 }
 
 // verdict is what an answer means. A nil err is success.
@@ -62,8 +63,12 @@ func classify(a answer) verdict {
 	fault, failed := body.fault()
 	success := a.status >= 200 && a.status < 300
 	if success && !failed {
-		if missing := body.lacks(a.endpoint); missing != "" {
-			v.err = &schema.Error{Class: schema.ClassTransient, Code: codeEmpty, Message: missing, StatusCode: a.status}
+		missing, code := body.lacks(a.endpoint), codeEmpty
+		if missing == "" {
+			missing, code = a.unfinished, codeCut
+		}
+		if missing != "" {
+			v.err = &schema.Error{Class: schema.ClassTransient, Code: code, Message: missing, StatusCode: a.status}
 			v.retry = true
 		}
 		return v
@@ -103,8 +108,8 @@ const (
 	codeTooLarge = "response_too_large"
 	codeEmpty    = "empty_answer"   // nothing, or none of what the endpoint returns
 	codeInvalid  = "invalid_answer" // a 2xx that is no JSON
+	codeCut      = "incomplete_stream"
 	codeNoModel  = "model_not_found"
-	codeStream   = "stream_unsupported"
 	codeContext  = "context_length_exceeded"
 	codeNoToken  = "no_token"
 	codeNoTag    = "no_deployment_for_tags"

@@ -81,6 +81,11 @@ type Config struct {
 	// 0: only the request's own timeout bounds an attempt.
 	Timeout time.Duration
 
+	// FirstToken and NextToken bound a streamed answer's time to its first token
+	// and between tokens, for deployments that have none of their own. 0: no
+	// bound of their own.
+	FirstToken, NextToken time.Duration
+
 	// Adaptive finds out by itself how many calls at once a deployment takes,
 	// up to its MaxParallel, or MaxConnsHint where it has none. Experimental.
 	Adaptive bool

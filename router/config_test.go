@@ -244,15 +244,15 @@ func TestLocate(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	negative := -1
 	for name, cfg := range map[string]*Config{
-		"no deployment is configured":         {},
-		"two deployments have the id \"a\"":   {Deployments: []Deployment{{ID: "a", Group: "g", Model: "m", BaseURL: "http://h"}, {ID: "a", Group: "h", Model: "m", BaseURL: "http://h"}}},
-		"NumRetries and Timeout":              {NumRetries: &negative},
-		"needs a group and a model":           {Deployments: []Deployment{{BaseURL: "http://h"}}},
-		"base URL must begin with":            {Deployments: []Deployment{{Group: "g", Model: "m"}}},
-		"timeout must not be negative":        {Deployments: []Deployment{{Group: "g", Model: "m", BaseURL: "http://h", Timeout: -1}}},
-		"more than one *":                     {Deployments: []Deployment{{Group: "*/*", Model: "m", BaseURL: "http://h"}}},
-		"is no header name":                   {Deployments: []Deployment{{Group: "g", Model: "m", BaseURL: "http://h", Headers: map[string]Secret{"a b": NewSecret("x")}}}},
-		"key holds characters that no header": {Deployments: []Deployment{{Group: "g", Model: "m", BaseURL: "http://h", APIKey: NewSecret("a\r\nb")}}},
+		"no deployment is configured":                   {},
+		"two deployments have the id \"a\"":             {Deployments: []Deployment{{ID: "a", Group: "g", Model: "m", BaseURL: "http://h"}, {ID: "a", Group: "h", Model: "m", BaseURL: "http://h"}}},
+		"NumRetries, Timeout, FirstToken and NextToken": {NumRetries: &negative},
+		"needs a group and a model":                     {Deployments: []Deployment{{BaseURL: "http://h"}}},
+		"base URL must begin with":                      {Deployments: []Deployment{{Group: "g", Model: "m"}}},
+		"timeout must not be negative":                  {Deployments: []Deployment{{Group: "g", Model: "m", BaseURL: "http://h", Timeout: -1}}},
+		"more than one *":                               {Deployments: []Deployment{{Group: "*/*", Model: "m", BaseURL: "http://h"}}},
+		"is no header name":                             {Deployments: []Deployment{{Group: "g", Model: "m", BaseURL: "http://h", Headers: map[string]Secret{"a b": NewSecret("x")}}}},
+		"key holds characters that no header":           {Deployments: []Deployment{{Group: "g", Model: "m", BaseURL: "http://h", APIKey: NewSecret("a\r\nb")}}},
 	} {
 		if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)

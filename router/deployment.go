@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"pelton/schema"
 )
@@ -21,6 +22,7 @@ type deployment struct {
 	token     *token // nil: none that changes
 	level     int    // its Order, those without one last
 	rules     coolRules
+	noOptions atomic.Bool // it refuses stream_options
 	health
 }
 

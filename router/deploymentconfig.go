@@ -70,6 +70,11 @@ type Deployment struct {
 	// Timeout bounds one attempt. 0: the [Config]'s.
 	Timeout time.Duration
 
+	// FirstToken and NextToken bound a streamed answer's time to its first token
+	// and between tokens, besides Timeout, which bounds the whole of it.
+	// 0: the [Config]'s.
+	FirstToken, NextToken time.Duration
+
 	// NumRetries is the [Config]'s for requests whose last failure was here.
 	// nil: the Config's.
 	NumRetries *int
@@ -112,6 +117,9 @@ func (d Deployment) normalised() (Deployment, error) {
 	}
 	if err := checkStars(d.Group, d.Model); err != nil {
 		return d, err
+	}
+	if d.FirstToken < 0 || d.NextToken < 0 {
+		return fail("the times to the first and the next token must not be negative")
 	}
 	if d.Timeout < 0 {
 		return fail("timeout must not be negative")

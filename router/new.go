@@ -50,7 +50,7 @@ func New(cfg *Config, opts ...Option) (*Router, error) {
 		fallbacks: maps.Clone(cfg.Fallbacks), defaultFallbacks: cfg.DefaultFallbacks,
 		contextFallbacks: maps.Clone(cfg.ContextWindowFallbacks), contentFallbacks: maps.Clone(cfg.ContentPolicyFallbacks),
 		shortWait: max(cmp.Or(cfg.ShortWait, DefaultShortWait), 0),
-		timeout:   cfg.Timeout, limiter: s.limiter, sink: s.sink, log: s.log, rand: s.rand,
+		timeout:   cfg.Timeout, firstToken: cfg.FirstToken, nextToken: cfg.NextToken, limiter: s.limiter, sink: s.sink, log: s.log, rand: s.rand,
 		transports: transports{conns: conns, given: s.transport},
 	}
 	errs := r.check(cfg)
@@ -111,8 +111,8 @@ func (r *Router) check(cfg *Config) (errs []error) {
 	if cfg.NumRetries != nil {
 		r.numRetries = *cfg.NumRetries
 	}
-	if r.numRetries < 0 || cfg.Timeout < 0 {
-		errs = append(errs, errors.New("NumRetries and Timeout must not be negative"))
+	if r.numRetries < 0 || min(cfg.Timeout, cfg.FirstToken, cfg.NextToken) < 0 {
+		errs = append(errs, errors.New("NumRetries, Timeout, FirstToken and NextToken must not be negative"))
 	}
 	if cfg.MaxAttempts < 0 || cfg.FatalRetry < 0 || cfg.CooldownTime != nil && *cfg.CooldownTime < 0 {
 		errs = append(errs, errors.New("MaxAttempts, FatalRetry and CooldownTime must not be negative"))

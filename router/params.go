@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -99,6 +100,13 @@ func (l *loader) param(p *pending, e entry, body map[string]json.RawMessage) {
 		}
 	case "timeout", "request_timeout":
 		p.Timeout = l.seconds(e)
+	case "stream_timeout":
+		stream := l.seconds(e)
+		p.FirstToken, p.NextToken = cmp.Or(p.FirstToken, stream), cmp.Or(p.NextToken, stream)
+	case "first_token_timeout":
+		p.FirstToken = l.seconds(e)
+	case "next_token_timeout":
+		p.NextToken = l.seconds(e)
 	case "num_retries":
 		if n, ok := l.count(e); ok {
 			p.NumRetries = &n

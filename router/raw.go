@@ -13,6 +13,7 @@ type cell struct {
 	body   []byte      // sent as they are; nil for a GET
 	header http.Header // added where the request has no such header
 	reader bytes.Reader
+	stream *stream // nil: the answer comes whole
 
 	status   int // 0: no answer came
 	answer   http.Header

@@ -39,6 +39,11 @@ type Request struct {
 	// Trace follows the calls. Nil: nobody does.
 	Trace Trace
 
+	// Listener hears of the request while it runs: the chunks of one whose body
+	// says "stream": true, and with Events set what happens to it. nil: nobody.
+	Listener Listener
+	Events   bool
+
 	// NoPark makes the request wait here, however long, up to its timeout.
 	NoPark bool
 }

@@ -80,6 +80,8 @@ type Router struct {
 	contentFallbacks map[string][]string
 	shortWait        time.Duration
 	timeout          time.Duration // per attempt of deployments without their own; 0: none
+	firstToken       time.Duration // the same for streams, to the first token
+	nextToken        time.Duration // and between tokens
 
 	limiter    Limiter
 	sink       func(deployment string, until time.Time, fatal bool, reason string)
@@ -130,6 +132,7 @@ func (r *Router) Do(ctx context.Context, req Request) Outcome {
 		if out != nil {
 			return *out
 		}
+		run.tellFallback(at.stage)
 		v := run.attempt(ctx, at, max(run.now.Sub(free), 0))
 		free = run.now
 		if run.last = v.err; run.last == nil {
@@ -137,6 +140,10 @@ func (r *Router) Do(ctx context.Context, req Request) Outcome {
 		}
 		if cause := context.Cause(ctx); cause != nil {
 			return run.end(endError(cause), "")
+		}
+		run.tellFailed(at.d, run.last)
+		if run.again {
+			continue
 		}
 		if !run.failedOn(at.stage, at.d, v) {
 			return run.end(run.last, "")
@@ -154,23 +161,29 @@ func (r *Router) prepare(req Request) (*run, *schema.Error) {
 	default:
 		return fatal(schema.CodeInvalidRequest, fmt.Sprintf("unknown endpoint %q", req.Endpoint))
 	}
-	var model, stream []byte
+	var model, stream, options []byte
 	object, _ := scanObject(req.Body, func(key, value []byte) {
 		switch string(plainKey(key)) {
 		case "model":
 			model = value
 		case "stream":
 			stream = value
+		case "stream_options":
+			options = value
 		}
 	})
 	name := textOf(model)
 	switch {
 	case !object || name == "":
 		return fatal(schema.CodeInvalidRequest, "the body must be a JSON object with a model")
-	case string(stream) == "true":
-		return fatal(codeStream, `streamed requests are not supported: leave "stream" out of the body`)
 	}
 	run := &run{Router: r, req: req, model: name}
+	if string(stream) == "true" && streams(req.Endpoint) {
+		run.stream = true
+		if body, added := askForUsage(req.Body, options, req.Endpoint); added {
+			run.req.Body, run.plainBody = body, req.Body
+		}
+	}
 	run.plan = run.stages[:0]
 	if run.add(name); len(run.plan) == 0 {
 		return fatal(codeNoModel, r.groups.unknown(bound(name, 200)))

@@ -137,7 +137,6 @@ func TestRequestsThatAreNotSent(t *testing.T) {
 		"bad JSON":      {Request{Body: json.RawMessage(`{"model":`)}, "invalid_request", "JSON object"},
 		"no model":      {Request{Body: json.RawMessage(`{"messages":[]}`)}, "invalid_request", "with a model"},
 		"model a list":  {Request{Body: json.RawMessage(`{"model":["gpt-4o"]}`)}, "invalid_request", "with a model"},
-		"streamed":      {Request{Body: json.RawMessage(`{"model":"gpt-4o","stream": true}`)}, "stream_unsupported", `leave "stream" out`},
 		"endpoint":      {Request{Endpoint: "/v1/files", Body: json.RawMessage(`{"model":"gpt-4o"}`)}, "invalid_request", "/v1/files"},
 	} {
 		out := r.Do(background, tt.req)

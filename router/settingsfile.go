@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -23,6 +24,13 @@ func (l *loader) routerSettings(cfg *Config, section entry) {
 			cfg.MaxAttempts, _ = l.upTo(e, maxTries)
 		case "timeout", "request_timeout":
 			cfg.Timeout = l.seconds(e)
+		case "stream_timeout":
+			stream := l.seconds(e)
+			cfg.FirstToken, cfg.NextToken = cmp.Or(cfg.FirstToken, stream), cmp.Or(cfg.NextToken, stream)
+		case "first_token_timeout":
+			cfg.FirstToken = l.seconds(e)
+		case "next_token_timeout":
+			cfg.NextToken = l.seconds(e)
 		case "allowed_fails":
 			if n, ok := l.upTo(e, maxFails); ok {
 				cfg.AllowedFails = &n
@@ -77,7 +85,6 @@ const (
 
 // hints say what to do instead of a setting that is not used.
 var hints = map[string]string{
-	"stream_timeout":  "; streams are not supported",
 	"redis_host":      "; workers share limits and cooldowns over NATS",
 	"redis_url":       "; workers share limits and cooldowns over NATS",
 	"redis_port":      "; workers share limits and cooldowns over NATS",

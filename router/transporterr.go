@@ -18,7 +18,8 @@ import (
 // timeUp is the context cause by which Do ends a call of its own accord.
 type timeUp struct {
 	after   time.Duration
-	attempt bool // only this attempt's time; else the request's
+	attempt bool   // only this attempt's time; else the request's
+	what    string // with a %v for after, of a stream's clocks; empty: the attempt's own
 }
 
 func (t *timeUp) Error() string {
@@ -26,7 +27,7 @@ func (t *timeUp) Error() string {
 	case t.after < 0:
 		return "the request's time had run out before it was called"
 	case t.attempt:
-		return fmt.Sprintf("no answer within the attempt's %v", t.after)
+		return t.text()
 	default:
 		return fmt.Sprintf("the request's time of %v ran out", t.after)
 	}

@@ -142,8 +142,11 @@ func (d *deployment) call(ctx context.Context, endpoint schema.Endpoint, model s
 	if d.Azure && model != "" {
 		req.URL = withModel(req.URL, model)
 	}
-	if len(c.header) > 0 || d.token != nil {
+	if len(c.header) > 0 || d.token != nil || c.stream != nil {
 		req.Header = req.Header.Clone() // else it is shared by all calls
+		if c.stream != nil {
+			req.Header["Accept"] = []string{"text/event-stream"}
+		}
 		for name, values := range c.header {
 			if _, set := req.Header[name]; !set {
 				req.Header[name] = values
@@ -167,8 +170,13 @@ func (d *deployment) call(ctx context.Context, endpoint schema.Endpoint, model s
 		return nil
 	}
 	c.status, c.answer = resp.StatusCode, resp.Header
-	c.read(resp, d.limit)
-	_ = resp.Body.Close()
+	body := resp.Body
+	if c.stream != nil {
+		c.stream.read(c, resp, d.limit)
+	} else {
+		c.read(resp, d.limit)
+	}
+	_ = body.Close()
 	return nil
 }
 

@@ -54,6 +54,7 @@ func (r *run) find(ctx context.Context) (choice, *Outcome) {
 // queue is find for requests that must wait.
 func (r *run) queue(ctx context.Context, b *blocked) (choice, *Outcome) {
 	began := r.now
+	r.tellRetry(b.ready)
 	me := newWaiter()
 	defer me.leave()
 	timer := time.NewTimer(time.Hour)
@@ -143,6 +144,7 @@ func (r *run) later(ctx context.Context, at time.Time, b *blocked) Outcome {
 	if !r.req.NoPark && left > floor {
 		// Those who park together should not come back together.
 		at = at.Add(time.Duration(r.rand() * float64(min(wait/10, time.Second))))
+		r.tellRetry(at)
 		out := r.out
 		out.Park = &Park{ReadyAt: at, Left: left, Reason: b.reason}
 		r.notReady.ReadyAt = at

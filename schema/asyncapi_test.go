@@ -55,7 +55,9 @@ func TestAsyncAPIHasEverySubject(t *testing.T) {
 		n.Jobs(q): "Jobs", strings.Replace(n.Work(q, j, 0), ".0", ".{index}", 1): "Work",
 		strings.Replace(n.Result(q, j, 0), ".0", ".{index}", 1): "Result", n.End(q, j): "End",
 		strings.Replace(n.Parked(q, j, 0), ".0", ".{index}", 1): "Parked",
-		n.Cancel(q, j): "Cancel", n.Progress(q, j): "Progress", n.Stored(q, j): "Stored", n.Workers(): "Workers",
+		n.Cancel(q, j): "Cancel", n.Progress(q, j): "Progress", n.Stored(q, j): "Stored", n.Listen(q, j): "Listen", n.Workers(): "Workers",
+		strings.Replace(n.Deltas(q, j, 0), ".0", ".{index}", 1): "Deltas",
+		strings.Replace(n.Events(q, j, 0), ".0", ".{index}", 1): "Events",
 	}
 	for _, verb := range []string{"run", "submit", "status", "list", "cancel"} {
 		want[n.Service(verb, q)] = "Service"
@@ -72,7 +74,7 @@ func TestAsyncAPIHasEverySubject(t *testing.T) {
 	subjects := 0
 	for m := range reflect.TypeOf(n).Methods() {
 		switch name := m.Name; name {
-		case "Parse", "StateKey", "WorkOf", "WorkIn", "ResultsOf", "ParkedOf": // no subject, or wildcards of one
+		case "Parse", "StateKey", "WorkOf", "WorkIn", "ResultsOf", "ParkedOf", "DeltasOf", "EventsOf": // no subject, or wildcards of one
 		default:
 			if !strings.HasSuffix(name, "Stream") && !strings.HasSuffix(name, "Bucket") && !strings.HasSuffix(name, "Consumer") {
 				subjects++

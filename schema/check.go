@@ -38,8 +38,6 @@ func (c *checker) scan(object []byte, path string) members {
 			m.input = value
 		case "prompt":
 			m.prompt = value
-		case "stream":
-			m.stream = value
 		case "params":
 			m.param = value
 		}
@@ -74,9 +72,6 @@ func (c *checker) checkBody(m members, url Endpoint, size int, path string) {
 		c.need(orElse(m.prompt, c.defaults.prompt), url, path, "prompt", m)
 	default:
 		c.need(orElse(m.input, c.defaults.input), url, path, "input", m)
-	}
-	if needs := unavailable("stream"); needs != "" && string(m.stream) == "true" {
-		c.flag(ProblemUnavailable, join(path, "stream"), "%s", needs)
 	}
 }
 

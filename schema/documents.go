@@ -20,7 +20,7 @@ type Document struct {
 
 // documentOrder is how Documents lists them: what a newcomer writes and reads first.
 var documentOrder = []string{
-	"job", "line", "result", "state", "error", "problems", "cancel", "progress", "work", "parked", "stored",
+	"job", "line", "result", "state", "error", "problems", "cancel", "progress", "delta", "event", "work", "parked", "stored",
 	"call",
 	"run-answer", "submit-answer", "status-answer", "list-answer", "cancel-answer", "service-error", asyncAPI,
 }

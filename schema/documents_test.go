@@ -138,7 +138,7 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		"state/properties/counts": schema.Counts{}, "state/properties/reason": schema.Reason{},
 		"state/properties/errors/items": schema.ErrorCount{}, "cancel": schema.Cancel{}, "parked": schema.Parked{},
 		"problems": schema.Problems{}, "problems/$defs/problem": schema.Problem{}, "job/properties/input": schema.Input{},
-		"list-answer/$defs/state": schema.State{}, "run-answer/$defs/result": schema.Result{},
+		"event": schema.Event{}, "list-answer/$defs/state": schema.State{}, "run-answer/$defs/result": schema.Result{},
 	} {
 		steps := strings.Split(path, "/")
 		data, _ := schema.DocumentNamed(steps[0])

@@ -121,7 +121,7 @@ func TestParseJobReportsAll(t *testing.T) {
 	want := []string{
 		"-1 invalid_value reply", "-1 wrong_type timeout", "-1 unknown_field nope",
 		"0 wrong_type ", "1 invalid_value method", "1 invalid_value url", "1 wrong_type body.model",
-		"3 duplicate_custom_id custom_id", "3 missing body.model", "3 missing body.messages", "3 not_available body.stream",
+		"3 duplicate_custom_id custom_id", "3 missing body.model", "3 missing body.messages",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -129,10 +129,10 @@ func TestParseJobReportsAll(t *testing.T) {
 	if p.Requests != 4 || j.ID != "a" || j.Reply != "" {
 		t.Errorf("%d requests, job %+v", p.Requests, j)
 	}
-	if text := p.Error(); !strings.HasPrefix(text, "11 problems:\n  job: reply: must not begin with $") || strings.Count(text, "\n") != 11 {
+	if text := p.Error(); !strings.HasPrefix(text, "10 problems:\n  job: reply: must not begin with $") || strings.Count(text, "\n") != 10 {
 		t.Error(text)
 	}
-	if !p.Has(schema.ProblemUnavailable) || p.Has(schema.ProblemJSON) {
+	if !p.Has(schema.ProblemDuplicateID) || p.Has(schema.ProblemJSON) {
 		t.Error("Has")
 	}
 	encoded, err := json.Marshal(p)

@@ -17,7 +17,6 @@ const (
 	ProblemTooLarge        = "too_large"           // beyond one of the [Limits]
 	ProblemDuplicateID     = "duplicate_custom_id" // a custom_id that an earlier request has
 	ProblemExperimentalOff = "experimental_off"    // a feature behind a flag that is off
-	ProblemUnavailable     = "not_available"       // a feature this version does not have
 )
 
 // Problem is one thing wrong with a job.

@@ -44,9 +44,9 @@ func newChecker(limits Limits) *checker { return &checker{limits: limits.withDef
 
 // members are the values of an object that the checks look at; nil is absent.
 type members struct {
-	customID, method, url, body, timeout          []byte // of a batch line
-	model, messages, input, prompt, stream, param []byte // of a body
-	bodyDepth, depth                              int
+	customID, method, url, body, timeout  []byte // of a batch line
+	model, messages, input, prompt, param []byte // of a body
+	bodyDepth, depth                      int
 }
 
 func (c *checker) flag(code, field, format string, args ...any) {
@@ -77,9 +77,6 @@ func (c *checker) setDefaults(raw json.RawMessage) {
 		if model := c.defaults.model; model != nil && !isName(model) {
 			c.flag(ProblemType, "defaults.model", "must be a non-empty string, not %s", kind(model))
 			c.defaults.model = []byte(`"?"`) // said once, not once per request
-		}
-		if needs := unavailable("stream"); needs != "" && string(c.defaults.stream) == "true" {
-			c.flag(ProblemUnavailable, "defaults.stream", "%s", needs)
 		}
 	}
 	c.flush()

@@ -73,6 +73,24 @@ func (n Names) ParkedOf(queue, job string) string { return n.subject("parked", q
 func (n Names) Cancel(queue, job string) string   { return n.subject("cancel", queue, job) }
 func (n Names) Progress(queue, job string) string { return n.subject("progress", queue, job) }
 
+// Deltas is the subject of the chunks of one streamed request, as its upstream
+// sends them. Core NATS.
+func (n Names) Deltas(queue, job string, index int) string {
+	return n.subject("deltas", queue, job, strconv.Itoa(index))
+}
+func (n Names) DeltasOf(queue, job string) string { return n.subject("deltas", queue, job, "*") }
+
+// Events is the subject of what happens to one request. Core NATS, and only
+// while somebody says on Listen that it is wanted.
+func (n Names) Events(queue, job string, index int) string {
+	return n.subject("events", queue, job, strconv.Itoa(index))
+}
+func (n Names) EventsOf(queue, job string) string { return n.subject("events", queue, job, "*") }
+
+// Listen is the subject of the word that a job's events are wanted for the next
+// [ListenTime]. Core NATS.
+func (n Names) Listen(queue, job string) string { return n.subject("listen", queue, job) }
+
 // Stored is the subject of the worker's word to a job's owner that a result is
 // stored. It is core NATS and may be lost: owners also look for themselves.
 func (n Names) Stored(queue, job string) string { return n.subject("stored", queue, job) }
@@ -96,7 +114,7 @@ type Address struct {
 }
 
 // Parse reads a subject of the given kind ("jobs", "work", "results", "parked",
-// "cancel", "progress", "stored"). Kinds without an index leave it at -1, "jobs" also the
+// "cancel", "progress", "stored", "deltas", "events", "listen"). Kinds without an index leave it at -1, "jobs" also the
 // job empty. It reports false for any other subject.
 func (n Names) Parse(kind, subject string) (Address, bool) {
 	rest, ok := strings.CutPrefix(subject, n.prefix()+"."+kind+".")
@@ -107,7 +125,7 @@ func (n Names) Parse(kind, subject string) (Address, bool) {
 	if slices.Contains(tokens, "") {
 		return Address{}, false
 	}
-	indexed := kind == "work" || kind == "results" || kind == "parked"
+	indexed := kind == "work" || kind == "results" || kind == "parked" || kind == "deltas" || kind == "events"
 	switch {
 	case kind == "jobs" && len(tokens) == 1:
 		return Address{Queue: tokens[0], Index: -1}, true
@@ -142,6 +160,11 @@ const (
 	HeaderCode  = "Pelton-Code"
 	HeaderUsage = "Pelton-Usage" // prompt,completion,total
 	HeaderCost  = "Pelton-Cost"
+
+	// On chunks of streamed requests: the attempt, from 1, and the chunk's place
+	// in it, from 0.
+	HeaderAttempt  = "Pelton-Attempt"
+	HeaderSequence = "Pelton-Sequence"
 
 	// HeaderReady is on the word that a request is parked: when it is to run.
 	HeaderReady = "Pelton-Ready-At"

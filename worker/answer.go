@@ -54,6 +54,11 @@ func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Pa
 	request := router.Request{
 		Endpoint: work.Endpoint, Body: work.Body, Timeout: work.Timeout, Header: traceHeader(work.Trace), Tags: work.Tags,
 	}
+	work.Via(w.cfg.Broker)
+	request.Listener, request.Events = work, work.Watched()
+	if request.Events {
+		work.Event(schema.Event{Kind: schema.EventStarted})
+	}
 	if earlier != nil {
 		// At least a moment of it is left; 0 would mean the default.
 		request.Earlier, request.Timeout = earlier.Attempts, max(1, time.Duration(earlier.LeftMs)*time.Millisecond)
@@ -79,6 +84,9 @@ func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Pa
 	result.Status, result.Response, result.Error = out.Status, out.Response, out.Error
 	result.Attempts, result.Usage, result.Cost = out.Attempts, out.Usage, out.Cost
 	result.StartedAt, result.FinishedAt = &started, &finished
+	if n := len(out.Attempts); n > 0 {
+		result.TTFTMs = out.Attempts[n-1].TTFTMs
+	}
 	if len(out.Attempts) > 0 && out.Attempts[0].StartedAt.Before(started) {
 		result.StartedAt = &out.Attempts[0].StartedAt // before it was parked
 	}

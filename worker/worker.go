@@ -223,7 +223,11 @@ func (w *worker) keep(ctx context.Context, work *jobs.Work, a answer) (jobs.Outc
 	case a.parked != nil:
 		return w.park(ctx, work, a.parked)
 	case a.result != nil:
-		return w.store(work, a.result)
+		out, err := w.store(work, a.result)
+		if err == nil {
+			work.Stored(out)
+		}
+		return out, err
 	}
 	return jobs.Outcome{}, errGivenUp
 }

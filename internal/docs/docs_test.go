@@ -331,22 +331,6 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// What the README says is not there must not be there.
-func TestLimits(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for said, field := range map[string]string{
-		"No streaming": `"requests":[{"model":"m","messages":[],"stream":true}]`,
-	} {
-		_, err := schema.ParseJob([]byte("{"+field+"}"), schema.Limits{})
-		if refused := err != nil; refused != bytes.Contains(text, []byte(said)) {
-			t.Errorf("README, limits of this version, %q: a job with %s: %v", said, field, err)
-		}
-	}
-}
-
 func TestCommands(t *testing.T) {
 	pelton := command(t)
 	t.Run("in blocks", func(t *testing.T) { commandLines(t, pelton) })

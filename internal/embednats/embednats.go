@@ -159,6 +159,15 @@ func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
 	return nc, nil
 }
 
+// Listeners counts the subscriptions that a message on subject would reach.
+func (s *Server) Listeners(subject string) int {
+	all, err := s.srv.Subsz(&server.SubszOptions{Subscriptions: true, Test: subject})
+	if err != nil {
+		return 0
+	}
+	return all.Total
+}
+
 // StoreUsage returns the bytes the streams take on disk and how many they may
 // take. It asks every stream: call it every few seconds, not per message.
 func (s *Server) StoreUsage() (used, max int64) {

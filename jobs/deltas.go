@@ -1,0 +1,244 @@
+package jobs
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"pelton/schema"
+)
+
+// Via names the broker over which the request's chunks and events go out.
+// Without it they go nowhere.
+func (w *Work) Via(b *Broker) { w.b = b }
+
+// Chunk publishes one chunk of the streamed answer, as the upstream sent it. It
+// does not wait, and what cannot be sent is left out: readers see the gap. One
+// goroutine may call it at a time.
+func (w *Work) Chunk(attempt, sequence int, data []byte) {
+	if w.b == nil {
+		return
+	}
+	if w.delta == nil {
+		w.delta = nats.NewMsg(w.b.names.Deltas(w.Queue, w.Job, w.Index))
+	}
+	if w.attempt != attempt {
+		w.attempt = attempt
+		w.delta.Header[schema.HeaderAttempt] = []string{strconv.Itoa(attempt)}
+	}
+	w.chunks = sequence + 1
+	w.delta.Header[schema.HeaderSequence] = append(w.delta.Header[schema.HeaderSequence][:0], strconv.Itoa(sequence))
+	w.delta.Data = data
+	_ = w.b.nc.PublishMsg(w.delta) // copied before it returns
+	w.delta.Data = nil
+}
+
+// Stored tells the readers of a streamed request that its result is stored.
+func (w *Work) Stored(out Outcome) {
+	if w.delta == nil || out.Status == schema.StatusParked {
+		return
+	}
+	m := nats.NewMsg(w.delta.Subject)
+	m.Header.Set(schema.HeaderAttempt, strconv.Itoa(w.attempt))
+	m.Header.Set(schema.HeaderSequence, strconv.Itoa(w.chunks))
+	m.Header.Set(schema.HeaderStatus, string(out.Status))
+	usageHeader(m.Header, out.Usage)
+	_ = w.b.nc.PublishMsg(m)
+}
+
+// Delta is one chunk of a streamed request, or the end of one.
+type Delta struct {
+	// Index is the request's. -1 is the end of the job: the last delta, with
+	// nothing but the usage of all results.
+	Index int
+
+	// Attempt is the call, from 1, and Sequence the chunk's place in it, from 0.
+	Attempt, Sequence int
+
+	// Again says that the answer begins anew, and that all earlier chunks of
+	// this index are void: the call before failed, or its worker died.
+	Again bool
+
+	// Missed is how many chunks of this attempt came before this one that the
+	// reader did not get, as it was late or not fast enough. In the last delta
+	// it counts what no other one could tell of.
+	Missed int
+
+	// Data is the chunk as the upstream sent it: nil at the end of a request.
+	Data json.RawMessage
+
+	// Status is set at the end of a request: its result is stored.
+	Status schema.Status
+
+	// Usage is that of the requests that have ended so far, as far as this
+	// reader heard of them; in the last delta that of the whole job.
+	Usage schema.Usage
+}
+
+// Text is what of the chunk a person reads: the content of its first choice.
+func (d *Delta) Text() string { return schema.DeltaText(d.Data) }
+
+// What a reader of deltas may have before it: beyond it chunks are dropped, and
+// counted as missed.
+const (
+	deltasAhead     = 65_536
+	deltaBytesAhead = 64 << 20
+)
+
+// lateDeltas is how long after a job's end chunks that another way has brought
+// more slowly are waited for.
+const lateDeltas = 100 * time.Millisecond
+
+// Deltas yields the chunks of all streamed requests of the job as they come,
+// until the job has ended. The order within an index is that of its upstream.
+// They are not kept: a reader that joins late or does not keep up is told in
+// [Delta.Missed] what it has missed, and delays nobody; the results hold
+// everything. The end of ctx ends the reading, not the job.
+func (h *Handle) Deltas(ctx context.Context) iter.Seq2[*Delta, error] {
+	return func(yield func(*Delta, error) bool) {
+		r := deltaReader{h: h, open: map[int]*deltaPlace{}}
+		if err := r.subscribe(); err != nil {
+			yield(nil, err)
+			return
+		}
+		defer func() { _ = r.sub.Unsubscribe() }()
+		inner, stop := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			defer stop()
+			if r.state, r.err = h.Wait(inner); r.err == nil {
+				_ = h.b.nc.FlushWithContext(ctx) // what was sent before the end is here now
+			}
+		}()
+		defer func() {
+			stop()
+			<-ended
+		}()
+		for {
+			m, err := r.sub.NextMsgWithContext(inner)
+			switch {
+			case err == nil:
+				if d := r.read(m); d != nil && !yield(d, nil) {
+					return
+				}
+			case errors.Is(err, nats.ErrSlowConsumer): // the gaps will tell
+			case inner.Err() == nil:
+				yield(nil, h.b.explain(err))
+				return
+			default:
+				<-ended
+				r.finish(yield, ctx)
+				return
+			}
+		}
+	}
+}
+
+// deltaReader turns messages into deltas.
+type deltaReader struct {
+	h     *Handle
+	sub   *nats.Subscription
+	open  map[int]*deltaPlace
+	usage schema.Usage
+
+	missed int // in all
+	state  *schema.State
+	err    error
+}
+
+// deltaPlace is how far the answer of one index has come.
+type deltaPlace struct{ attempt, next int }
+
+func (r *deltaReader) subscribe() (err error) {
+	b := r.h.b
+	if !jobName(r.h.id) || !schema.ValidQueue(r.h.queue) {
+		return ErrNotFound
+	}
+	subject := b.names.DeltasOf(r.h.queue, r.h.id)
+	if r.sub, err = b.nc.SubscribeSync(subject); err != nil {
+		return err
+	}
+	if err = r.sub.SetPendingLimits(deltasAhead, deltaBytesAhead); err == nil {
+		err = b.explain(b.watch.Subscribed(subject))
+	}
+	if err != nil {
+		_ = r.sub.Unsubscribe()
+	}
+	return err
+}
+
+// finish hands out what is left once the job has ended.
+func (r *deltaReader) finish(yield func(*Delta, error) bool, ctx context.Context) {
+	if r.err != nil {
+		if ctx.Err() != nil {
+			r.err = context.Cause(ctx)
+		}
+		yield(nil, r.err)
+		return
+	}
+	for {
+		patience := time.Millisecond
+		if len(r.open) > 0 {
+			patience = lateDeltas
+		}
+		m, err := r.sub.NextMsg(patience)
+		if errors.Is(err, nats.ErrSlowConsumer) {
+			continue
+		}
+		if err != nil {
+			break
+		}
+		if d := r.read(m); d != nil && !yield(d, nil) {
+			return
+		}
+	}
+	last := &Delta{Index: -1}
+	if dropped, err := r.sub.Dropped(); err == nil {
+		last.Missed = max(0, dropped-r.missed)
+	}
+	if r.state.Usage != nil {
+		last.Usage = *r.state.Usage
+	}
+	yield(last, nil)
+}
+
+// read returns the delta in a message; nil where it says nothing new.
+func (r *deltaReader) read(m *nats.Msg) *Delta {
+	at, ok := r.h.b.names.Parse("deltas", m.Subject)
+	attempt, err := strconv.Atoi(m.Header.Get(schema.HeaderAttempt))
+	sequence, err2 := strconv.Atoi(m.Header.Get(schema.HeaderSequence))
+	if !ok || err != nil || err2 != nil || attempt < 1 || sequence < 0 || sequence >= mostRequests {
+		return nil
+	}
+	status := schema.Status(m.Header.Get(schema.HeaderStatus))
+	d := &Delta{Index: at.Index, Attempt: attempt, Sequence: sequence, Status: status, Data: m.Data}
+	place := r.open[at.Index]
+	switch {
+	case place == nil:
+		place = &deltaPlace{attempt: attempt}
+		r.open[at.Index] = place
+	case attempt > place.attempt, sequence == 0 && status == "": // a worker that begins anew counts from 1 again
+		d.Again = true
+		*place = deltaPlace{attempt: attempt}
+	case attempt < place.attempt || sequence < place.next:
+		return nil // of a call that is void
+	}
+	d.Missed = sequence - place.next
+	r.missed += d.Missed
+	place.next = sequence + 1
+	if status != "" {
+		d.Data = nil
+		delete(r.open, at.Index)
+		if out, ok := parseUsage(m.Header.Get(schema.HeaderUsage)); ok {
+			r.usage = r.usage.Add(out)
+		}
+	}
+	d.Usage = r.usage
+	return d
+}
