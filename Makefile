@@ -3,7 +3,7 @@ DATA     ?=
 SEED     ?= 1
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: all build test race slow soak cluster chaos lint fmt fuzz bench bench-allocs cover data-test ci clean
+.PHONY: all build test race slow size soak cluster chaos lint fmt fuzz bench bench-allocs cover data-test ci clean
 
 all: build test lint
 
@@ -32,6 +32,11 @@ chaos:
 SOAK ?= 10m
 soak:
 	SOAK=$(SOAK) go test -tags soak -timeout 120m -v -run 'Soak' ./worker
+
+# A job of 1,000,000 requests beside one of 100,000: memory, time and disk of
+# every process. Some ten minutes; Linux. SIZE=100000 makes it quick.
+size:
+	internal/benchmark/size/run.sh
 
 # A job on a cluster of three, one scenario of trouble after the other: some
 # five minutes, and a table of what each cost.

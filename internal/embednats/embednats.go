@@ -53,6 +53,7 @@ type Options struct {
 // Server is a running NATS server. Its methods may be called concurrently.
 type Server struct {
 	srv   *server.Server
+	log   zerolog.Logger
 	lock  *dirLock
 	close sync.Once
 }
@@ -130,7 +131,7 @@ func start(o Options) (*Server, error) {
 		}
 		return nil, fmt.Errorf("embedded NATS in %s: %s", o.StoreDir, text)
 	}
-	return &Server{srv: srv}, nil
+	return &Server{srv: srv, log: o.Logger}, nil
 }
 
 // ClientURL is where other processes connect: nats://HOST:PORT. It is empty for
@@ -151,6 +152,11 @@ func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(50 * time.Millisecond),
 		nats.ReconnectJitter(10*time.Millisecond, 10*time.Millisecond),
+		// Without one the library prints to stderr. What a slow reader was not
+		// given it reads again.
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			s.log.Debug().Err(err).Msg("the connection within the process reported an error")
+		}),
 	}
 	nc, err := nats.Connect("", append(own, opts...)...)
 	if err != nil {

@@ -135,7 +135,8 @@ func handlers(logger zerolog.Logger) []nats.Option {
 					level = zerolog.InfoLevel
 				}
 			case errors.Is(err, nats.ErrSlowConsumer):
-				log, text = slow, "messages came faster than they were read and were dropped"
+				// Whoever reads knows what was dropped, and reads it again or can do without.
+				log, text, level = slow, "messages came faster than they were read and were dropped", zerolog.DebugLevel
 			}
 			event := log.WithLevel(level).AnErr("error", scrub(err))
 			if sub != nil {
