@@ -228,6 +228,13 @@ func (c *Client) putInput(ctx context.Context, job string, r io.Reader) (*jetstr
 // It does not look whether there is one: the handle's methods do.
 func (c *Client) Job(queue, id string) *Handle { return &Handle{b: c.b, queue: queue, id: id} }
 
+// Expect returns a handle to a job that is about to be submitted under an id of
+// the caller's choice: its Deltas and Progress wait for it, so that a reader can
+// be there before the first request is.
+func (c *Client) Expect(id string) *Handle {
+	return &Handle{b: c.b, queue: c.queue, id: id, expected: true}
+}
+
 // Run submits a job, waits for it and returns its results, in input order
 // unless the job says otherwise. The end of ctx cancels the job.
 //

@@ -112,7 +112,7 @@ func (h *Handle) Deltas(ctx context.Context) iter.Seq2[*Delta, error] {
 		go func() {
 			defer close(ended)
 			defer stop()
-			if r.state, r.err = h.Wait(inner); r.err == nil {
+			if r.state, r.err = h.await(inner); r.err == nil {
 				_ = h.b.nc.FlushWithContext(ctx) // what was sent before the end is here now
 			}
 		}()
@@ -139,6 +139,22 @@ func (h *Handle) Deltas(ctx context.Context) iter.Seq2[*Delta, error] {
 		}
 	}
 }
+
+// await is Wait, also for a job that is yet to come.
+func (h *Handle) await(ctx context.Context, options ...WaitOption) (*schema.State, error) {
+	for {
+		state, err := h.Wait(ctx, options...)
+		if !h.expected || !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNotSetUp) {
+			return state, err
+		}
+		if err := sleep(ctx, expectEvery); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// expectEvery is how often a job is looked for that is yet to come.
+const expectEvery = 50 * time.Millisecond
 
 // deltaReader turns messages into deltas.
 type deltaReader struct {

@@ -14,6 +14,7 @@ type Handle struct {
 	b         *Broker
 	queue, id string
 	submitted bool   // by this process: it is there, and has not aged out
+	expected  bool   // it may yet be submitted
 	hash      string // of the content that was submitted under an id of the caller's choice
 }
 

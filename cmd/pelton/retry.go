@@ -43,5 +43,5 @@ func (c *retryCmd) Run(a *app) error {
 	if err := printHandle(a, h, c.JSON, false); err != nil || !c.Wait {
 		return err
 	}
-	return a.watch(h, mode)
+	return a.watch(h, mode, false)
 }

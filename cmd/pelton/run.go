@@ -30,6 +30,7 @@ type runCmd struct {
 	Resume    bool   `group:"output" xor:"existing" help:"Go on with FILE: run all that has not succeeded in it."`
 	Overwrite bool   `group:"output" xor:"existing" help:"Replace FILE."`
 	Progress  string `group:"output" default:"auto" placeholder:"MODE" help:"auto, bar, plain, json or none (${default})."`
+	Stream    bool   `group:"output" help:"Stream the answers, and show them on stderr as they come."`
 	DryRun    bool   `group:"output" help:"Check the input, count and estimate tokens; run nothing."`
 
 	Local bool       `group:"connection" help:"Run in this process, whatever NATS_URL says."`
@@ -69,6 +70,11 @@ func (c *runCmd) Run(a *app) error {
 	job, err := c.job(in, c.SkipInvalid)
 	if err != nil {
 		return err
+	}
+	if c.Stream {
+		if err := asStreams(&job); err != nil {
+			return usage(err)
+		}
 	}
 	if c.DryRun {
 		a.say("%s", in.describe())
@@ -216,6 +222,11 @@ func (c *runCmd) see(s *session, job schema.Job, in *input, before int, finish f
 		s.meter.Close()
 		a.notes.through(a.stderr)
 	}()
+	shown := func(bool) {}
+	if c.Stream {
+		shown = startStreams(s.site.client().Expect(s.id), s.meter, s.subset.original)
+		defer shown(false)
+	}
 	h, err := s.submit(job, in)
 	if err != nil {
 		return err
@@ -228,6 +239,7 @@ func (c *runCmd) see(s *session, job schema.Job, in *input, before int, finish f
 		return writeError{err}
 	}
 	s.ended = true
+	shown(true)
 	s.meter.Finish(s.inTerms(*state))
 	return ended(state)
 }

@@ -62,7 +62,7 @@ func (c *submitCmd) Run(a *app) error {
 	if err := printHandle(a, h, c.JSON, duplicate); err != nil || !c.Wait {
 		return err
 	}
-	return a.watch(h, mode)
+	return a.watch(h, mode, false)
 }
 
 func (c *submitCmd) submit(a *app, client *jobs.Client, job schema.Job, in *input) (*jobs.Handle, error) {

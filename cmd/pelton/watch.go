@@ -11,6 +11,7 @@ import (
 type watchCmd struct {
 	target
 	Progress string `default:"auto" placeholder:"MODE" help:"auto, bar, plain, json or none (${default})."`
+	Stream   bool   `help:"Show streamed answers as they come."`
 }
 
 func (watchCmd) Help() string {
@@ -27,15 +28,20 @@ func (c *watchCmd) Run(a *app) error {
 		return err
 	}
 	defer s.close()
-	return a.watch(s.client.Job(c.Queue, c.Job), mode)
+	return a.watch(s.client.Job(c.Queue, c.Job), mode, c.Stream)
 }
 
 // watch follows a job of a service to its end.
-func (a *app) watch(h *jobs.Handle, mode progress.Mode) error {
+func (a *app) watch(h *jobs.Handle, mode progress.Mode, stream bool) error {
 	meter := progress.New(progress.Options{Out: a.stderr, Mode: mode, NoColor: !a.colours(a.stderr)})
 	a.notes.through(meter)
 	defer a.notes.through(a.stderr)
 	defer meter.Close()
+	shown := func(bool) {}
+	if stream {
+		shown = startStreams(h, meter, func(index int) int { return index })
+		defer shown(false)
+	}
 	state, err := h.Wait(a.soft, jobs.OnProgress(meter.Update))
 	if err != nil && a.soft.Err() != nil {
 		a.say("the job %s goes on: pelton watch %s", h.ID(), h.ID())
@@ -43,6 +49,7 @@ func (a *app) watch(h *jobs.Handle, mode progress.Mode) error {
 	if err != nil {
 		return interruptedOr(a, err)
 	}
+	shown(true)
 	meter.Finish(*state)
 	return ended(state)
 }
