@@ -44,7 +44,7 @@ func outcomeOf(r *schema.Result) Outcome {
 	return out
 }
 
-func (o Outcome) header(h nats.Header, job string) {
+func (o Outcome) header(h headerSetter, job string) {
 	h.Set(schema.HeaderJob, job)
 	h.Set(schema.HeaderIndex, strconv.Itoa(o.Index))
 	h.Set(schema.HeaderStatus, string(o.Status))
@@ -64,7 +64,26 @@ func (o Outcome) header(h nats.Header, job string) {
 	}
 }
 
-func usageHeader(h nats.Header, u *schema.Usage) {
+type headerSetter interface{ Set(key, value string) }
+
+// headers is a header whose values lie in one piece of memory.
+type headers struct {
+	nats.Header
+	values []string
+}
+
+func newHeaders() *headers {
+	return &headers{Header: make(nats.Header, 12), values: make([]string, 0, 12)}
+}
+
+// Set sets a value, as that of nats.Header does.
+func (h *headers) Set(key, value string) {
+	n := len(h.values)
+	h.values = append(h.values, value)
+	h.Header[key] = h.values[n : n+1 : n+1]
+}
+
+func usageHeader(h headerSetter, u *schema.Usage) {
 	if u == nil {
 		return
 	}

@@ -116,7 +116,7 @@ func (j *owned) readParked(ctx context.Context, present map[int]bool) error {
 }
 
 // readyHeader writes an outcome's ready time, and parseReady reads it.
-func readyHeader(h nats.Header, t time.Time) {
+func readyHeader(h headerSetter, t time.Time) {
 	if !t.IsZero() {
 		h.Set(schema.HeaderReady, t.UTC().Format(time.RFC3339Nano))
 	}

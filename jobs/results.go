@@ -9,6 +9,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -24,21 +25,35 @@ var ErrStored = errors.New("this index has its result already")
 // headroom is what the headers of a message may take of the broker's limit.
 const headroom = 16 << 10
 
+// encoded are buffers for results on their way to the store; larger ones than
+// keptBuffer are not kept.
+var encoded = sync.Pool{New: func() any { return new([]byte) }}
+
+const keptBuffer = 64 << 10
+
 // PutResult stores the one final result of an index. It returns an [Outcome]
 // that says what is stored, and [ErrStored] when another result came first;
 // any other error leaves open whether it was stored, and calling again is right.
 // A result above the broker's message limit goes to the object store.
 func (b *Broker) PutResult(ctx context.Context, queue string, r *schema.Result, total int) (Outcome, error) {
-	data, err := r.AppendJSON(nil)
+	buffer := encoded.Get().(*[]byte)
+	defer func() {
+		if cap(*buffer) <= keptBuffer {
+			encoded.Put(buffer)
+		}
+	}()
+	data, err := r.AppendJSON((*buffer)[:0])
 	if err != nil {
 		return Outcome{}, fmt.Errorf("encode result %s: %w", r.ID, err)
 	}
+	*buffer = data // the connection copies what it is given
 	out := outcomeOf(r)
-	m := nats.NewMsg(b.names.Result(queue, r.Job, r.Index))
-	out.header(m.Header, r.Job)
-	m.Header.Set(schema.HeaderTotal, strconv.Itoa(total))
+	header := newHeaders()
+	m := &nats.Msg{Subject: b.names.Result(queue, r.Job, r.Index), Header: header.Header}
+	out.header(header, r.Job)
+	header.Set(schema.HeaderTotal, strconv.Itoa(total))
 	if r.CustomID != "" {
-		m.Header.Set(schema.HeaderCustomID, headerText(r.CustomID))
+		header.Set(schema.HeaderCustomID, headerText(r.CustomID))
 	}
 	m.Data = data
 	var object string
@@ -326,12 +341,12 @@ func (b *Broker) dropObject(ctx context.Context, bucket, name string) {
 // headerText makes any text fit a header: control characters and the percent
 // sign are percent-encoded.
 func headerText(s string) string {
-	if !strings.ContainsFunc(s, encoded) {
+	if !strings.ContainsFunc(s, percent) {
 		return s
 	}
 	var out strings.Builder
 	for i := range len(s) {
-		if encoded(rune(s[i])) {
+		if percent(rune(s[i])) {
 			fmt.Fprintf(&out, "%%%02X", s[i])
 		} else {
 			out.WriteByte(s[i])
@@ -340,4 +355,4 @@ func headerText(s string) string {
 	return out.String()
 }
 
-func encoded(c rune) bool { return c < ' ' || c == 0x7f || c == '%' }
+func percent(c rune) bool { return c < ' ' || c == 0x7f || c == '%' }

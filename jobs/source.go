@@ -37,6 +37,7 @@ type spool struct {
 	offsets []int64 // of every stride-th line
 	bad     bitset  // lines that hold a badLine
 	in      *bufio.Reader
+	parser  *schema.RequestParser
 	next    int // the index in stands before
 }
 
@@ -154,7 +155,10 @@ func (s *spool) At(index int) (schema.Request, error) {
 		err := json.Unmarshal(line, &b)
 		return schema.Request{CustomID: b.CustomID, Problem: b.Error}, err
 	}
-	return schema.ParseRequest(line[:len(line)-1], s.limits, s.extra)
+	if s.parser == nil {
+		s.parser = schema.NewRequestParser(s.limits, s.extra)
+	}
+	return s.parser.Parse(line[:len(line)-1])
 }
 
 func (s *spool) seek(index int) error {

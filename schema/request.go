@@ -15,11 +15,26 @@ import (
 // An error is a [*Problems], its indexes 0. The request then holds what could
 // be read, and no [Request.Problem].
 func ParseRequest(raw []byte, limits Limits, defaults json.RawMessage) (Request, error) {
+	return NewRequestParser(limits, defaults).Parse(raw)
+}
+
+// RequestParser reads requests as [ParseRequest] does, any number with the same
+// limits and defaults. It is not safe for concurrent use.
+type RequestParser struct{ c *checker }
+
+// NewRequestParser returns a parser; the zero [Limits] are the defaults.
+func NewRequestParser(limits Limits, defaults json.RawMessage) *RequestParser {
 	c := newChecker(limits)
 	c.single = true
 	c.setDefaults(defaults)
-	request := c.requestText(raw, 0, 0)
-	return request, c.problems.err()
+	return &RequestParser{c}
+}
+
+// Parse reads one request. Its body shares raw's memory.
+func (p *RequestParser) Parse(raw []byte) (Request, error) {
+	p.c.problems = Problems{}
+	request := p.c.requestText(raw, 0, 0)
+	return request, p.c.problems.err()
 }
 
 // checker judges the requests of one job, one after the other.
@@ -204,6 +219,9 @@ func (c *checker) defaultEndpoint() Endpoint {
 }
 
 func (c *checker) checkUnique(id string, index int) {
+	if c.single {
+		return
+	}
 	first, again := c.seen.add(id, index)
 	if again && (c.sameID == nil || c.sameID(first, id)) {
 		c.flag(ProblemDuplicateID, "custom_id", "%q is request %d's already; each custom_id can stand once in a job", clip(id), first)
