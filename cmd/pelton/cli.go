@@ -19,9 +19,10 @@ type commands struct {
 	Ls      lsCmd      `cmd:"" group:"jobs" help:"List jobs."`
 	Rm      rmCmd      `cmd:"" group:"jobs" help:"Erase jobs with their prompts and results."`
 
-	Worker workerCmd `cmd:"" group:"service" help:"Serve queues until stopped."`
-	Queue  queueCmd  `cmd:"" group:"service" help:"List queues, change their caps."`
-	Check  checkCmd  `cmd:"" group:"service" help:"Check configuration, connection, streams and deployments."`
+	Worker  workerCmd  `cmd:"" group:"service" help:"Serve queues until stopped."`
+	Gateway gatewayCmd `cmd:"" group:"service" help:"Serve OpenAI's batch API for the workers of a service."`
+	Queue   queueCmd   `cmd:"" group:"service" help:"List queues, change their caps."`
+	Check   checkCmd   `cmd:"" group:"service" help:"Check configuration, connection, streams and deployments."`
 
 	Mock    mockCmd    `cmd:"" group:"tools" help:"Serve an OpenAI-compatible upstream with set latency and faults."`
 	Bench   benchCmd   `cmd:"" group:"tools" help:"Measure the queue against programs that have none."`

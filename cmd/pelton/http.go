@@ -46,12 +46,7 @@ func (s *httpSite) serve(cfg *config.Config, log zerolog.Logger, nc *nats.Conn, 
 	if s == nil {
 		return nil
 	}
-	s.Health.Check("nats", func(context.Context) error {
-		if nc.IsConnected() {
-			return nil
-		}
-		return fmt.Errorf("the connection is %s", nc.Status())
-	})
+	s.Health.Check("nats", connected(nc))
 	s.Health.Check("streams", broker.Ready)
 	s.Health.Check("deployments", func(context.Context) error { return usable(upstreams.Status()) })
 	page, err := web.AddPage(s.Server, broker, cfg.Queues[0].Name, log)
@@ -59,7 +54,7 @@ func (s *httpSite) serve(cfg *config.Config, log zerolog.Logger, nc *nats.Conn, 
 		return err
 	}
 	s.ends = append(s.ends, page.Close)
-	return nil
+	return s.serveAPI(cfg, log, broker, upstreams.Groups)
 }
 
 func (s *httpSite) serving() {

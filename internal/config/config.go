@@ -47,6 +47,9 @@ type Config struct {
 	Sync          Sync          `envconfig:"PELTON_SYNC" shown:"2m" desc:"how often the own NATS server writes through to the disk: always or a duration; a power cut can lose what came since, and always is some ten times slower"`
 	HTTPAddr      string        `envconfig:"PELTON_HTTP_ADDR" value:"127.0.0.1:9321" desc:"where a worker serves health, metrics and its page; without a host it is this machine alone, and off serves nothing"`
 	HTTPToken     Secret        `envconfig:"PELTON_HTTP_TOKEN" desc:"what a client of PELTON_HTTP_ADDR shows to change something, and to read from another machine; 16 characters or more; without one nobody may"`
+	APIKeys       string        `envconfig:"PELTON_API_KEYS" desc:"YAML file with the keys of the batch API (/v1/files, /v1/batches); without it clients on this machine alone are served, and need none"`
+	APIMaxFile    int           `envconfig:"PELTON_API_MAX_FILE" value:"1024" desc:"MiB of one file uploaded to the batch API"`
+	APIMaxLines   int           `envconfig:"PELTON_API_MAX_LINES" value:"0" desc:"lines of one batch of the batch API; 0 for as many as a job can have"`
 	LogLevel      string        `envconfig:"PELTON_LOG_LEVEL" value:"info" desc:"trace, debug, info, warn, error or disabled"`
 	LogFormat     string        `envconfig:"PELTON_LOG_FORMAT" value:"auto" desc:"console, json, or auto: console on a terminal"`
 	WorkerName    string        `envconfig:"PELTON_WORKER_NAME" shown:"host name and process id" desc:"name of this process in logs and on the NATS server"`
@@ -57,6 +60,8 @@ type Config struct {
 const (
 	MaxSlots         = 100_000
 	MaxReplicas      = 5
+	MaxAPIFile       = 1 << 20 // MiB
+	MaxAPILines      = 1_000_000_000
 	MinResultsMaxAge = time.Minute
 	MinSync          = 100 * time.Millisecond
 	MinHTTPToken     = 16 // characters

@@ -57,6 +57,8 @@ func (c *Config) problems() []error {
 		bad("PELTON_STORE_DIR", "there is no home directory to put it in; set it, or NATS_URL")
 	}
 	between("PELTON_REPLICAS", c.Replicas, 1, MaxReplicas)
+	between("PELTON_API_MAX_FILE", c.APIMaxFile, 1, MaxAPIFile)
+	between("PELTON_API_MAX_LINES", c.APIMaxLines, 0, MaxAPILines)
 	if c.ResultsMaxAge < MinResultsMaxAge {
 		bad("PELTON_RESULTS_MAX_AGE", "must be %v or more, not %v", MinResultsMaxAge, c.ResultsMaxAge)
 	}

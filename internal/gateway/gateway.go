@@ -22,6 +22,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -241,13 +242,13 @@ func (p *paced) Write(b []byte) (int, error) {
 
 // body is a request's body under the same rule.
 type body struct {
-	r       *http.Request
+	io.ReadCloser
 	control *http.ResponseController
 	since   time.Time
 }
 
 func (c *call) body() *body {
-	return &body{r: c.r, control: http.NewResponseController(c.ResponseWriter)}
+	return &body{ReadCloser: c.r.Body, control: http.NewResponseController(c.ResponseWriter)}
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -259,7 +260,5 @@ func (b *body) Read(p []byte) (int, error) {
 		// The answer comes behind the body: its time begins then.
 		_ = b.control.SetWriteDeadline(now.Add(2 * patience)) //nolint:errcheck // as the read deadline
 	}
-	return b.r.Body.Read(p)
+	return b.ReadCloser.Read(p)
 }
-
-func (b *body) Close() error { return b.r.Body.Close() }
