@@ -67,6 +67,9 @@ func (o *Owner) own(d *pull.Delivery) error {
 	}
 	defer j.src.Close()
 	if how == claimTakeover {
+		if o.cfg.Observer != nil {
+			o.cfg.Observer.TookOver(rec.Queue)
+		}
 		o.cfg.Log.Info().Str("job", rec.ID).Msg("going on with a job that another worker began")
 	}
 	return j.see(ctx, how == claimTakeover)

@@ -137,7 +137,13 @@ func (j *owned) storeInvalid(ctx context.Context, index int, r schema.Request) e
 // storeOwn stores a result that the owner itself decides, until it is stored.
 func (j *owned) storeOwn(ctx context.Context, r *schema.Result) error {
 	for {
-		out, err := j.b.SettleResult(ctx, j.rec.Queue, r, j.rec.Total)
+		out, err := j.b.PutResult(ctx, j.rec.Queue, r, j.rec.Total)
+		if err == nil && j.o.cfg.Observer != nil {
+			j.o.cfg.Observer.Stored(j.rec.Queue, r)
+		}
+		if errors.Is(err, ErrStored) {
+			out, err = j.b.SettleResult(ctx, j.rec.Queue, r, j.rec.Total)
+		}
 		if err == nil {
 			return j.count(ctx, []Outcome{out})
 		}

@@ -33,6 +33,9 @@ type OwnerConfig struct {
 	// limit on its cost is refused where it is not. Nil: no job is refused.
 	Priced func(model string) bool
 
+	// Observer counts. Nil: nobody does.
+	Observer Observer
+
 	// Tracer follows jobs. Nil: their requests carry the producer's traceparent.
 	Tracer Tracer
 

@@ -106,6 +106,7 @@ func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) verd
 	model := d.modelFor(r.plan[at.stage].star)
 	began := r.now
 	record := schema.Attempt{Deployment: d.ID, Model: model, WaitedMs: milliseconds(waited), StartedAt: began.UTC()}
+	r.observeRetry()
 	ended := r.trace(d, model)
 	v, c := r.exchange(ctx, d, model)
 	scrub := d.scrub()
@@ -118,9 +119,14 @@ func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) verd
 		tidy(v.err, scrub)
 	}
 	record.StatusCode, record.Error, record.Usage = c.status, v.err, v.usage
-	record.Cost = d.Prices.cost(v)
 	record.TTFTMs = c.stream.ttft()
+	input, output, known := d.Prices.cost(v)
+	if known {
+		sum := input + output
+		record.Cost = &sum
+	}
 	r.out.Attempts = append(r.out.Attempts, record)
+	r.observeCall(d.Group, input, output)
 	if v.usage != nil {
 		r.addUsage(v.usage)
 	}
@@ -159,6 +165,9 @@ func (r *run) giveBack(ctx context.Context, at choice, v verdict, c *cell, began
 	d.reserved.Add(-int64(p.reserved))
 	news := d.left(r.now, p, e)
 	r.spread(news.cooldown)
+	if r.observer != nil && news.cooldown != nil && v.err != nil {
+		r.observer.LeftAlone(d.ID, v.err.Class)
+	}
 	r.note(d, v, news, e.scope)
 }
 

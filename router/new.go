@@ -21,6 +21,7 @@ type settings struct {
 	transport http.RoundTripper // in the place of the router's own
 	limiter   Limiter
 	sink      func(deployment string, until time.Time, fatal bool, reason string)
+	observer  Observer
 }
 
 // WithLogger sets where the router logs: failed attempts at debug level, and
@@ -50,7 +51,7 @@ func New(cfg *Config, opts ...Option) (*Router, error) {
 		fallbacks: maps.Clone(cfg.Fallbacks), defaultFallbacks: cfg.DefaultFallbacks,
 		contextFallbacks: maps.Clone(cfg.ContextWindowFallbacks), contentFallbacks: maps.Clone(cfg.ContentPolicyFallbacks),
 		shortWait: max(cmp.Or(cfg.ShortWait, DefaultShortWait), 0),
-		timeout:   cfg.Timeout, firstToken: cfg.FirstToken, nextToken: cfg.NextToken, limiter: s.limiter, sink: s.sink, log: s.log, rand: s.rand,
+		timeout:   cfg.Timeout, firstToken: cfg.FirstToken, nextToken: cfg.NextToken, limiter: s.limiter, sink: s.sink, observer: s.observer, log: s.log, rand: s.rand,
 		transports: transports{conns: conns, given: s.transport},
 	}
 	errs := r.check(cfg)

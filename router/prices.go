@@ -12,22 +12,22 @@ type Prices struct {
 // Known reports whether the cost of any call can be told.
 func (p Prices) Known() bool { return p.Input != nil && p.Output != nil }
 
-// cost is what a call cost; nil where that is unknown: without a price, and
-// without a count of tokens. What is not used needs no price.
-func (p Prices) cost(v verdict) *float64 {
+// cost is what a call cost; not known without a price, and without a count of
+// tokens. What is not used needs no price.
+func (p Prices) cost(v verdict) (in, out float64, known bool) {
 	u := v.tokens
 	if v.usage == nil || v.usage.PromptTokens == 0 && v.usage.CompletionTokens == 0 && v.usage.TotalTokens > 0 {
-		return nil
+		return 0, 0, false
 	}
 	input, output := v.usage.PromptTokens, v.usage.CompletionTokens
-	total, known := 0.0, true
-	charge := func(n int64, prices ...*float64) {
+	known = true
+	charge := func(sum *float64, n int64, prices ...*float64) {
 		if n <= 0 {
 			return
 		}
 		for _, price := range prices {
 			if price != nil {
-				total += float64(n) * *price
+				*sum += float64(n) * *price
 				return
 			}
 		}
@@ -35,15 +35,15 @@ func (p Prices) cost(v verdict) *float64 {
 	}
 	read, write := min(u.cacheRead, input), min(u.cacheWrite, max(input-u.cacheRead, 0))
 	thought := min(u.reasoning, output)
-	charge(read, p.CacheRead, p.Input)
-	charge(write, p.CacheWrite, p.Input)
-	charge(input-read-write, p.Input)
-	charge(thought, p.Reasoning, p.Output)
-	charge(output-thought, p.Output)
+	charge(&in, read, p.CacheRead, p.Input)
+	charge(&in, write, p.CacheWrite, p.Input)
+	charge(&in, input-read-write, p.Input)
+	charge(&out, thought, p.Reasoning, p.Output)
+	charge(&out, output-thought, p.Output)
 	if !known {
-		return nil
+		return 0, 0, false
 	}
-	return &total
+	return in, out, true
 }
 
 // addCost adds an attempt to what the request cost. An attempt that failed

@@ -85,6 +85,7 @@ type Router struct {
 
 	limiter    Limiter
 	sink       func(deployment string, until time.Time, fatal bool, reason string)
+	observer   Observer
 	log        zerolog.Logger
 	transports transports
 	rand       func() float64 // in [0,1)

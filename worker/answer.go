@@ -135,6 +135,7 @@ func traceHeader(trace string) http.Header {
 // further work is pulled. Only the hard stop ends the trying, after one more try.
 func (w *worker) store(work *jobs.Work, result *schema.Result) (jobs.Outcome, error) {
 	out, err := w.cfg.Broker.PutResult(w.hard, work.Queue, result, work.Total)
+	w.observeStored(work, result, err)
 	if err == nil {
 		return out, nil
 	}

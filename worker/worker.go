@@ -62,14 +62,15 @@ const DefaultSlots = 256
 
 // Config says what a worker serves.
 type Config struct {
-	Broker *jobs.Broker   // required, set up
-	Router Router         // required
-	Queues map[string]int // required: the queues to serve, and the cap each is made with
-	Slots  int            // calls at once, over all queues; 0: [DefaultSlots]
-	Name   string         // required: of this worker, in states and logs
-	Log    zerolog.Logger
-	Ready  func() // called once work is being taken; nil: nobody is told
-	Tracer Tracer // follows jobs and requests; nil: nobody does
+	Broker   *jobs.Broker   // required, set up
+	Router   Router         // required
+	Queues   map[string]int // required: the queues to serve, and the cap each is made with
+	Slots    int            // calls at once, over all queues; 0: [DefaultSlots]
+	Name     string         // required: of this worker, in states and logs
+	Log      zerolog.Logger
+	Ready    func()   // called once work is being taken; nil: nobody is told
+	Tracer   Tracer   // follows jobs and requests; nil: nobody does
+	Observer Observer // counts; nil: nobody does
 }
 
 // worker is one process's part of the loop.
@@ -100,7 +101,7 @@ func Run(soft, hard context.Context, cfg Config) error {
 	}
 	defer w.cancels.Close()
 	w.owner, err = cfg.Broker.StartOwner(hard, jobs.OwnerConfig{
-		Queues: cfg.Queues, Name: cfg.Name, Cancels: w.cancels, Priced: cfg.Router.Priced, Tracer: cfg.Tracer, Log: cfg.Log,
+		Queues: cfg.Queues, Name: cfg.Name, Cancels: w.cancels, Priced: cfg.Router.Priced, Tracer: cfg.Tracer, Observer: cfg.Observer, Log: cfg.Log,
 	})
 	if err != nil {
 		return fmt.Errorf("take jobs: %w", err)
@@ -211,6 +212,10 @@ func (w *worker) handle(d *pull.Delivery) {
 // finish brings a request to its result, or to a wait. first says that nobody
 // can have begun it before: then there is nothing to look up.
 func (w *worker) finish(ctx context.Context, work *jobs.Work, first bool) (jobs.Outcome, error) {
+	if o := w.cfg.Observer; o != nil {
+		o.Began()
+		defer o.Ended()
+	}
 	if !first {
 		return w.finishAgain(ctx, work)
 	}

@@ -5,11 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
 	"pelton/internal/config"
+	"pelton/internal/metrics"
 	"pelton/internal/web"
 	"pelton/jobs"
 	"pelton/router"
@@ -42,11 +43,11 @@ func listenHTTP(cfg *config.Config, log zerolog.Logger) (*httpSite, error) {
 }
 
 // serve adds what needs the broker and the upstreams.
-func (s *httpSite) serve(cfg *config.Config, log zerolog.Logger, nc *nats.Conn, broker *jobs.Broker, upstreams *router.Router) error {
+func (s *httpSite) serve(cfg *config.Config, log zerolog.Logger, broker *jobs.Broker, upstreams *router.Router, count *metrics.Metrics) error {
 	if s == nil {
 		return nil
 	}
-	s.Health.Check("nats", connected(nc))
+	s.Health.Check("nats", connected(broker.Conn()))
 	s.Health.Check("streams", broker.Ready)
 	s.Health.Check("deployments", func(context.Context) error { return usable(upstreams.Status()) })
 	page, err := web.AddPage(s.Server, broker, cfg.Queues[0].Name, log)
@@ -54,7 +55,37 @@ func (s *httpSite) serve(cfg *config.Config, log zerolog.Logger, nc *nats.Conn, 
 		return err
 	}
 	s.ends = append(s.ends, page.Close)
+	var queues []string
+	for _, q := range cfg.Queues {
+		queues = append(queues, q.Name)
+	}
+	count.Look(metrics.Sources{
+		Board: page.Board, Storage: broker.Client(queues[0]).Storage, Deployments: upstreams.Status,
+		Queues: queues, Slots: cfg.Slots, Log: log,
+	})
+	s.Handle("GET /metrics", count.Handler())
 	return s.serveAPI(cfg, log, broker, upstreams.Groups)
+}
+
+// groupsOf tells the group of each deployment.
+func groupsOf(upstreams *router.Router) map[string]string {
+	groups := map[string]string{}
+	for _, d := range upstreams.Deployments() {
+		groups[d.ID] = d.Group
+	}
+	return groups
+}
+
+// answerSurveys has this worker tell who asks how it is: those pages that others
+// serve too.
+func answerSurveys(soft context.Context, cfg *config.Config, broker *jobs.Broker, upstreams *router.Router, count *metrics.Metrics) (stop func(), err error) {
+	started, queues, made := time.Now().UTC(), capsOf(cfg.Queues), buildOf().Version
+	return web.AnswerSurveys(broker.Conn(), broker.Names(), func() web.Worker {
+		return web.Worker{
+			Name: cfg.WorkerName, Version: made, StartedAt: started, Queues: queues,
+			Slots: cfg.Slots, Busy: count.Busy(), Draining: soft.Err() != nil, Deployments: upstreams.Status(),
+		}
+	})
 }
 
 func (s *httpSite) serving() {

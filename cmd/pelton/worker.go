@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"pelton/internal/config"
 	"pelton/internal/embednats"
 	"pelton/internal/fleet"
+	"pelton/internal/metrics"
 	"pelton/internal/natsconn"
 	"pelton/jobs"
 	"pelton/router"
@@ -115,17 +118,24 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jo
 	if err := setUp(a.soft, broker, queues); err != nil {
 		return interruptedOr(a, err)
 	}
-	upstreams, leave, err := joinFleet(a.soft, cfg, log, nc, models)
+	count := metrics.New(slices.Sorted(maps.Keys(queues)))
+	upstreams, leave, err := joinFleet(a.soft, cfg, log, nc, models, router.WithObserver(count))
 	if err != nil {
 		return interruptedOr(a, err)
 	}
 	defer leave()
-	if err := site.serve(cfg, log, nc, broker, upstreams); err != nil {
+	count.Know(groupsOf(upstreams))
+	if err := site.serve(cfg, log, broker, upstreams, count); err != nil {
 		return err
 	}
 	defer site.close() // while what it asks is there
 	soft, stop := context.WithCancelCause(a.soft)
 	defer stop(nil)
+	silent, err := answerSurveys(soft, cfg, broker, upstreams, count)
+	if err != nil {
+		return err
+	}
+	defer silent()
 	go func() {
 		<-soft.Done()
 		site.draining()
@@ -138,7 +148,7 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jo
 	}
 	var unready error
 	err = worker.Run(soft, a.hard, worker.Config{
-		Broker: broker, Router: upstreams, Queues: queues, Slots: cfg.Slots, Name: cfg.WorkerName, Log: log, Tracer: tracer,
+		Broker: broker, Router: upstreams, Queues: queues, Slots: cfg.Slots, Name: cfg.WorkerName, Log: log, Tracer: tracer, Observer: count,
 		Ready: func() {
 			if unready = c.ready(a, cfg, nc, server, upstreams); unready != nil {
 				stop(unready)
@@ -160,15 +170,16 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jo
 
 // joinFleet makes a router whose limits and cooldowns are those of all workers
 // on the account together.
-func joinFleet(ctx context.Context, cfg *config.Config, log zerolog.Logger, nc *nats.Conn, models *router.Config) (*router.Router, func(), error) {
+func joinFleet(ctx context.Context, cfg *config.Config, log zerolog.Logger, nc *nats.Conn, models *router.Config, options ...router.Option) (*router.Router, func(), error) {
 	all, err := fleet.Join(ctx, nc, schema.Names{Prefix: cfg.Prefix}, cfg.WorkerName, log, fleet.Replicas(cfg.Replicas))
 	if err != nil {
 		return nil, nil, setup(err)
 	}
-	upstreams, err := router.New(models, router.WithLogger(log), router.WithLimiter(all),
+	options = append(options, router.WithLogger(log), router.WithLimiter(all),
 		router.WithCooldownSink(func(deployment string, until time.Time, fatal bool, reason string) {
 			all.Announce(fleet.Cooldown{Deployment: deployment, Until: until, Fatal: fatal, Reason: reason})
 		}))
+	upstreams, err := router.New(models, options...)
 	if err != nil {
 		all.Close()
 		return nil, nil, setup(err)

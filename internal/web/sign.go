@@ -63,7 +63,7 @@ func (p *Page) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.server.signIn(w)
-	http.Redirect(w, r, next, http.StatusSeeOther)
+	http.Redirect(w, r, next, http.StatusSeeOther) //nolint:gosec // ownPath has seen to it
 }
 
 func (p *Page) signOut(w http.ResponseWriter, r *http.Request) {
