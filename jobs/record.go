@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/schema"
@@ -65,25 +67,45 @@ func (b *Broker) saveRecord(ctx context.Context, r *record) error {
 		return err
 	}
 	data = recordAsNewer(data)
-	key := b.names.StateKey(r.Queue, r.ID)
-	var revision uint64
-	err = b.states(ctx, func(ctx context.Context, kv jetstream.KeyValue) (err error) {
-		started = time.Now()
-		if r.revision == 0 {
-			revision, err = kv.Create(ctx, key, data)
-		} else {
-			revision, err = kv.Update(ctx, key, data, r.revision)
-		}
-		return err
-	})
+	revision, err := b.putRecord(ctx, b.names.StateKey(r.Queue, r.ID), data, r.revision)
+	if occupied(err) && r.revision == 0 {
+		revision, err = b.putOverRemoved(ctx, b.names.StateKey(r.Queue, r.ID), data, err)
+	}
 	switch {
-	case errors.Is(err, jetstream.ErrKeyExists), errors.Is(err, jetstream.ErrKeyRevisionMismatch), occupied(err):
+	case occupied(err):
 		return errFenced
 	case err != nil:
-		return fmt.Errorf("write the state of job %s: %w", r.ID, err)
+		return fmt.Errorf("write the state of job %s: %w", r.ID, b.explain(err))
 	}
 	r.revision, r.written = revision, started
 	return nil
+}
+
+// putRecord writes a key of the state bucket as its Update and Create do, but
+// without asking for the bucket first, which costs more than the write.
+func (b *Broker) putRecord(ctx context.Context, key string, data []byte, revision uint64) (uint64, error) {
+	m := nats.NewMsg("$KV." + b.names.StateBucket() + "." + key)
+	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(revision, 10))
+	m.Data = data
+	ack, err := b.publish(ctx, m)
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// putOverRemoved writes the record of a job whose id belonged to one that was
+// removed: the bucket keeps a note of that. taken is returned where there is none.
+func (b *Broker) putOverRemoved(ctx context.Context, key string, data []byte, taken error) (uint64, error) {
+	bucket := b.names.StateBucket()
+	m, err := b.lastMsg(ctx, "KV_"+bucket, "$KV."+bucket+"."+key)
+	if err != nil {
+		return 0, err
+	}
+	if m == nil || m.Header.Get("KV-Operation") == "" {
+		return 0, taken
+	}
+	return b.putRecord(ctx, key, data, m.Sequence)
 }
 
 // claimed is how a job stands for the process that was given its message.

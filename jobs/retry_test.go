@@ -148,3 +148,17 @@ func TestMessageKept(t *testing.T) {
 		t.Errorf("of nobody: %v", err)
 	}
 }
+
+// An id is free again once its job was removed.
+func TestIDAfterRemoval(t *testing.T) {
+	x := newBench(t)
+	for n := range 3 {
+		h := x.submit(schema.Job{ID: "again", Requests: testenv.Chats(n + 1), Concurrency: 1})
+		if _, state := x.serve(h, n+1); state.State != schema.Succeeded || state.Total != n+1 {
+			t.Fatalf("time %d: %+v", n, state)
+		}
+		if _, err := h.Remove(x.Ctx()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
