@@ -131,9 +131,8 @@ func (w *objectWriter) send(ctx context.Context, r io.Reader, size int) error {
 		if buffers[at] == nil {
 			buffers[at] = make([]byte, size)
 		}
-		n, err := io.ReadFull(r, buffers[at])
-		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		if err != nil && !last {
+		n, last, err := pieceOf(r, buffers[at])
+		if err != nil {
 			return err
 		}
 		if n > 0 {
@@ -158,6 +157,20 @@ func (w *objectWriter) send(ctx context.Context, r io.Reader, size int) error {
 			}
 		}
 	}
+}
+
+// pieceOf fills a piece, and reports whether it is the last. A reader's own
+// [io.ErrUnexpectedEOF] is an error, which io.ReadFull would hide.
+func pieceOf(r io.Reader, piece []byte) (n int, last bool, err error) {
+	for n < len(piece) && err == nil {
+		var more int
+		more, err = r.Read(piece[n:])
+		n += more
+	}
+	if errors.Is(err, io.EOF) {
+		return n, true, nil
+	}
+	return n, false, err
 }
 
 // await waits for the acknowledgement of the oldest piece on its way.
