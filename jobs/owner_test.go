@@ -270,7 +270,11 @@ func TestRelayGoesOn(t *testing.T) {
 	finish()
 	finish()
 	x.final(h)
-	if a, b, end := next(), next(), next(); a != "2" || b != "3" || end != "end" {
+	a := next()
+	if a == "1" { // it had gone out when the place was written down, but was not counted yet
+		a = next()
+	}
+	if b, end := next(), next(); a != "2" || b != "3" || end != "end" {
 		t.Errorf("%s, %s, %s", a, b, end)
 	}
 }
