@@ -1,14 +1,19 @@
 FUZZTIME ?= 10s
 DATA     ?=
 SEED     ?= 1
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-.PHONY: all build test race slow size soak cluster chaos lint fmt fuzz bench bench-allocs cover data-test ci clean
+# What a binary says of itself. The date is that of the commit, in UTC: the same
+# commit gives the same bytes, wherever and whenever it is built.
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
+DATE     ?= $(shell TZ=UTC0 git show -s --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd HEAD 2>/dev/null)
+
+.PHONY: all build test race slow size soak cluster chaos lint fmt fuzz bench bench-allocs cover data-test deploy-check examples-check release reproducible ci clean
 
 all: build test lint
 
 build:
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/pelton ./cmd/pelton
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -buildid= -X main.version=$(VERSION) -X main.commit=$(COMMIT) -X main.date=$(DATE)" -o bin/pelton ./cmd/pelton
 
 test:
 	go test ./...
@@ -79,5 +84,23 @@ data-test:
 ci:
 	.ci/run
 
+# What is in deploy, held to the programs that read it: Compose, Kustomize and
+# Kubernetes, KEDA, Prometheus, systemd. A module of its own: minutes to build once.
+deploy-check:
+	cd deploy/check && go test -count=1 -v ./...
+
+# The clients of examples, each against a worker: Go, the micro service, and
+# JavaScript and Python with what npm and PyPI have.
+examples-check:
+	go test -count=1 -tags examples -timeout 10m -v ./examples/check
+
+# Archives for linux, macOS and Windows in dist, with checksums and an SBOM.
+release:
+	cd deploy/release && go run . -version "$(VERSION)" -commit "$(COMMIT)" -date "$(DATE)" -out dist
+
+# Two builds of one commit in different folders are the same bytes.
+reproducible:
+	cd deploy/release && go test -count=1 -timeout 20m -v .
+
 clean:
-	rm -rf bin cover.out
+	rm -rf bin dist cover.out

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 )
 
-// Set with -ldflags "-X main.version=…"; what is empty comes from the build itself.
+// Set with -ldflags "-X main.version=…", as the Makefile does; what is empty comes
+// from the build itself.
 var version, commit, date string
 
 type versionCmd struct {
@@ -42,6 +44,7 @@ func buildOf() build {
 			b.Modified = s.Value == "true"
 		}
 	}
+	b.Modified = b.Modified || strings.HasSuffix(b.Version, "-dirty") // of git describe
 	b.Version = cmp.Or(b.Version, info.Main.Version, "(devel)")
 	return b
 }
