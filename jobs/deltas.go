@@ -86,7 +86,7 @@ func (d *Delta) Text() string { return schema.DeltaText(d.Data) }
 // What a reader of deltas may have before it: beyond it chunks are dropped, and
 // counted as missed.
 const (
-	deltasAhead     = 65_536
+	deltasAhead     = 32_768
 	deltaBytesAhead = 64 << 20
 )
 
@@ -112,7 +112,7 @@ func (h *Handle) Deltas(ctx context.Context) iter.Seq2[*Delta, error] {
 		go func() {
 			defer close(ended)
 			defer stop()
-			if r.state, r.err = h.await(inner); r.err == nil {
+			if r.state, r.err = h.Wait(inner); r.err == nil {
 				_ = h.b.nc.FlushWithContext(ctx) // what was sent before the end is here now
 			}
 		}()
@@ -140,18 +140,8 @@ func (h *Handle) Deltas(ctx context.Context) iter.Seq2[*Delta, error] {
 	}
 }
 
-// await is Wait, also for a job that is yet to come.
-func (h *Handle) await(ctx context.Context, options ...WaitOption) (*schema.State, error) {
-	for {
-		state, err := h.Wait(ctx, options...)
-		if !h.expected || !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNotSetUp) {
-			return state, err
-		}
-		if err := sleep(ctx, expectEvery); err != nil {
-			return nil, err
-		}
-	}
-}
+// notYet reports whether err says that there is no such job so far.
+func notYet(err error) bool { return errors.Is(err, ErrNotFound) || errors.Is(err, ErrNotSetUp) }
 
 // expectEvery is how often a job is looked for that is yet to come.
 const expectEvery = 50 * time.Millisecond

@@ -19,13 +19,15 @@ type listeners struct {
 
 	mu    sync.Mutex
 	until map[string]time.Time // by state key
+	heed  func(key string)
 }
 
 // mostListened bounds the jobs whose events are sent at once.
 const mostListened = 10_000
 
-// heedListeners begins to listen for listeners; once per broker.
-func (b *Broker) heedListeners() error {
+// heedListeners begins to listen for listeners; once per broker. heed is called
+// with the state key of a job each time somebody says that he listens.
+func (b *Broker) heedListeners(heed func(key string)) error {
 	l := &b.listeners
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -40,7 +42,7 @@ func (b *Broker) heedListeners() error {
 	if err != nil {
 		return err
 	}
-	l.sub, l.until = sub, map[string]time.Time{}
+	l.sub, l.until, l.heed = sub, map[string]time.Time{}, heed
 	return b.explain(b.watch.Subscribed(sub.Subject))
 }
 
@@ -59,11 +61,13 @@ func (b *Broker) ignoreListeners() {
 
 func (l *listeners) heard(key string, now time.Time) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	if _, known := l.until[key]; known || len(l.until) < mostListened {
 		l.until[key] = now.Add(schema.ListenTime)
 		l.wanted.Store(true)
 	}
+	heed := l.heed
+	l.mu.Unlock()
+	heed(key)
 }
 
 // want reports whether somebody wants the events of a job.

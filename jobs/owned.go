@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -41,7 +42,8 @@ type owned struct {
 	unfed     *inbox[int]        // publishes that failed
 	hold      time.Time          // nothing is fed before: the broker did not take the last
 
-	told   time.Time // when progress was last published
+	told   time.Time   // when progress was last published
+	asked  atomic.Bool // somebody has begun to listen
 	dead   deadModels
 	ending *ending // set once the job is to end before all requests are done
 	halted bool    // a worker has aborted a call: nothing more is fed until we know why
@@ -68,7 +70,8 @@ const leaseTime = AckWait - Heartbeat
 
 // Periods of the owner's loop.
 const (
-	progressEvery  = 250 * time.Millisecond
+	progressEvery  = 350 * time.Millisecond // with the final one at most four a second
+	progressGap    = 334 * time.Millisecond
 	reconcileEvery = 3 * time.Second
 	graceTime      = 3 * time.Second // for calls to be aborted and stored after a cancel
 )
@@ -157,8 +160,8 @@ func (j *owned) loop(ctx context.Context, cancelled <-chan schema.Cancel) error 
 			j.unpark(ctx, now)
 		case <-renew.C:
 			err = j.renew(ctx)
-		case now := <-progress.C:
-			j.tell(now)
+		case <-progress.C:
+			j.tell()
 		case <-reconcile.C:
 			if err = j.checkCancel(ctx); err == nil {
 				j.reconcile(ctx)
@@ -333,8 +336,13 @@ func (j *owned) writeState() {
 
 // tell publishes a progress snapshot when something has changed, and now and
 // then when nothing has, so that other owners know of this job.
-func (j *owned) tell(now time.Time) {
-	if !j.tally.changed && now.Sub(j.told) < Heartbeat {
+func (j *owned) tell() {
+	now := time.Now()
+	if now.Sub(j.told) < progressGap { // the last tick came late
+		return
+	}
+	asked := j.asked.Swap(false)
+	if !j.tally.changed && !asked && now.Sub(j.told) < Heartbeat {
 		return
 	}
 	j.writeState()

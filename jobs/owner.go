@@ -76,7 +76,7 @@ func (b *Broker) StartOwner(hard context.Context, cfg OwnerConfig) (*Owner, erro
 		b: b, cfg: cfg, hard: hard, shares: map[string]*shares{},
 		quit: make(chan struct{}), live: map[string]*owned{},
 	}
-	if err := b.heedListeners(); err != nil { // of a broker whose rights are older than events
+	if err := b.heedListeners(o.listenedTo); err != nil { // of a broker whose rights are older than events
 		cfg.Log.Warn().Err(err).Msg("cannot hear who wants events of requests: none are sent")
 	}
 	for queue, limit := range cfg.Queues {
@@ -143,6 +143,16 @@ func (b *Broker) TellStored(queue, job string, out Outcome) {
 	m := nats.NewMsg(b.names.Stored(queue, job))
 	out.header(m.Header, job)
 	_ = b.nc.PublishMsg(asNewer(m))
+}
+
+// listenedTo has the present state of a job told to who has begun to listen.
+func (o *Owner) listenedTo(key string) {
+	o.mu.Lock()
+	j := o.live[key]
+	o.mu.Unlock()
+	if j != nil {
+		j.asked.Store(true)
+	}
 }
 
 // housekeeping keeps the caps and the shares up to date, and ends jobs of

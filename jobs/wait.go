@@ -6,14 +6,17 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"pelton/internal/denied"
 	"pelton/schema"
 )
 
 // WaitOption changes one [Handle.Wait].
 type WaitOption func(*waiting)
 
-type waiting struct{ progress func(schema.State) }
+type waiting struct {
+	progress func(schema.State)
+	event    func(schema.Event) // nil: events are not asked for
+	stored   int                // results of the last snapshot
+}
 
 // OnProgress has f called with every snapshot of the job's state: the present
 // one first, then at most four a second, the final one last. Calls come one
@@ -41,22 +44,38 @@ func (h *Handle) Wait(ctx context.Context, options ...WaitOption) (*schema.State
 		return nil, err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	// Who may not listen sees no progress, but the end, which is stored.
-	defer h.b.watch.Begin(func(*denied.Error) {}, sub.Subject).End()
+	var events <-chan *nats.Msg
+	if w.event != nil && jobName(h.id) && schema.ValidQueue(h.queue) {
+		var stop func()
+		if events, stop, err = h.hearEvents(); err != nil {
+			return nil, err
+		}
+		defer stop()
+	}
 	state, err := h.State(ctx)
+	for err != nil && h.expected && notYet(err) { // it is yet to come
+		if err = sleep(ctx, expectEvery); err == nil {
+			state, err = h.State(ctx)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	w.progress(*state)
 	if state.State.Final() {
-		return state, nil
+		if events != nil {
+			err = h.b.nc.FlushWithContext(ctx) // what was sent before the end is here now
+			w.drain(events)
+		}
+		w.show(state)
+		return state, err
 	}
-	return h.follow(ctx, snapshots, w.progress)
+	w.show(state)
+	return h.follow(ctx, snapshots, events, &w)
 }
 
-// follow waits for the end, which is stored, and meanwhile passes snapshots on,
-// which are not.
-func (h *Handle) follow(ctx context.Context, snapshots <-chan *nats.Msg, progress func(schema.State)) (*schema.State, error) {
+// follow waits for the end, which is stored, and meanwhile passes snapshots and
+// events on, which are not.
+func (h *Handle) follow(ctx context.Context, snapshots, events <-chan *nats.Msg, w *waiting) (*schema.State, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	type outcome struct {
 		m   jetstream.Msg
@@ -67,6 +86,9 @@ func (h *Handle) follow(ctx context.Context, snapshots <-chan *nats.Msg, progres
 	go func() {
 		defer end.close()
 		m, _, err := end.next(ctx)
+		if err == nil && events != nil {
+			_ = h.b.nc.FlushWithContext(ctx) // what was sent before the end is here now
+		}
 		ended <- outcome{m, err}
 	}()
 	stopped := false
@@ -80,16 +102,19 @@ func (h *Handle) follow(ctx context.Context, snapshots <-chan *nats.Msg, progres
 		select {
 		case m := <-snapshots:
 			if state, err := schema.ParseState(m.Data); err == nil && !state.State.Final() {
-				progress(*state)
+				w.show(state)
 			}
+		case m := <-events:
+			w.tell(m)
 		case out := <-ended:
 			stopped = true
 			if out.err != nil {
 				return nil, out.err
 			}
+			w.drain(events)
 			state, err := schema.ParseState(out.m.Data())
 			if err == nil {
-				progress(*state)
+				w.show(state)
 			}
 			return state, err
 		}

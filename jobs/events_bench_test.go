@@ -1,0 +1,79 @@
+package jobs
+
+import (
+	"testing"
+	"time"
+
+	"pelton/schema"
+)
+
+// BenchmarkEvent is what an event costs: nobody listens, somebody listens to
+// another job, and without the sending somebody listens to this one.
+func BenchmarkEvent(b *testing.B) {
+	for name, key := range map[string]string{"nobody": "", "another": "q.other", "listened": "q.j"} {
+		b.Run(name, func(b *testing.B) {
+			broker := &Broker{}
+			broker.listeners.until, broker.listeners.heed = map[string]time.Time{}, func(string) {}
+			if key != "" {
+				broker.listeners.heard(key, time.Now().Add(time.Hour))
+			}
+			w := &Work{Queue: "q", Job: "j", b: broker}
+			b.ReportAllocs()
+			for b.Loop() {
+				if w.Watched() != (name == "listened") {
+					b.Fatal(name)
+				}
+			}
+		})
+	}
+}
+
+// A word that a job is listened to holds for its time.
+func TestListenersForget(t *testing.T) {
+	var heeded []string
+	l := listeners{until: map[string]time.Time{}, heed: func(key string) { heeded = append(heeded, key) }}
+	if l.wanted.Load() || l.want("q.j") {
+		t.Error("wanted by nobody")
+	}
+	l.heard("q.j", time.Now())
+	l.heard("q.old", time.Now().Add(-schema.ListenTime))
+	if !l.want("q.j") || l.want("q.old") || len(heeded) != 2 {
+		t.Errorf("%v", l.until)
+	}
+	if len(l.until) != 1 {
+		t.Errorf("what has gone by is kept: %v", l.until)
+	}
+	l.until["q.j"] = time.Now().Add(-time.Second)
+	if l.want("q.j") || l.wanted.Load() || len(l.until) != 0 {
+		t.Errorf("%v", l.until)
+	}
+}
+
+// A reader of events that does not read is told how many it missed, and where.
+func TestNewsCountsWhatIsMissed(t *testing.T) {
+	n := &news{wake: make(chan struct{}, 1)}
+	for i := range mostNews + 5 {
+		n.event(schema.Event{Index: i})
+	}
+	n.snapshot(schema.State{Total: 1})
+	n.snapshot(schema.State{Total: 2})
+	if p := n.next(false); p.State == nil || p.State.Total != 2 {
+		t.Fatalf("%+v", p)
+	}
+	for i := range mostNews {
+		if p := n.next(false); p.Event == nil || p.Event.Index != i || p.Missed != 0 {
+			t.Fatalf("%d: %+v", i, p)
+		}
+	}
+	n.event(schema.Event{Index: -7})
+	n.snapshot(schema.State{State: schema.Succeeded})
+	if p := n.next(false); p.Event == nil || p.Missed != 5 {
+		t.Errorf("%+v", p)
+	}
+	if p := n.next(false); p != nil {
+		t.Errorf("%+v before the end", p)
+	}
+	if p := n.next(true); p == nil || p.State.State != schema.Succeeded {
+		t.Errorf("%+v", p)
+	}
+}
