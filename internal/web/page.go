@@ -84,7 +84,7 @@ func AddPage(s *Server, broker *jobs.Broker, queue string, log zerolog.Logger) (
 	s.Handle("POST /sign-in", http.HandlerFunc(p.signIn))
 	s.Handle("POST /sign-out", http.HandlerFunc(p.signOut))
 	s.Handle("GET /static/{file}", http.HandlerFunc(p.static))
-	s.Handle("GET /", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.Handle("/", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, http.StatusNotFound, "there is no such page")
 	}))
 	return p, nil
