@@ -8,7 +8,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
 DATE     ?= $(shell TZ=UTC0 git show -s --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd HEAD 2>/dev/null)
 
-.PHONY: all build test race slow size soak cluster chaos lint fmt fuzz bench bench-allocs cover data-test deploy-check examples-check release reproducible ci clean
+.PHONY: all build test race slow size soak cluster sdk-test batch-memory chaos lint fmt fuzz bench bench-allocs cover data-test deploy-check examples-check release reproducible ci clean
 
 all: build test lint
 
@@ -47,6 +47,15 @@ size:
 # five minutes, and a table of what each cost.
 cluster:
 	go test -tags cluster -timeout 15m -v -run 'Cluster' ./worker
+
+# OpenAI's SDKs as they come from PyPI and npm against the batch API: Python 3
+# with venv and Node 20 are needed, and the registries reached.
+sdk-test:
+	go test -tags sdk -timeout 15m -v -run 'SDK' ./internal/gateway
+
+# 200 MB up and their results down, and what memory the processes take for it.
+batch-memory:
+	go test -tags slow -timeout 15m -v -run 'Memory' ./internal/gateway
 
 lint:
 	.ci/lint

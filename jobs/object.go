@@ -199,7 +199,7 @@ func (w *objectWriter) drop(ctx context.Context, name string) {
 	for _, future := range w.onWay { // a piece that comes behind the purge would stay
 		select {
 		case <-future.Ok():
-		case <-future.Err():
+		case <-future.Err(): //nolint:errcheck // stored or not, it comes no more
 		case <-ctx.Done():
 		}
 	}

@@ -258,7 +258,7 @@ func (b *body) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		// The answer comes behind the body: its time begins then.
-		_ = b.control.SetWriteDeadline(now.Add(2 * patience)) //nolint:errcheck // as the read deadline
+		_ = b.control.SetWriteDeadline(now.Add(2 * patience))
 	}
 	return b.ReadCloser.Read(p)
 }

@@ -2,12 +2,15 @@ package gateway_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
 	"pelton/internal/gateway"
@@ -24,7 +28,28 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	testenv.Services["gateway"] = serveGateway
 	testenv.Main(func() { goleak.VerifyTestMain(m, testenv.Leaks()...) })
+}
+
+// serveGateway is a gateway in a process of its own.
+func serveGateway(ctx context.Context, b *jobs.Broker, ready func(url string)) error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	g := gateway.New(gateway.Config{Broker: b, Log: zerolog.Nop()})
+	defer g.Close()
+	server := &http.Server{Handler: g, ReadHeaderTimeout: time.Minute}
+	go func() {
+		<-ctx.Done()
+		_ = server.Close()
+	}()
+	ready("http://" + listener.Addr().String())
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
 
 // world is a gateway with all that is behind it.

@@ -41,7 +41,11 @@ type Role struct {
 	LogLevel string
 	Node     *Node  // or else a member of a cluster
 	Binary   string // the test binary that plays it; empty: this one
-	Usage    string // a file in which it writes once a second what it uses: see [Process.Usage]
+
+	// Serve, in the place of a worker, is what it does on its connection until
+	// ctx ends: one of [Services], which the test binary names in its TestMain.
+	Serve string
+	Usage string // a file in which it writes once a second what it uses: see [Process.Usage]
 
 	MaxPayload int // of that server; 0: its default
 }
@@ -96,6 +100,9 @@ func (r Role) play() error {
 		connect = func() (*nats.Conn, error) { return srv.Connect() }
 	}
 	ready := func() { fmt.Println("ready", url) }
+	if r.Serve != "" {
+		return r.serve(ctx, connect, set)
+	}
 	if r.LLM == "" {
 		ready()
 		<-ctx.Done()
@@ -120,6 +127,30 @@ func (r Role) play() error {
 	defer up.Close()
 	return worker.Run(ctx, context.Background(), worker.Config{Broker: b, Router: mortal{up, r.DieOf}, Queues: r.Queues, Slots: r.Slots, Name: r.Name, Log: log, Ready: ready})
 }
+
+// Services are what a process can be besides server and worker, by name. f says
+// ready with where it is reached, and returns when ctx has ended. It is filled
+// in before [Main] is called.
+var Services = map[string]func(ctx context.Context, b *jobs.Broker, ready func(url string)) error{}
+
+func (r Role) serve(ctx context.Context, connect func() (*nats.Conn, error), set jobs.Settings) error {
+	nc, err := connect()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	b, err := jobs.NewBroker(nc, set)
+	if err != nil {
+		return err
+	}
+	if err := b.Setup(ctx, r.Queues); err != nil {
+		return err
+	}
+	return Services[r.Serve](ctx, b, func(url string) { fmt.Println("ready", url) })
+}
+
+// PID is the process's number, to look at what it takes.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // mortal dies of what some request does to the process it runs in.
 type mortal struct {
