@@ -69,12 +69,7 @@ func run(p process) (code int) {
 		p.args = []string{"--help"}
 	}
 	helped := false
-	parser, err := kong.New(&commands{},
-		kong.Name("pelton"), kong.Description(about),
-		kong.Writers(a.stdout, a.stderr), kong.Exit(func(int) { helped = true }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, NoExpandSubcommands: true}),
-		kong.ExplicitGroups(groups), kong.Bind(a),
-	)
+	parser, err := a.parser(func(int) { helped = true })
 	if err != nil {
 		panic(err)
 	}
@@ -86,6 +81,16 @@ func run(p process) (code int) {
 		return a.fail(usage(err))
 	}
 	return a.fail(ctx.Run())
+}
+
+// parser is what reads the command line.
+func (a *app) parser(exit func(int)) (*kong.Kong, error) {
+	return kong.New(&commands{},
+		kong.Name("pelton"), kong.Description(about),
+		kong.Writers(a.stdout, a.stderr), kong.Exit(exit),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100, NoExpandSubcommands: true}),
+		kong.ExplicitGroups(groups), kong.Bind(a),
+	)
 }
 
 // listen turns signals into the ends of the two contexts.

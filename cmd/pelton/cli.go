@@ -4,7 +4,9 @@ import "github.com/alecthomas/kong"
 
 const about = `Runs batches of LLM requests: each request once, in order or as they complete, within limits, and loses none.
 
-Example: pelton run prompts.jsonl -o answers.jsonl`
+To begin, without a key or a server: pelton run --mock FILE, where FILE has one JSON request a line, or any rows with --prompt '{{.column}}' --model M. With OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own, leave --mock out: pelton run prompts.jsonl -o answers.jsonl
+
+As a service: pelton worker, then pelton submit, watch and results; or publish jobs from any NATS client.`
 
 // commands is the command line. Each verb is a file.
 type commands struct {
@@ -28,6 +30,10 @@ type commands struct {
 	Bench   benchCmd   `cmd:"" group:"tools" help:"Measure the queue against programs that have none."`
 	Schema  schemaCmd  `cmd:"" group:"tools" help:"Print the JSON Schemas of all messages."`
 	Version versionCmd `cmd:"" group:"tools" help:"Print the version."`
+
+	Completion completionCmd `cmd:"" group:"tools" help:"Print a shell's completion of verbs, flags and values."`
+	Complete   completeCmd   `cmd:"" hidden:"" help:"What the completion of a shell asks."`
+	Reference  referenceCmd  `cmd:"" hidden:"" help:"Print the reference of all verbs, as Markdown."`
 
 	BenchPart benchPartCmd `cmd:"" hidden:"" help:"A process of bench."`
 }

@@ -21,7 +21,7 @@ import (
 	"pelton/schema"
 )
 
-var update = flag.Bool("update", false, "write the configuration table into the README")
+var update = flag.Bool("update", false, "write the configuration table into the README, and docs/reference.md")
 
 const root = "../.."
 
@@ -119,6 +119,24 @@ func TestConfigurationTable(t *testing.T) {
 	}
 	if got := string(table.Find(text)); got != config.Table() {
 		t.Errorf("the table in the README is not that of the code; run go test ./internal/docs -update\n%s", config.Table())
+	}
+}
+
+// The reference of verbs and flags is what the command says of itself.
+func TestReference(t *testing.T) {
+	path := filepath.Join(root, "docs/reference.md")
+	want, err := exec.CommandContext(t.Context(), command(t), "reference").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(path, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil || !bytes.Equal(got, want) {
+		t.Errorf("docs/reference.md is not that of the command (%v); run go test ./internal/docs -update", err)
 	}
 }
 
