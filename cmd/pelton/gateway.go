@@ -39,7 +39,7 @@ The first Ctrl-C (or SIGTERM) takes no more and gives answers under way a few se
 Example:
 
 	pelton gateway -s nats://nats:4222 --http-addr 0.0.0.0:9321 --api-keys keys.yaml
-	pelton gateway --new-key search >> keys.yaml
+	echo keys: > keys.yaml; pelton gateway --new-key search >> keys.yaml
 	OPENAI_BASE_URL=http://127.0.0.1:9321/v1 python batch.py`
 }
 
