@@ -41,6 +41,8 @@ func (o *Owner) own(d *pull.Delivery) error {
 	switch {
 	case err != nil:
 		return err
+	case how == claimEnded && rec.Callback != nil && rec.Callback.Attempts > 0: // all else was done before
+		return o.callBack(ctx, rec, job)
 	case how == claimEnded:
 		return o.repeatEnd(ctx, rec, job)
 	case how == claimDuplicate:
@@ -105,6 +107,9 @@ func (b *Broker) readJob(queue string, d *pull.Delivery) (*schema.Job, record, e
 	if of := d.Msg.Header.Get(schema.HeaderRetryOf); schema.ValidQueue(of) { // the alphabet of ids that were given, too
 		want.RetryOf = of
 	}
+	if job.Callback != "" && b.set.checkCallback(job.Callback) == "" {
+		want.Callback = &schema.Callback{Name: job.Callback, Status: schema.CallbackPending}
+	}
 	want.Metadata, want.Input, want.Total = job.Metadata, inputOf(job), len(job.Requests)
 	if problems := (*schema.Problems)(nil); errors.As(err, &problems) {
 		want.Total = problems.Requests
@@ -150,6 +155,13 @@ func (b *Broker) checkJob(job *schema.Job, published time.Time) error {
 	if job.Reply != "" && !replyAllowed(job.Reply, b.set.ReplyAllow) {
 		list = append(list, schema.Problem{Code: schema.ProblemValue, Index: -1, Field: "reply",
 			Message: fmt.Sprintf("%q is not among the subjects that PELTON_REPLY_ALLOW permits", job.Reply)})
+	}
+	if job.Notify != "" && !replyAllowed(job.Notify, b.set.ReplyAllow) {
+		list = append(list, schema.Problem{Code: schema.ProblemValue, Index: -1, Field: "notify",
+			Message: fmt.Sprintf("%q is not among the subjects that PELTON_REPLY_ALLOW permits", job.Notify)})
+	}
+	if problem := b.set.checkCallback(job.Callback); problem != "" {
+		list = append(list, schema.Problem{Code: schema.ProblemValue, Index: -1, Field: "callback", Message: problem})
 	}
 	if len(list) == 0 {
 		return nil
@@ -246,7 +258,10 @@ func (o *Owner) repeatEnd(ctx context.Context, rec *record, job *schema.Job) err
 	if err := o.b.publishEnd(ctx, rec); err != nil {
 		return err
 	}
-	return o.replayFrom(ctx, rec, job, rec.Relayed)
+	if err := o.replayFrom(ctx, rec, job, rec.Relayed); err != nil {
+		return err
+	}
+	return o.callBack(ctx, rec, job)
 }
 
 // replay sends all results of a job to the reply subject of its repetition.

@@ -40,6 +40,13 @@ type Settings struct {
 	ReplyAllow      []string      // subject patterns a job's reply must match; empty: any that is valid
 	Log             zerolog.Logger
 
+	// Callbacks are the webhooks that jobs may name. Nil: none.
+	Callbacks Callbacks
+
+	// CallbackPauses are the pauses between tries to deliver a callback; after
+	// them it has failed. Nil: eight, from 5 s to 10 h.
+	CallbackPauses []time.Duration
+
 	// StoreUsage tells the bytes used and the most there may be, where the
 	// account itself has no limit that says so. Nil: ask the account.
 	StoreUsage func() (used, most int64)

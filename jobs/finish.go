@@ -144,7 +144,10 @@ func (j *owned) conclude(ctx context.Context) error {
 	if err := errors.Join(j.b.purgeWork(ctx, j.rec.Queue, j.rec.ID), j.b.purgeParked(ctx, j.rec.Queue, j.rec.ID)); err != nil {
 		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Msg("what is left of its work ages out")
 	}
-	return j.relay.wait(ctx)
+	if err := j.relay.wait(ctx); err != nil {
+		return err
+	}
+	return j.o.callBack(ctx, j.rec, j.job)
 }
 
 // verdict derives the final state from the counts, and where they do not

@@ -242,7 +242,11 @@ const retryJob = 5 * time.Second
 // somebody else's.
 func (o *Owner) take(d *pull.Delivery) {
 	if err := o.own(d); err != nil {
+		later := (*laterError)(nil)
 		switch {
+		case errors.As(err, &later):
+			d.NakAfter(later.wait)
+			return
 		case errors.Is(err, errFenced), errors.Is(err, pull.ErrLost):
 			// The message may be another owner's by now: not a word about it.
 			o.cfg.Log.Info().Err(err).Uint64("sequence", d.Sequence).Msg("gave up a job")

@@ -57,7 +57,11 @@ func (o *Owner) endQueue(ctx context.Context, queue, subject string, before time
 		if err != nil || have != nil {
 			return err
 		}
-		return o.refuse(ctx, &want, schema.Reason{Code: schema.ReasonUnknownQueue,
+		err = o.refuse(ctx, &want, schema.Reason{Code: schema.ReasonUnknownQueue,
 			Message: fmt.Sprintf("no worker serves the queue %q; name it in a worker's PELTON_QUEUES, or publish to another", queue)}, job)
+		if later := (*laterError)(nil); errors.As(err, &later) {
+			return nil // its callback is tried again once somebody serves the queue
+		}
+		return err
 	})
 }

@@ -54,6 +54,14 @@ func (j *Job) AppendJSON(dst []byte) ([]byte, error) {
 		key("reply")
 		dst = appendString(dst, j.Reply)
 	}
+	if j.Callback != "" {
+		key("callback")
+		dst = appendString(dst, j.Callback)
+	}
+	if j.Notify != "" {
+		key("notify")
+		dst = appendString(dst, j.Notify)
+	}
 	if j.Timeout != 0 {
 		key("timeout")
 		dst = appendString(dst, j.Timeout.String())

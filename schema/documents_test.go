@@ -136,7 +136,7 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		"result": schema.Result{}, "result/$defs/attempt": schema.Attempt{}, "result/$defs/error": schema.Error{},
 		"error": schema.Error{}, "result/$defs/usage": schema.Usage{}, "state": schema.State{}, "progress": schema.State{},
 		"state/properties/counts": schema.Counts{}, "state/properties/reason": schema.Reason{},
-		"state/properties/errors/items": schema.ErrorCount{}, "cancel": schema.Cancel{}, "parked": schema.Parked{},
+		"state/properties/errors/items": schema.ErrorCount{}, "state/properties/callback": schema.Callback{}, "cancel": schema.Cancel{}, "parked": schema.Parked{},
 		"problems": schema.Problems{}, "problems/$defs/problem": schema.Problem{}, "job/properties/input": schema.Input{},
 		"event": schema.Event{}, "list-answer/$defs/state": schema.State{}, "run-answer/$defs/result": schema.Result{},
 	} {

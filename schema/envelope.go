@@ -15,7 +15,7 @@ type envelope struct {
 
 // jobFields are the names an envelope can have, in the order people read them.
 var jobFields = []string{
-	"id", "requests", "input", "concurrency", "order", "fail_fast", "reply", "timeout", "deadline", "max_cost",
+	"id", "requests", "input", "concurrency", "order", "fail_fast", "reply", "callback", "notify", "timeout", "deadline", "max_cost",
 	"defaults", "tags", "include_request", "invalid", "metadata",
 }
 
@@ -65,6 +65,20 @@ func (p *envelope) member(seen map[string]json.RawMessage, key string, raw json.
 		if reply, bad = readString(raw); bad.code == "" {
 			if bad = checkReply(reply, p.limits.Prefix); bad.code == "" {
 				j.Reply = reply
+			}
+		}
+	case "callback":
+		var name string
+		if name, bad = readString(raw); bad.code == "" {
+			if bad = checkCallback(name); bad.code == "" {
+				j.Callback = name
+			}
+		}
+	case "notify":
+		var subject string
+		if subject, bad = readString(raw); bad.code == "" {
+			if bad = checkReply(subject, p.limits.Prefix); bad.code == "" {
+				j.Notify = subject
 			}
 		}
 	case "timeout":

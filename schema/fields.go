@@ -177,6 +177,14 @@ func checkTags(tags []string) fault {
 	return fault{}
 }
 
+// checkCallback is for the names of webhooks: an address is none.
+func checkCallback(name string) fault {
+	if ValidQueue(name) {
+		return fault{}
+	}
+	return faulty(ProblemValue, "must be the name of a webhook that the workers' configuration has (letters, digits, - and _), not %q", clip(name))
+}
+
 // checkReply keeps results away from where a plain publish does harm: under $
 // lies the server's own API, under the prefix lie Pelton's streams.
 func checkReply(s, prefix string) fault {

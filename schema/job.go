@@ -24,6 +24,8 @@ type Job struct {
 	Order      Order
 	FailFast   FailFast
 	Reply      string          // subject to relay results to; empty: none
+	Callback   string          // webhook of the configuration to tell the end to; empty: none
+	Notify     string          // subject to publish the final state to; empty: none
 	Timeout    time.Duration   // per request with all its retries; 0: [DefaultTimeout]
 	Deadline   Deadline        // for the whole job; zero: [DefaultDeadline] after publish
 	Defaults   json.RawMessage // a JSON object whose fields fill in where a body lacks them

@@ -29,7 +29,7 @@ func lineOf(url, body string) string {
 var envelopeSamples = []sample{
 	{name: "least", job: `{` + okReqs + `}`},
 	{name: "spaces all over", job: " {\n\"requests\" : [\n " + okBody + "\t,\n " + okBody + " ] \n} "},
-	{name: "every field", job: with(`"id":"Nightly_4-2","concurrency":64,"order":"input","fail_fast":{"rate":0.1,"after":100},"reply":"my.app.answers","timeout":"5m","deadline":"12h","defaults":{"temperature":0},"include_request":true,"metadata":{"team":"search"}`)},
+	{name: "every field", job: with(`"id":"Nightly_4-2","concurrency":64,"order":"input","fail_fast":{"rate":0.1,"after":100},"reply":"my.app.answers","callback":"nightly","notify":"my.app.ended","timeout":"5m","deadline":"12h","defaults":{"temperature":0},"include_request":true,"metadata":{"team":"search"}`)},
 	{name: "an array", job: `[` + okBody + `]`, want: `job: must be an object, not an array; write {"requests": [...]}`},
 	{name: "a string", job: `"x"`, want: "job: must be an object, not a string"},
 	{name: "empty object", job: `{}`, want: `job: requests: missing; a job has "requests" or "input"`},
@@ -81,6 +81,12 @@ var envelopeSamples = []sample{
 	{name: "fail_fast unknown", job: with(`"fail_fast":{"failures":1,"count":1}`), want: "fail_fast.count: is no field of fail_fast"},
 	{name: "fail_fast twice", job: with(`"fail_fast":{"failures":1,"failures":2}`), want: "fail_fast.failures: stands twice", beyond: true},
 
+	{name: "callback", job: with(`"callback":"nightly_1"`)},
+	{name: "callback an address", job: with(`"callback":"https://a/b"`), want: "callback: must be the name of a webhook"},
+	{name: "callback a number", job: with(`"callback":1`), want: "callback: must be a string"},
+	{name: "notify", job: with(`"notify":"my.app.ended"`)},
+	{name: "notify under the prefix", job: with(`"notify":"pelton.x"`), want: `notify: must not lie under "pelton"`},
+	{name: "notify with *", job: with(`"notify":"a.*"`), want: "notify: must be one subject, without the wildcards"},
 	{name: "reply", job: with(`"reply":"a.b-c_d.é"`)},
 	{name: "reply an inbox", job: with(`"reply":"_INBOX.x.y"`)},
 	{name: "reply near the prefix", job: with(`"reply":"peltons.x"`)},

@@ -104,9 +104,30 @@ type State struct {
 	FinishedAt *time.Time      `json:"finished_at,omitempty"`
 	Errors     []ErrorCount    `json:"errors,omitempty"` // at most [MaxErrorCodes] codes
 	RetryOf    string          `json:"retry_of,omitempty"`
+	Callback   *Callback       `json:"callback,omitempty"` // nil: the job names no webhook
 	Metadata   json.RawMessage `json:"metadata,omitempty"`
 }
 
 // MaxErrorCodes bounds the distinct codes a state lists; further ones are
 // counted under "other".
 const MaxErrorCodes = 20
+
+// Callback is how the call of a job's webhook stands. It never changes how the
+// job ended.
+type Callback struct {
+	Name     string         `json:"name"`
+	Status   CallbackStatus `json:"status"`
+	Attempts int            `json:"attempts"`
+	NextAt   *time.Time     `json:"next_at,omitempty"` // of the next try
+	Error    string         `json:"error,omitempty"`   // of the last try
+}
+
+// CallbackStatus is how far the call of a webhook has come.
+type CallbackStatus string
+
+// A callback is pending until its webhook has taken it, or was tried often enough.
+const (
+	CallbackPending   CallbackStatus = "pending"
+	CallbackDelivered CallbackStatus = "delivered"
+	CallbackFailed    CallbackStatus = "failed"
+)

@@ -46,6 +46,12 @@ func (p *envelope) values() {
 		p.flagFault(checkConcurrency(j.Concurrency, p.limits.AutoConcurrency), "concurrency")
 	}
 	p.flagFault(checkOrder(j.Order, true), "order")
+	if j.Callback != "" {
+		p.flagFault(checkCallback(j.Callback), "callback")
+	}
+	if j.Notify != "" {
+		p.flagFault(checkReply(j.Notify, p.limits.Prefix), "notify")
+	}
 	if j.Reply != "" {
 		p.flagFault(checkReply(j.Reply, p.limits.Prefix), "reply")
 	}

@@ -13,6 +13,8 @@ type submitCmd struct {
 	jobFlags
 	JobID    string     `name:"job-id" group:"job" placeholder:"ID" help:"The job's id; the same job again with the same id is not run twice."`
 	Reply    string     `group:"job" placeholder:"SUBJECT" help:"Where the service is to send the results as well."`
+	Callback string     `group:"job" placeholder:"NAME" help:"Webhook of the workers' configuration to tell the end to."`
+	Notify   string     `group:"job" placeholder:"SUBJECT" help:"Where the service is to send the final state as well."`
 	Wait     bool       `help:"Wait for the job's end, show its progress, exit by its state."`
 	Progress string     `default:"auto" placeholder:"MODE" help:"With --wait: auto, bar, plain, json or none (${default})."`
 	JSON     bool       `name:"json" help:"Print id, state and whether the job was there already, as JSON."`
@@ -43,6 +45,8 @@ func (c *submitCmd) Run(a *app) error {
 	}
 	over(&job.ID, c.JobID)
 	over(&job.Reply, c.Reply)
+	over(&job.Callback, c.Callback)
+	over(&job.Notify, c.Notify)
 	s, err := a.dial(&c.Conn, c.Queue)
 	if err != nil {
 		return err

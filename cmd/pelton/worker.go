@@ -20,6 +20,7 @@ import (
 	"pelton/internal/fleet"
 	"pelton/internal/metrics"
 	"pelton/internal/natsconn"
+	"pelton/internal/webhook"
 	"pelton/jobs"
 	"pelton/router"
 	"pelton/schema"
@@ -84,6 +85,11 @@ func (c *workerCmd) Run(a *app) error {
 	defer site.close()
 	models.MaxConnsHint = cfg.Slots
 	set := settings(cfg, log)
+	hooks, err := webhook.New(cfg.Webhooks.Reveal(), cfg.WebhookKeys.Reveal())
+	if err != nil {
+		return setup(fmt.Errorf("PELTON_WEBHOOKS: %w", err))
+	}
+	set.Callbacks = hooks
 	var nc *nats.Conn
 	var server *embednats.Server
 	if cfg.Remote() {

@@ -43,6 +43,8 @@ type Config struct {
 	StoreDir      string        `envconfig:"PELTON_STORE_DIR" shown:"$XDG_DATA_HOME/pelton" desc:"directory of the NATS server that Pelton runs itself"`
 	Replicas      int           `envconfig:"PELTON_REPLICAS" value:"1" desc:"copies of each stream in a NATS cluster, 1 to 5"`
 	ResultsMaxAge time.Duration `envconfig:"PELTON_RESULTS_MAX_AGE" value:"72h" desc:"how long jobs and results are kept; a job may take half of it"`
+	Webhooks      Secret        `envconfig:"PELTON_WEBHOOKS" desc:"webhooks that jobs may name as their callback, as name=https://…, comma separated"`
+	WebhookKeys   Secret        `envconfig:"PELTON_WEBHOOK_SECRETS" desc:"their signing secrets, as name=whsec_…, comma separated"`
 	ReplyAllow    List          `envconfig:"PELTON_REPLY_ALLOW" shown:"all" desc:"subjects that a job may name as its reply, comma separated, with wildcards"`
 	Sync          Sync          `envconfig:"PELTON_SYNC" shown:"2m" desc:"how often the own NATS server writes through to the disk: always or a duration; a power cut can lose what came since, and always is some ten times slower"`
 	HTTPAddr      string        `envconfig:"PELTON_HTTP_ADDR" value:"127.0.0.1:9321" desc:"where a worker serves health, metrics and its page; without a host it is this machine alone, and off serves nothing"`

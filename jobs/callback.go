@@ -1,0 +1,189 @@
+package jobs
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"pelton/internal/denied"
+	"pelton/schema"
+)
+
+// Callbacks delivers messages to the webhooks of the configuration.
+type Callbacks interface {
+	// Names lists the webhooks.
+	Names() []string
+
+	// Send delivers body, once, as the message of that id. again says whether
+	// another try is worth it where it fails.
+	Send(ctx context.Context, name, id string, body []byte) (again bool, err error)
+}
+
+// callbackPauses are the pauses between tries to deliver a callback, each up to
+// a fifth longer.
+var callbackPauses = []time.Duration{
+	5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour,
+}
+
+// laterError hands a job's message back until its callback is due again.
+type laterError struct{ wait time.Duration }
+
+func (e *laterError) Error() string {
+	return fmt.Sprintf("the callback is tried again in %v", e.wait.Round(time.Second))
+}
+
+// checkCallback says what is wrong with the webhook that a job names.
+func (s Settings) checkCallback(name string) (problem string) {
+	var names []string
+	if s.Callbacks != nil {
+		names = s.Callbacks.Names()
+	}
+	switch {
+	case name == "" || slices.Contains(names, name):
+		return ""
+	case len(names) == 0:
+		return "no webhooks are configured here (PELTON_WEBHOOKS)"
+	}
+	return "there is no webhook of this name; there are " + strings.Join(names, ", ")
+}
+
+// callBack tells the end of a job to where the job asked for it. Nothing of it
+// changes how the job ended. Where the webhook does not take it, the record says
+// so and the job's message is handed back until the next try: it is what brings
+// the record before an owner again, whoever dies meanwhile.
+func (o *Owner) callBack(ctx context.Context, rec *record, job *schema.Job) error {
+	c := rec.Callback
+	if c == nil || c.Attempts == 0 {
+		o.notify(rec, job)
+	}
+	if c == nil || c.Status != schema.CallbackPending {
+		return nil
+	}
+	if c.NextAt != nil && time.Until(*c.NextAt) > 0 { // redelivered early: its owner died
+		return &laterError{time.Until(*c.NextAt)}
+	}
+	id, body, err := callbackMessage(rec)
+	if err != nil {
+		return err
+	}
+	again, err := o.send(ctx, c.Name, id, body)
+	if err != nil && o.stopping() {
+		return errHandedBack
+	}
+	next := *c
+	next.Attempts++
+	next.NextAt, next.Error, next.Status = nil, "", schema.CallbackDelivered
+	var wait time.Duration
+	if err != nil {
+		next.Error, next.Status = err.Error(), schema.CallbackFailed
+		if pauses := o.b.set.callbackPauses(); again && next.Attempts <= len(pauses) {
+			wait = pauses[next.Attempts-1]
+			wait += time.Duration(rand.Int64N(int64(wait)/5 + 1))
+			at := time.Now().Add(wait).UTC()
+			next.Status, next.NextAt = schema.CallbackPending, &at
+		}
+	}
+	rec.Callback = &next
+	if err := o.b.saveRecord(ctx, rec); err != nil {
+		return err // it is sent again, under the same id
+	}
+	o.logCallback(rec, err)
+	if next.Status == schema.CallbackPending {
+		return &laterError{wait}
+	}
+	return nil
+}
+
+func (s Settings) callbackPauses() []time.Duration {
+	if s.CallbackPauses != nil {
+		return s.CallbackPauses
+	}
+	return callbackPauses
+}
+
+func (o *Owner) logCallback(rec *record, err error) {
+	c := rec.Callback
+	line := o.cfg.Log.Info()
+	text := "callback delivered"
+	switch c.Status {
+	case schema.CallbackPending:
+		line, text = o.cfg.Log.Warn().Err(err).Time("next", *c.NextAt), "the callback was not taken; it is tried again"
+	case schema.CallbackFailed:
+		line, text = o.cfg.Log.Error().Err(err), "the callback was not taken, and is given up"
+	}
+	line.Str("job", rec.ID).Str("queue", rec.Queue).Str("webhook", c.Name).Int("attempt", c.Attempts).Msg(text)
+}
+
+// send is one try, which the end of this process's owning ends.
+func (o *Owner) send(ctx context.Context, name, id string, body []byte) (again bool, err error) {
+	if o.b.set.Callbacks == nil {
+		return true, fmt.Errorf("this worker's configuration has no webhooks")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-o.quit:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return o.b.set.Callbacks.Send(ctx, name, id, body)
+}
+
+func (o *Owner) stopping() bool {
+	select {
+	case <-o.quit:
+		return true
+	default:
+		return o.hard.Err() != nil
+	}
+}
+
+// callbackMessage is what a webhook is told: the same under the same id, however
+// often it is sent.
+func callbackMessage(rec *record) (id string, body []byte, err error) {
+	state := rec.State
+	state.Callback = nil
+	if state.FinishedAt != nil {
+		state.UpdatedAt = *state.FinishedAt
+	}
+	body, err = json.Marshal(struct {
+		Type      string       `json:"type"`
+		Timestamp time.Time    `json:"timestamp"`
+		Data      schema.State `json:"data"`
+	}{"job.ended", state.UpdatedAt, state})
+	sum := sha256.Sum256([]byte(rec.Queue + "." + rec.ID + "." + strconv.FormatUint(rec.Seq, 10)))
+	return "msg_" + hex.EncodeToString(sum[:16]), body, err
+}
+
+// notify publishes the final state on the subject that the job names for its
+// end. Whoever does not listen misses it.
+func (o *Owner) notify(rec *record, job *schema.Job) {
+	if job.Notify == "" || !replyAllowed(job.Notify, o.b.set.ReplyAllow) {
+		return
+	}
+	state := rec.State
+	data, err := json.Marshal(state)
+	if err != nil {
+		return
+	}
+	call := o.b.watch.Begin(func(*denied.Error) {}, job.Notify)
+	defer call.End()
+	if err = o.b.nc.PublishMsg(endMsg(job.Notify, &state, data)); err == nil {
+		err = o.b.nc.FlushTimeout(flushTime)
+	}
+	if denied := call.Err(); denied != nil {
+		err = denied
+	}
+	if err != nil {
+		o.cfg.Log.Error().Err(err).Str("job", rec.ID).Msg("the end could not be told on the job's notify subject")
+	}
+}
