@@ -8,7 +8,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
 DATE     ?= $(shell TZ=UTC0 git show -s --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd HEAD 2>/dev/null)
 
-.PHONY: all build test race slow size soak cluster sdk-test batch-memory chaos lint fmt fuzz bench bench-allocs cover data-test deploy-check examples-check release reproducible ci clean
+.PHONY: all build test race slow size soak cluster sdk-test batch-memory chaos browser screenshots page-size lint fmt fuzz bench bench-allocs cover data-test deploy-check examples-check release reproducible ci clean
 
 all: build test lint
 
@@ -56,6 +56,19 @@ sdk-test:
 # 200 MB up and their results down, and what memory the processes take for it.
 batch-memory:
 	go test -tags slow -timeout 15m -v -run 'Memory' ./internal/gateway
+
+# The page in headless Chromium, which it installs where there is none: needs
+# Node.js with npm, and apt-get. `make screenshots` also renews those in docs.
+browser:
+	.ci/browser
+
+screenshots:
+	.ci/browser docs/images
+
+# How long each view of the page takes with 10,000 jobs and a job of 1,000,000
+# requests, and what memory: a table. Some two minutes.
+page-size:
+	go test -tags pagesize -timeout 15m -v -run 'PageSize' ./internal/web
 
 lint:
 	.ci/lint

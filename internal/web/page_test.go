@@ -151,7 +151,7 @@ func TestPageDownloads(t *testing.T) {
 func TestPageShowsTheFleet(t *testing.T) {
 	s := newSite(t)
 	s.shows("/workers", "w1", "v0.1", "3/8", "default=8", "serving")
-	s.shows("/deployments", "mock", "well", "As 1 worker see")
+	s.shows("/deployments", "mock", "well", "Seen by 1 worker;")
 }
 
 // form sends a form as a browser on the page does.

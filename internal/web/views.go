@@ -19,7 +19,7 @@ import (
 const perPage = 50
 
 // searchFor is how long one step of a search may take.
-const searchFor = 150 * time.Millisecond
+const searchFor = 100 * time.Millisecond
 
 var phases = []schema.Phase{schema.Queued, schema.Running, schema.Succeeded, schema.CompletedWithErrors,
 	schema.Failed, schema.Cancelled, schema.Expired}
