@@ -290,21 +290,116 @@ func checkConfig(t *testing.T, name string, first int, text string) {
 	}
 }
 
-// Go blocks are parts of programs that are compiled and tested.
-func TestGo(t *testing.T) {
-	var sources []string
-	for _, path := range []string{"examples/go/main.go", "examples/plain/main.go", "jobs/example_test.go"} {
-		text, err := os.ReadFile(filepath.Join(root, path))
+// Blocks of code are parts of programs that are compiled and run: make
+// examples-check runs those of examples.
+func TestCode(t *testing.T) {
+	for lang, paths := range map[string][]string{
+		"go":     {"examples/go/main.go", "examples/plain/main.go", "examples/service/main.go", "jobs/example_test.go"},
+		"js":     {"examples/javascript/run.mjs"},
+		"python": {"examples/python/run.py"},
+	} {
+		var sources []string
+		for _, path := range paths {
+			text, err := os.ReadFile(filepath.Join(root, path))
+			if err != nil {
+				t.Fatal(err)
+			}
+			sources = append(sources, flat(string(text)))
+		}
+		each(t, func(t *testing.T, d document, b block) {
+			// Elsewhere Python is that of others: LiteLLM's, OpenAI's.
+			ours := lang == "go" || d.path == "docs/producers.md"
+			if ours && !slices.ContainsFunc(sources, func(s string) bool { return strings.Contains(s, flat(b.text)) }) {
+				t.Errorf("%s:%d: is no part of an example", d.path, b.line)
+			}
+		}, lang)
+	}
+}
+
+// The clients that know Pelton by its messages alone name subjects, streams,
+// headers and fields that there are.
+func TestClients(t *testing.T) {
+	fields := map[string]bool{}
+	for _, name := range []string{"job", "result", "state"} {
+		data, ok := schema.DocumentNamed(name)
+		if !ok {
+			t.Fatalf("there is no schema of a %s", name)
+		}
+		for _, m := range regexp.MustCompile(`"([a-z_]+)":`).FindAllSubmatch(data, -1) {
+			fields[string(m[1])] = true
+		}
+	}
+	asyncapi, _ := schema.DocumentNamed("asyncapi")
+	for path, accessor := range map[string]string{
+		"examples/python/run.py":      `\["([a-z_]+)"\]`,
+		"examples/javascript/run.mjs": `\bvalue\.([a-z_]+)`,
+	} {
+		data, err := os.ReadFile(filepath.Join(root, path))
 		if err != nil {
 			t.Fatal(err)
 		}
-		sources = append(sources, flat(string(text)))
-	}
-	each(t, func(t *testing.T, d document, b block) {
-		if !slices.ContainsFunc(sources, func(s string) bool { return strings.Contains(s, flat(b.text)) }) {
-			t.Errorf("%s:%d: is no part of an example", d.path, b.line)
+		text := string(data)
+		n := 0
+		for _, m := range regexp.MustCompile(accessor).FindAllStringSubmatch(text, -1) {
+			n++
+			if answers := []string{"choices", "message", "content"}; !fields[m[1]] && !slices.Contains(answers, m[1]) {
+				t.Errorf("%s: no message has the field %s", path, m[1])
+			}
 		}
-	}, "go")
+		if n < 3 {
+			t.Errorf("%s: %d fields found", path, n)
+		}
+		for _, m := range regexp.MustCompile(`pelton\.([a-z]+)\.default`).FindAllStringSubmatch(text, -1) {
+			if !bytes.Contains(asyncapi, []byte("pelton."+m[1]+".{queue}")) {
+				t.Errorf("%s: there is no subject %s", path, m[0])
+			}
+		}
+		for _, m := range regexp.MustCompile(`PELTON_[A-Z]+|Pelton-[A-Z][a-z]+`).FindAllString(text, -1) {
+			if headers := []string{schema.HeaderJob, schema.HeaderIndex, schema.HeaderStatus}; !slices.Contains(headers, m) && !bytes.Contains(asyncapi, []byte(m)) {
+				t.Errorf("%s: there is no %s", path, m)
+			}
+		}
+	}
+	if python, err := exec.LookPath("python3"); err == nil {
+		compile := `import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])`
+		if out, err := exec.CommandContext(t.Context(), python, "-c", compile, filepath.Join(root, "examples/python/run.py")).CombinedOutput(); err != nil {
+			t.Errorf("%s", out)
+		}
+	}
+}
+
+// What troubleshooting quotes is what the code says.
+func TestTroubleshooting(t *testing.T) {
+	var code bytes.Buffer
+	_ = filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err == nil && strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			text, _ := os.ReadFile(path)
+			code.Write(text)
+		}
+		return err
+	})
+	text, err := os.ReadFile(filepath.Join(root, "docs/troubleshooting.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		first, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+		if !strings.HasPrefix(line, "| ") {
+			continue
+		}
+		for _, m := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(first, -1) {
+			n++
+			for part := range strings.SplitSeq(m[1], " … ") {
+				if !strings.HasPrefix(part, "-") && !bytes.Contains(code.Bytes(), []byte(part)) {
+					t.Errorf("docs/troubleshooting.md: nothing says %q", part)
+				}
+			}
+		}
+	}
+	if n < 30 {
+		t.Errorf("%d texts", n)
+	}
 }
 
 // flat is code without its indentation.
