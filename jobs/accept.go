@@ -46,7 +46,7 @@ func (o *Owner) own(d *pull.Delivery) error {
 	case how == claimEnded:
 		return o.repeatEnd(ctx, rec, job)
 	case how == claimDuplicate:
-		o.cfg.Log.Info().Str("job", rec.ID).Msg("the same job was published again: it is not run twice")
+		o.cfg.Log.Info().Str("job", rec.ID).Str("queue", rec.Queue).Msg("the same job was published again: it is not run twice")
 		if want.Input != rec.Input {
 			o.b.dropCopy(ctx, want.Input)
 		}
@@ -72,7 +72,7 @@ func (o *Owner) own(d *pull.Delivery) error {
 		if o.cfg.Observer != nil {
 			o.cfg.Observer.TookOver(rec.Queue)
 		}
-		o.cfg.Log.Info().Str("job", rec.ID).Msg("going on with a job that another worker began")
+		o.cfg.Log.Info().Str("job", rec.ID).Str("queue", rec.Queue).Msg("going on with a job that another worker began")
 	}
 	return j.see(ctx, how == claimTakeover)
 }

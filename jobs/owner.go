@@ -238,6 +238,17 @@ func (o *Owner) storeFull() func() bool {
 // such as a full temporary directory.
 const retryJob = 5 * time.Second
 
+// named says in a line of the log which job it is about. It reads the message
+// again, which such lines are rare enough for.
+func (o *Owner) named(line *zerolog.Event, d *pull.Delivery) *zerolog.Event {
+	at, ok := o.b.names.Parse("jobs", d.Msg.Subject)
+	if ok {
+		_, want, _ := o.b.readJob(at.Queue, d)
+		line = line.Str("queue", at.Queue).Str("job", want.ID)
+	}
+	return line.Uint64("sequence", d.Sequence)
+}
+
 // take handles one job message: it returns when the job has ended, or is
 // somebody else's.
 func (o *Owner) take(d *pull.Delivery) {
@@ -249,10 +260,10 @@ func (o *Owner) take(d *pull.Delivery) {
 			return
 		case errors.Is(err, errFenced), errors.Is(err, pull.ErrLost):
 			// The message may be another owner's by now: not a word about it.
-			o.cfg.Log.Info().Err(err).Uint64("sequence", d.Sequence).Msg("gave up a job")
+			o.named(o.cfg.Log.Info(), d).Err(err).Msg("gave up a job")
 			return
 		case !errors.Is(err, errHandedBack) && o.hard.Err() == nil:
-			o.cfg.Log.Warn().Err(err).Uint64("sequence", d.Sequence).Msg("the job is handed back, to be tried again shortly")
+			o.named(o.cfg.Log.Warn(), d).Err(err).Msg("the job is handed back, to be tried again shortly")
 			d.NakAfter(retryJob)
 			return
 		}

@@ -304,7 +304,11 @@ func (r *run) note(d *deployment, v verdict, news news, scope string) {
 		r.log.Warn().Str("deployment", d.ID).Str("model", d.Model).Str("scope", scope).Str("code", v.err.Code).
 			Int("status_code", v.err.StatusCode).Msg("deployment cannot serve: " + v.err.Message)
 	case v.err != nil:
-		r.log.Debug().Str("deployment", d.ID).Str("class", string(v.err.Class)).Str("code", v.err.Code).
+		line := r.log.Debug()
+		if r.req.Job != "" {
+			line = line.Str("job", r.req.Job).Int("index", r.req.Index)
+		}
+		line.Str("deployment", d.ID).Str("class", string(v.err.Class)).Str("code", v.err.Code).
 			Int("attempt", len(r.out.Attempts)).Msg("attempt failed: " + v.err.Message)
 	}
 }

@@ -36,6 +36,10 @@ type Request struct {
 	// as if they had been made now, and stand first in [Outcome.Attempts].
 	Earlier []schema.Attempt
 
+	// Job and Index are whose request it is, for the log. An empty Job is left out.
+	Job   string
+	Index int
+
 	// Trace follows the calls. Nil: nobody does.
 	Trace Trace
 

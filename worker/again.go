@@ -29,7 +29,7 @@ func (w *worker) finishAgain(ctx context.Context, work *jobs.Work) (jobs.Outcome
 	}
 	looked := time.Now()
 	var known *schema.Parked
-	err := w.insist(ctx, "look up earlier attempts", func(ctx context.Context) (err error) {
+	err := w.insist(ctx, work, "look up earlier attempts", func(ctx context.Context) (err error) {
 		known, err = w.cfg.Broker.ParkedOf(ctx, work.Queue, work.Job, work.Index)
 		return err
 	})
@@ -50,7 +50,7 @@ func (w *worker) finishAgain(ctx context.Context, work *jobs.Work) (jobs.Outcome
 			return jobs.Outcome{}, errGivenUp
 		}
 	}
-	err = w.insist(ctx, "count a start", func(ctx context.Context) (err error) {
+	err = w.insist(ctx, work, "count a start", func(ctx context.Context) (err error) {
 		known, err = w.cfg.Broker.CountStart(ctx, work, known)
 		return err
 	})

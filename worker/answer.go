@@ -52,7 +52,7 @@ func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Pa
 		return answer{result: uncalled(result, ended, earlier)}
 	}
 	request := router.Request{
-		Endpoint: work.Endpoint, Body: work.Body, Timeout: work.Timeout, Header: traceHeader(work.Trace), Tags: work.Tags,
+		Job: work.Job, Index: work.Index, Endpoint: work.Endpoint, Body: work.Body, Timeout: work.Timeout, Header: traceHeader(work.Trace), Tags: work.Tags,
 	}
 	work.Via(w.cfg.Broker)
 	request.Listener, request.Events = work, work.Watched()
@@ -101,7 +101,7 @@ func (w *worker) cancelOf(ctx context.Context, work *jobs.Work) (marker schema.C
 	if marker, cancelled, known := w.cancels.Known(work.Queue, work.Job); known {
 		return marker, cancelled, nil
 	}
-	err = w.insist(ctx, "look up a cancel", func(ctx context.Context) (err error) {
+	err = w.insist(ctx, work, "look up a cancel", func(ctx context.Context) (err error) {
 		marker, cancelled, err = w.cancels.Cancelled(ctx, work.Queue, work.Job)
 		return err
 	})
@@ -148,7 +148,7 @@ func (w *worker) storeAgain(work *jobs.Work, result *schema.Result) (out jobs.Ou
 		return err
 	}
 	stuck := false
-	err = w.insist(w.hard, "store a result", func(ctx context.Context) error {
+	err = w.insist(w.hard, work, "store a result", func(ctx context.Context) error {
 		err := try(ctx)
 		if err != nil && !stuck {
 			stuck = true
@@ -170,7 +170,7 @@ func (w *worker) storeAgain(work *jobs.Work, result *schema.Result) (out jobs.Ou
 // park stores that the request has to wait. What is lost when that fails is the
 // memory of its attempts, not the request.
 func (w *worker) park(ctx context.Context, work *jobs.Work, p *schema.Parked) (out jobs.Outcome, err error) {
-	err = w.insist(ctx, "park a request", func(ctx context.Context) (err error) {
+	err = w.insist(ctx, work, "park a request", func(ctx context.Context) (err error) {
 		out, err = w.cfg.Broker.Park(ctx, work, p)
 		return err
 	})
@@ -187,7 +187,7 @@ const (
 
 // insist calls try until it succeeds or ctx ends, and says so once when it is
 // not the first time.
-func (w *worker) insist(ctx context.Context, what string, try func(context.Context) error) error {
+func (w *worker) insist(ctx context.Context, work *jobs.Work, what string, try func(context.Context) error) error {
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -202,7 +202,7 @@ func (w *worker) insist(ctx context.Context, what string, try func(context.Conte
 		if pause > longPause/2 && pause < longPause { // by now it is no hiccup
 			level = w.cfg.Log.Warn()
 		}
-		level.Err(err).Msg("cannot " + what + " yet; trying again")
+		level.Err(err).Str("queue", work.Queue).Str("job", work.Job).Int("index", work.Index).Msg("cannot " + what + " yet; trying again")
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -251,10 +251,19 @@ func (w *worker) settle(d *pull.Delivery, work *jobs.Work, out jobs.Outcome) {
 // otherwise the broker has stopped counting on us by itself.
 func (w *worker) giveUp(d *pull.Delivery) {
 	if errors.Is(context.Cause(d.Context()), pull.ErrLost) {
-		w.cfg.Log.Warn().Str("subject", d.Msg.Subject).Msg("aborted a call that could not be kept alive: the broker does not answer")
+		w.at(w.cfg.Log.Warn(), d).Msg("aborted a call that could not be kept alive: the broker does not answer")
 		return
 	}
 	d.Nak()
+}
+
+// at says in a line of the log which request it is about.
+func (w *worker) at(line *zerolog.Event, d *pull.Delivery) *zerolog.Event {
+	address, ok := w.cfg.Broker.Names().Parse("work", d.Msg.Subject)
+	if !ok {
+		return line.Str("subject", d.Msg.Subject)
+	}
+	return line.Str("queue", address.Queue).Str("job", address.Job).Int("index", address.Index)
 }
 
 // reject deals with a message that is no request, or whose body cannot be read.
@@ -263,7 +272,7 @@ func (w *worker) reject(d *pull.Delivery, err error) {
 		w.giveUp(d)
 		return
 	}
-	w.cfg.Log.Warn().Err(err).Str("subject", d.Msg.Subject).Msg("cannot read a request; its owner feeds it again")
+	w.at(w.cfg.Log.Warn(), d).Err(err).Msg("cannot read a request; its owner feeds it again")
 	d.Ack()
 }
 
@@ -296,7 +305,7 @@ func (w *worker) begin(ctx context.Context, work *jobs.Work) (done func(), err e
 
 // lookUp asks for a stored result until it is told.
 func (w *worker) lookUp(ctx context.Context, work *jobs.Work) (out jobs.Outcome, stored bool, err error) {
-	err = w.insist(ctx, "look up a result", func(ctx context.Context) error {
+	err = w.insist(ctx, work, "look up a result", func(ctx context.Context) error {
 		out, stored, err = w.cfg.Broker.StoredOutcome(ctx, work.Queue, work.Job, work.Index)
 		return err
 	})
