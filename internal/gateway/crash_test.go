@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
+	"pelton/internal/gateway"
 	"pelton/internal/testenv"
 	"pelton/jobs"
 )
@@ -120,6 +122,36 @@ func TestKillGatewayBetweenFileAndBatch(t *testing.T) {
 	p.ok(p.send("GET", "/v1/batches", nil), "ListBatchesResponse", &all)
 	if calls := p.e.LLM.Stats().Calls; len(all.Data) != 1 || calls != 20 {
 		t.Errorf("%d batches, %d calls", len(all.Data), calls)
+	}
+}
+
+// While the broker is away a client is told so, and may try again.
+func TestBrokerIsAway(t *testing.T) {
+	t.Parallel()
+	e := testenv.New(t)
+	server := testenv.StartProcess(t, testenv.Role{Name: "server", Store: t.TempDir()})
+	b, err := jobs.NewBroker(testenv.Dial(t, server.URL), jobs.Settings{Log: testenv.Logger(t)})
+	if err == nil {
+		err = b.Setup(t.Context(), defaultQueue)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, e: e, b: b, url: serve(t, gateway.Config{Broker: b, Timeout: time.Second, Log: testenv.Logger(t)})}
+	f := w.upload(lines(1))
+	server.Pause()
+	for _, path := range []string{"/v1/batches", "/v1/batches/batch_x", "/v1/files", "/v1/files/" + f.ID} {
+		a := w.send("GET", path, nil)
+		w.refused(a, http.StatusServiceUnavailable, "broker_unavailable")
+		if a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: no word of when to try again", path)
+		}
+	}
+	server.Resume()
+	for w.send("GET", "/v1/files/"+f.ID, nil).status != http.StatusOK {
+		if err := t.Context().Err(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/nats-io/nats.go"
+
 	"pelton/jobs"
 	"pelton/schema"
 )
@@ -83,7 +85,7 @@ func asAPIError(err error) *apiError {
 	case errors.Is(err, jobs.ErrStoreFull):
 		return &apiError{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "store_full",
 			Message: "The store of this installation is full: wait until files and results age out, or have some removed."}
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, jobs.ErrNotSetUp):
 		return &apiError{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "broker_unavailable", Message: "The broker did not answer in time: try again."}
 	}
 	// What the broker says is for the log: it names subjects and servers.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -293,6 +294,58 @@ func TestDownloadOfWhatGoes(t *testing.T) {
 	if n, err := io.Copy(io.Discard, got.Body); err == nil {
 		t.Errorf("%d bytes and no error", n)
 	}
+}
+
+// A server's own bounds on time do not end an upload, a create or a download that
+// takes longer, so long as it goes on.
+func TestServersTimeoutsAreNotOurs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	g := gateway.New(gateway.Config{Broker: w.b, Log: testenv.Logger(t)})
+	const bound = 300 * time.Millisecond
+	server := httptest.NewUnstartedServer(g)
+	server.Config.ReadTimeout, server.Config.WriteTimeout = bound, bound
+	server.Start()
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+		g.Close()
+	})
+	w.url = server.URL
+	body, kind := form(map[string]string{"purpose": "batch"}, "in.jsonl", strings.Repeat("x", 40<<20))
+	pause := pausing{r: body, after: 1 << 20, pause: 2 * bound}
+	var f fileObject
+	w.ok(w.send("POST", "/v1/files", &pause, "Content-Type", kind), "OpenAIFile", &f)
+	r, err := http.NewRequestWithContext(t.Context(), "GET", w.url+"/v1/files/"+f.ID+"/content", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer got.Body.Close()
+	pause = pausing{r: got.Body, after: 1 << 20, pause: 2 * bound}
+	if n, err := io.Copy(io.Discard, &pause); err != nil || n != 40<<20 {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+// pausing is a reader that stops once for a while.
+type pausing struct {
+	r     io.Reader
+	after int
+	pause time.Duration
+}
+
+func (p *pausing) Read(b []byte) (int, error) {
+	n, err := p.r.Read(b)
+	if p.after > 0 {
+		if p.after -= n; p.after <= 0 {
+			<-time.After(p.pause)
+		}
+	}
+	return n, err
 }
 
 // Results above the message limit are in the output like others.

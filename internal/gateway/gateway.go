@@ -35,8 +35,11 @@ import (
 	"pelton/schema"
 )
 
-// DefaultMaxFile bounds an uploaded file.
-const DefaultMaxFile = 1 << 30
+// The defaults of a [Config].
+const (
+	DefaultMaxFile = 1 << 30
+	DefaultTimeout = 30 * time.Second
+)
 
 // Config says what a gateway serves.
 type Config struct {
@@ -49,6 +52,10 @@ type Config struct {
 
 	MaxFile  int64 // bytes of one upload; 0: [DefaultMaxFile]
 	MaxLines int   // of one batch; 0: as many as a job can have
+
+	// Timeout bounds answers that carry no file: the broker may be away.
+	// 0: [DefaultTimeout].
+	Timeout time.Duration
 
 	Log zerolog.Logger
 }
@@ -71,6 +78,9 @@ func New(cfg Config) *Gateway {
 	}
 	if cfg.MaxFile == 0 {
 		cfg.MaxFile = DefaultMaxFile
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = DefaultTimeout
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	g := &Gateway{Config: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(), stop: stop}
@@ -96,21 +106,22 @@ type route struct {
 	pattern string
 	needs   Right
 	do      func(g *Gateway, c *call) error
+	carries bool // a file, up or down: it takes as long as it goes on
 }
 
 func (g *Gateway) routes() []route {
 	return []route{
-		{"POST /v1/files", Write, (*Gateway).upload},
-		{"GET /v1/files", Read, (*Gateway).listFiles},
-		{"GET /v1/files/{id}", Read, (*Gateway).getFile},
-		{"GET /v1/files/{id}/content", Read, (*Gateway).getContent},
-		{"DELETE /v1/files/{id}", Delete, (*Gateway).deleteFile},
-		{"POST /v1/batches", Write, (*Gateway).createBatch},
-		{"GET /v1/batches", Read, (*Gateway).listBatches},
-		{"GET /v1/batches/{id}", Read, (*Gateway).getBatch},
-		{"POST /v1/batches/{id}/cancel", Delete, (*Gateway).cancelBatch},
-		{"GET /v1/models", Read, (*Gateway).listModels},
-		{"GET /v1/models/{id...}", Read, (*Gateway).getModel},
+		{"POST /v1/files", Write, (*Gateway).upload, true},
+		{"GET /v1/files", Read, (*Gateway).listFiles, false},
+		{"GET /v1/files/{id}", Read, (*Gateway).getFile, false},
+		{"GET /v1/files/{id}/content", Read, (*Gateway).getContent, true},
+		{"DELETE /v1/files/{id}", Delete, (*Gateway).deleteFile, false},
+		{"POST /v1/batches", Write, (*Gateway).createBatch, true},
+		{"GET /v1/batches", Read, (*Gateway).listBatches, false},
+		{"GET /v1/batches/{id}", Read, (*Gateway).getBatch, false},
+		{"POST /v1/batches/{id}/cancel", Delete, (*Gateway).cancelBatch, false},
+		{"GET /v1/models", Read, (*Gateway).listModels, false},
+		{"GET /v1/models/{id...}", Read, (*Gateway).getModel, false},
 	}
 }
 
@@ -126,17 +137,23 @@ func (c *call) client(g *Gateway) *jobs.Client { return g.Broker.Client(c.key.Qu
 
 func (g *Gateway) handler(to route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		paced := newPaced(w)
 		key, err := g.whose(r)
 		if err == nil && !key.May(to.needs) {
 			err = &apiError{Status: http.StatusForbidden, Type: "insufficient_permissions", Code: "missing_right",
 				Message: "This key may not do that: it has no right to " + string(to.needs) + "."}
 		}
 		if err == nil {
-			c := &call{ResponseWriter: newPaced(w), r: r, ctx: r.Context(), key: key}
-			err = to.do(g, c)
+			ctx := r.Context()
+			if !to.carries {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, g.Timeout)
+				defer cancel()
+			}
+			err = to.do(g, &call{ResponseWriter: paced, r: r, ctx: ctx, key: key})
 		}
 		if err != nil {
-			g.refuse(w, r, key, err)
+			g.refuse(paced, r, key, err)
 		}
 	})
 }
@@ -257,8 +274,6 @@ func (b *body) Read(p []byte) (int, error) {
 		if err := b.control.SetReadDeadline(now.Add(patience)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 			return 0, err
 		}
-		// The answer comes behind the body: its time begins then.
-		_ = b.control.SetWriteDeadline(now.Add(2 * patience))
 	}
 	return b.ReadCloser.Read(p)
 }
