@@ -40,11 +40,20 @@
 // request gets at most 20 of them. When all that could take a request is out for
 // good it fails with the code no_deployment, without a call.
 //
-// # Three clocks
+// # Five clocks
 //
 // The request's timeout covers all attempts and the waits inside Do, the
-// attempt's timeout one call, and the caller's context everything. An attempt
-// for which less than 50 ms is left is not begun.
+// attempt's timeout one call, and the caller's context everything. A streamed
+// call has two more: until its first token, and between tokens. An attempt for
+// which less than 50 ms is left is not begun.
+//
+// # Streams
+//
+// A body that says "stream": true is streamed (stream.go): its events are read
+// whatever their server makes of the format (sse.go), passed on as they came,
+// and merged into the answer that would have come without streaming (merge.go).
+// From there on it is an answer like any other: one that broke off is a failed
+// attempt, and tried again.
 //
 // Every call made is recorded in [Outcome], whatever came of it.
 package router

@@ -87,6 +87,8 @@ var anyJob = rapid.Custom(func(t *rapid.T) schema.Job {
 		Tags:        rapid.SampledFrom([][]string{nil, {"free"}, {"a,b", "\u00e9"}}).Draw(t, "tags"),
 		MaxCost:     rapid.SampledFrom([]float64{0, 0.01, 5}).Draw(t, "max_cost"),
 		Order:       rapid.SampledFrom([]schema.Order{"", schema.OrderInput, schema.OrderCompletion}).Draw(t, "order"),
+		Callback:    rapid.StringMatching(`([a-zA-Z0-9_-]{1,5})?`).Draw(t, "callback"),
+		Notify:      rapid.StringMatching(`([a-zA-Z_é-]{1,5}(\.[a-z$0-9]{1,5}){0,3})?`).Draw(t, "notify"),
 		Reply:       rapid.StringMatching(`([a-zA-Z_é-]{1,5}(\.[a-z$0-9]{1,5}){0,3})?`).Draw(t, "reply"),
 		Timeout:     time.Duration(rapid.Int64Range(0, 1e17).Draw(t, "timeout")),
 		WithBodies:  rapid.Bool().Draw(t, "include"),
