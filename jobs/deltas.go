@@ -133,7 +133,7 @@ func (h *Handle) Deltas(ctx context.Context) iter.Seq2[*Delta, error] {
 				return
 			default:
 				<-ended
-				r.finish(yield, ctx)
+				r.finish(ctx, yield)
 				return
 			}
 		}
@@ -180,7 +180,7 @@ func (r *deltaReader) subscribe() (err error) {
 }
 
 // finish hands out what is left once the job has ended.
-func (r *deltaReader) finish(yield func(*Delta, error) bool, ctx context.Context) {
+func (r *deltaReader) finish(ctx context.Context, yield func(*Delta, error) bool) {
 	if r.err != nil {
 		if ctx.Err() != nil {
 			r.err = context.Cause(ctx)

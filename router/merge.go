@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 
 	"pelton/schema"
@@ -226,8 +227,7 @@ func (n *node) callFor(index int, indexed bool, id, name []byte) *node {
 			}
 		}
 	}
-	for i := len(n.kids) - 1; i >= 0; i-- {
-		call := n.kids[i]
+	for _, call := range slices.Backward(n.kids) {
 		switch function := call.find("function"); {
 		case indexed && call.index != index:
 		case !present(name):

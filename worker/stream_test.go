@@ -40,7 +40,7 @@ func answerOf(i, words int) string {
 
 // listenTo reads a job's deltas behind the test's back. It returns once the
 // reader listens.
-func listenTo(t *testing.T, h *jobs.Handle, ctx context.Context, each func(*jobs.Delta)) (done <-chan error) {
+func listenTo(ctx context.Context, t *testing.T, h *jobs.Handle, each func(*jobs.Delta)) (done <-chan error) {
 	t.Helper()
 	ended := make(chan error, 1)
 	go func() {
@@ -84,7 +84,7 @@ func TestDeltasOfManyStreams(t *testing.T) {
 	var last *jobs.Delta
 	next := make([]int, n)
 	reading := make(chan struct{})
-	done := listenTo(t, h, e.Ctx(), func(d *jobs.Delta) {
+	done := listenTo(e.Ctx(), t, h, func(d *jobs.Delta) {
 		if last == nil {
 			close(reading)
 		}
@@ -143,7 +143,7 @@ func TestDeltasOfASlowReader(t *testing.T) {
 	h, release := held(t, e, schema.Job{Requests: streamed(n, words, ""), Concurrency: 64})
 	stall := make(chan struct{})
 	got, missed := 0, 0
-	done := listenTo(t, h, e.Ctx(), func(d *jobs.Delta) {
+	done := listenTo(e.Ctx(), t, h, func(d *jobs.Delta) {
 		if got == 0 {
 			<-stall
 		}
@@ -174,7 +174,7 @@ func TestDeltasOfARetry(t *testing.T) {
 	h, release := held(t, e, schema.Job{Requests: streamed(4, 10, `"fault":"truncated","times":1`)})
 	texts := make([]string, 4)
 	again := 0
-	done := listenTo(t, h, e.Ctx(), func(d *jobs.Delta) {
+	done := listenTo(e.Ctx(), t, h, func(d *jobs.Delta) {
 		switch {
 		case d.Index < 0:
 			return
@@ -222,7 +222,7 @@ func TestCancelKeepsThePartialText(t *testing.T) {
 	h, release := held(t, e, schema.Job{Requests: streamed(3, 10_000, "")})
 	ctx := e.Ctx()
 	seen := make(chan int, 100_000)
-	done := listenTo(t, h, ctx, func(d *jobs.Delta) {
+	done := listenTo(ctx, t, h, func(d *jobs.Delta) {
 		if strings.Contains(d.Text(), "-1") {
 			seen <- d.Index
 		}
