@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -148,8 +149,12 @@ func (b *Broker) OpenFile(ctx context.Context, f *File, from int64) io.ReadClose
 }
 
 // RemoveFile erases a file: it is overwritten on the disk, as far as it shares
-// files there with others'. Jobs that were made of it keep their copy.
+// files there with others'. Jobs that were made of it keep their copy. Nobody sees
+// the file from the first step on: [Broker.SweepFiles] ends what was cut short.
 func (b *Broker) RemoveFile(ctx context.Context, f *File) error {
+	if err := b.hideFile(ctx, f); err != nil {
+		return fmt.Errorf("remove file %s: %w", f.ID, err)
+	}
 	bucket := b.names.InputBucket()
 	e := &eraser{b: b, most: overwriteMost}
 	err := e.with(ctx, func(ctx context.Context) error {
@@ -159,6 +164,14 @@ func (b *Broker) RemoveFile(ctx context.Context, f *File) error {
 		return fmt.Errorf("remove file %s: %w", f.ID, err)
 	}
 	return nil
+}
+
+// hideFile lets a file expire now.
+func (b *Broker) hideFile(ctx context.Context, f *File) error {
+	hidden := *f.object
+	hidden.Metadata = maps.Clone(f.object.Metadata)
+	hidden.Metadata["expires_at"] = "1"
+	return b.explain(b.putDescription(ctx, &hidden))
 }
 
 // unfinishedAfter is how long no piece of an upload has come when the process

@@ -152,6 +152,15 @@ func TestFilesAreListedAndSwept(t *testing.T) {
 	sweep(time.Now(), 0)
 	sweep(time.Now().Add(unfinishedAfter+time.Minute), 1)
 	sweep(time.Now().Add(b.Keeps()+time.Minute), 2)
+	// A removal that was cut short after its first step.
+	third := put(t, b, strings.NewReader("c"))
+	if err := b.hideFile(t.Context(), third); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.File(t.Context(), third.ID); !errors.Is(err, ErrNotFound) {
+		t.Error("a removed file is there:", err)
+	}
+	sweep(time.Now(), 1)
 	store, err := b.js.ObjectStore(t.Context(), b.names.InputBucket())
 	if err != nil {
 		t.Fatal(err)

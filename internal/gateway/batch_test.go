@@ -101,7 +101,7 @@ func TestWhatExpiresHasItsLine(t *testing.T) {
 	w := newWorld(t, nil)
 	w.e.Worker(defaultQueue)
 	input := line("quick", "a", "") + line("stuck", "b", `{"latency_ms":60000}`) + line("late", "c", `{"latency_ms":60000}`) + line("", "d", "")
-	b := w.create(order(w.upload(input).ID, "completion_window", "2s", "metadata", `{"pelton_concurrency":"1"}`))
+	b := w.create(order(w.upload(input).ID, "completion_window", "6s", "metadata", `{"pelton_concurrency":"1"}`))
 	b = w.until(b.ID, "expired")
 	if c := b.RequestCounts; c.Total != 4 || c.Completed != 1 || c.Failed != 3 {
 		t.Errorf("%+v", c)

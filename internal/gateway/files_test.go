@@ -270,7 +270,7 @@ func awaitPieces(t *testing.T, w *world, good func(uint64) bool) {
 func TestDownloadOfWhatGoes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	f := w.upload(strings.Repeat("x", 40<<20))
+	f := w.upload(strings.Repeat("x", 28<<20))
 	r, err := http.NewRequestWithContext(t.Context(), "GET", w.url+"/v1/files/"+f.ID+"/content", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -302,7 +302,7 @@ func TestServersTimeoutsAreNotOurs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	g := gateway.New(gateway.Config{Broker: w.b, Log: testenv.Logger(t)})
-	const bound = 300 * time.Millisecond
+	const bound = time.Second
 	server := httptest.NewUnstartedServer(g)
 	server.Config.ReadTimeout, server.Config.WriteTimeout = bound, bound
 	server.Start()

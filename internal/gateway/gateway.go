@@ -106,7 +106,7 @@ type route struct {
 	pattern string
 	needs   Right
 	do      func(g *Gateway, c *call) error
-	carries bool // a file, up or down: it takes as long as it goes on
+	carries bool // a file, up, down or away: it takes as long as it goes on
 }
 
 func (g *Gateway) routes() []route {
@@ -115,7 +115,7 @@ func (g *Gateway) routes() []route {
 		{"GET /v1/files", Read, (*Gateway).listFiles, false},
 		{"GET /v1/files/{id}", Read, (*Gateway).getFile, false},
 		{"GET /v1/files/{id}/content", Read, (*Gateway).getContent, true},
-		{"DELETE /v1/files/{id}", Delete, (*Gateway).deleteFile, false},
+		{"DELETE /v1/files/{id}", Delete, (*Gateway).deleteFile, true},
 		{"POST /v1/batches", Write, (*Gateway).createBatch, true},
 		{"GET /v1/batches", Read, (*Gateway).listBatches, false},
 		{"GET /v1/batches/{id}", Read, (*Gateway).getBatch, false},
@@ -221,6 +221,8 @@ func (g *Gateway) sweep(ctx context.Context) {
 		}
 		n, err := g.Broker.SweepFiles(ctx)
 		switch {
+		case errors.Is(err, jobs.ErrDenied): // a worker may have no right to purge: others clear away, or age does
+			g.Log.Debug().Err(err).Msg("expired files are not this process's to clear away")
 		case err != nil && ctx.Err() == nil:
 			g.Log.Warn().Err(err).Msg("could not clear expired files away; they age out")
 		case n > 0:
