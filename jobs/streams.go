@@ -20,7 +20,9 @@ import (
 func (b *Broker) Setup(ctx context.Context, queues map[string]int) error {
 	said, began := false, time.Now()
 	for {
-		err := b.setup(ctx, queues)
+		one, cancel := context.WithTimeout(ctx, setupTry)
+		err := b.setup(one, queues)
+		cancel()
 		if err == nil || !startingUp(err) {
 			return err
 		}
@@ -35,6 +37,11 @@ func (b *Broker) Setup(ctx context.Context, queues map[string]int) error {
 		}
 	}
 }
+
+// setupTry is how long one look at everything may take. A cluster that has no
+// leader yet answers nothing at all: who asked then waits for nothing, and asks
+// again. What was made by then is there.
+const setupTry = 5 * time.Second
 
 // sayAfter is how long the wait for a cluster goes unmentioned.
 const sayAfter = 3 * time.Second
