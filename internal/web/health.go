@@ -31,7 +31,9 @@ const (
 	lookFor   = 2 * time.Second
 )
 
-func newHealth() *Health { return &Health{state: "starting"} }
+const starting = "starting"
+
+func newHealth() *Health { return &Health{state: starting} }
 
 // Check adds something that has to hold: run returns why it does not.
 func (h *Health) Check(name string, run func(context.Context) error) {
@@ -41,16 +43,20 @@ func (h *Health) Check(name string, run func(context.Context) error) {
 	h.lookedAt = time.Time{}
 }
 
-// Serving says that the worker takes work from now on.
-func (h *Health) Serving() { h.set("") }
-
-// Draining says that it takes no more.
-func (h *Health) Draining() { h.set("draining") }
-
-func (h *Health) set(state string) {
+// Serving says that the worker takes work from now on, unless it drains already.
+func (h *Health) Serving() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.state = state
+	if h.state == starting {
+		h.state = ""
+	}
+}
+
+// Draining says that it takes no more, whatever else is said.
+func (h *Health) Draining() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state = "draining"
 }
 
 // readiness is the answer of /readyz.

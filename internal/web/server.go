@@ -61,7 +61,9 @@ type Server struct {
 
 // Listen begins to serve, with /livez and /readyz alone. The caller must call
 // Close.
-func Listen(cfg Config) (*Server, error) {
+func Listen(cfg Config) (*Server, error) { return listen(cfg, readTimeout) }
+
+func listen(cfg Config, readTimeout time.Duration) (*Server, error) {
 	addr, err := Address(cfg.Addr)
 	if err != nil {
 		return nil, err

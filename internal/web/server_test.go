@@ -84,6 +84,7 @@ func TestHealth(t *testing.T) {
 	s.Health.Check("nats", func(context.Context) error { return errors.New("the connection is RECONNECTING") })
 	expect(503, `"nats":"the connection is RECONNECTING"`)
 	s.Health.Draining()
+	s.Health.Serving()
 	expect(503, `"worker":"draining"`)
 }
 
@@ -204,6 +205,26 @@ func TestCloseEndsStreams(t *testing.T) {
 	<-began
 	s.Close()
 	<-done
+}
+
+// The time for reading a request is none for its answer.
+func TestLongAnswersAreNotCut(t *testing.T) {
+	const short = 100 * time.Millisecond
+	s, err := listen(Config{Addr: ":0", Log: zerolog.Nop()}, short)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	s.Handle("GET /long", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-time.After(5 * short):
+			_, _ = io.WriteString(w, "whole")
+		}
+	}))
+	if status, body, _ := call(t, s, "GET", "/long"); status != 200 || body != "whole" {
+		t.Errorf("%d %q", status, body)
+	}
 }
 
 func TestAddress(t *testing.T) {
