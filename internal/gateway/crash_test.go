@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -191,9 +192,9 @@ func TestKillGatewayDuringDownload(t *testing.T) {
 	}
 	// The client goes on where it was.
 	p.start()
-	part = append(part, rest...)
+	part = slices.Concat(part, rest)
 	a := p.send("GET", "/v1/files/"+b.OutputFileID+"/content", nil, "Range", fmt.Sprintf("bytes=%d-", len(part)))
-	if a.status != http.StatusPartialContent || string(append(part, a.body...)) != whole {
+	if a.status != http.StatusPartialContent || string(part)+string(a.body) != whole {
 		t.Errorf("status %d, %d bytes behind %d of %d", a.status, len(a.body), len(part), len(whole))
 	}
 }
