@@ -8,6 +8,7 @@ import (
 
 type schemaCmd struct {
 	Name string `arg:"" optional:"" help:"Document to print; all names are listed without it."`
+	JSON bool   `name:"json" help:"Print the list as JSON; a document is what it is."`
 }
 
 func (schemaCmd) Help() string {
@@ -20,6 +21,17 @@ Example:
 }
 
 func (c *schemaCmd) Run(a *app) error {
+	if c.Name == "" && c.JSON {
+		type entry struct {
+			Name  string `json:"name"`
+			Title string `json:"title"`
+		}
+		var list []entry
+		for _, d := range schema.Documents() {
+			list = append(list, entry{d.Name, d.Title})
+		}
+		return writeJSON(a.stdout, list)
+	}
 	if c.Name == "" {
 		t := table{{"NAME", "WHAT"}}
 		for _, d := range schema.Documents() {
