@@ -368,6 +368,22 @@ func TestClients(t *testing.T) {
 	}
 }
 
+// Every document can be found from the index.
+func TestIndex(t *testing.T) {
+	for index, dir := range map[string]string{"docs/README.md": "docs", "docs/adr/README.md": "docs/adr"} {
+		text, err := os.ReadFile(filepath.Join(root, index))
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths, _ := filepath.Glob(filepath.Join(root, dir, "*.md"))
+		for _, path := range paths {
+			if name := filepath.Base(path); name != "README.md" && !bytes.Contains(text, []byte("("+name)) {
+				t.Errorf("%s does not lead to %s", index, name)
+			}
+		}
+	}
+}
+
 // What troubleshooting quotes is what the code says.
 func TestTroubleshooting(t *testing.T) {
 	var code bytes.Buffer
