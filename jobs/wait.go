@@ -6,6 +6,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pelton/internal/denied"
 	"pelton/schema"
 )
 
@@ -34,6 +35,9 @@ func (h *Handle) Wait(ctx context.Context, options ...WaitOption) (*schema.State
 		w.progress = func(schema.State) {}
 	}
 	snapshots := make(chan *nats.Msg, 16)
+	// Who may not hear of progress waits all the same, or is told by State.
+	call := h.b.watch.Begin(func(*denied.Error) {}, h.b.names.Progress(h.queue, h.id))
+	defer call.End()
 	sub, err := h.b.nc.Subscribe(h.b.names.Progress(h.queue, h.id), func(m *nats.Msg) {
 		select {
 		case snapshots <- m:
