@@ -27,7 +27,7 @@ race:
 SLOW     = FleetHolds|LongOutage|AdaptiveConcurrency|Soak|Poison|Upgrade|Cluster/^LeaderKilled$$$$|Chaos|UnsafeBuild
 SLOW_RUN ?= $(SLOW)|Size
 slow:
-	go test -tags slow -timeout 15m -v -run '$(SLOW_RUN)' ./worker ./cmd/pelton ./internal/chaos
+	go test -tags slow -p 3 -timeout 15m -v -run '$(SLOW_RUN)' ./worker ./cmd/pelton ./internal/chaos
 
 # What of it CI has the time for: not the 10,000 jobs and the reader that stops
 # for a minute.
