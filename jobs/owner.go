@@ -282,11 +282,12 @@ func (o *Owner) enlist(j *owned) {
 
 func (o *Owner) drop(j *owned) {
 	o.mu.Lock()
-	if o.live[j.key()] == j {
+	last := o.live[j.key()] == j // else this process has taken the job anew
+	if last {
 		delete(o.live, j.key())
 	}
 	o.mu.Unlock()
-	if s := o.shares[j.rec.Queue]; s != nil {
+	if s := o.shares[j.rec.Queue]; s != nil && last {
 		s.drop(j.rec.ID)
 	}
 }
