@@ -120,7 +120,7 @@ func (b *Broker) Conn() *nats.Conn { return b.nc }
 // returns [ErrDenied] at once. sends are what f publishes besides; they may hold
 // wildcards.
 func (b *Broker) ask(ctx context.Context, f func(context.Context, jetstream.JetStream) error, sends ...string) error {
-	ctx, call := b.watch.Guard(ctx, sends...)
+	ctx, call := b.watch.Guard(unhurried{ctx}, sends...)
 	defer call.End()
 	js, err := jetstream.New(b.nc, traced(call))
 	if err == nil {
@@ -138,11 +138,41 @@ func traced(call *denied.Call) jetstream.JetStreamOpt {
 
 // publish stores a message, or says why not; [ErrDenied] at once.
 func (b *Broker) publish(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
-	ctx, call := b.watch.Guard(ctx, m.Subject)
+	ctx, call := b.watch.Guard(unhurried{ctx}, m.Subject)
 	defer call.End()
 	ack, err := b.js.PublishMsg(ctx, m, options...)
 	return ack, call.Or(err)
 }
+
+// unhurried is a context that ends when its parent does and does not say when
+// that will be. The client library waits for the answer to a call as long as its
+// context says it may, and only where that says nothing for its own 5 s: an
+// answer that died with a server would be waited for until the caller's last
+// moment, instead of being asked for again.
+type unhurried struct{ context.Context }
+
+// Deadline says that there is none.
+func (unhurried) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+// steadily tries what is harmless to do twice again while nobody answers for the
+// stream, for as long as the election of a leader may take.
+func (b *Broker) steadily(ctx context.Context, stream string, try func(context.Context) error) error {
+	for began := time.Now(); ; {
+		err := try(ctx)
+		again := passing(err) || b.leaderless(ctx, err, stream)
+		if !again || ctx.Err() != nil || time.Since(began) > electionTime {
+			return err
+		}
+		if err := sleep(ctx, retryFeed); err != nil {
+			return err
+		}
+	}
+}
+
+// electionTime is how long a cluster may take to find the leader of a stream
+// whose node has gone, with room to spare: an election begins after 4 to 9 s,
+// and may have to be held again.
+const electionTime = 20 * time.Second
 
 // request asks whoever serves a subject.
 func (b *Broker) request(ctx context.Context, subject string, data []byte) (*nats.Msg, error) {

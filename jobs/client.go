@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -175,17 +174,13 @@ func (c *Client) publish(ctx context.Context, job *schema.Job, data []byte, retr
 	if retryOf != "" {
 		m.Header.Set(schema.HeaderRetryOf, retryOf)
 	}
-	began := time.Now()
-	for {
-		var ack *jetstream.PubAck
-		ack, err = c.b.publishOnce(ctx, m)
-		if err == nil {
-			return ack.Duplicate, nil
-		}
-		again := errors.Is(err, nats.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) || c.b.leaderless(ctx, err, c.b.names.JobsStream())
-		if !again || ctx.Err() != nil || time.Since(began) > electionTime {
-			break
-		}
+	err = c.b.steadily(ctx, c.b.names.JobsStream(), func(ctx context.Context) error {
+		ack, err := c.b.publish(ctx, m)
+		duplicate = err == nil && ack.Duplicate
+		return err
+	})
+	if err == nil {
+		return duplicate, nil
 	}
 	if err = fullStore(err); errors.Is(err, ErrStoreFull) {
 		return false, err
@@ -201,19 +196,6 @@ func fullStore(err error) error {
 	}
 	return err
 }
-
-// publishOnce waits for an acknowledgement no longer than one takes: it may
-// have died with a node.
-func (b *Broker) publishOnce(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
-	ctx, cancel := context.WithTimeout(ctx, ackTime)
-	defer cancel()
-	return b.publish(ctx, m)
-}
-
-// electionTime is how long a cluster may take to find the leader of a stream
-// whose node has gone, with room to spare: an election begins after 4 to 9 s,
-// and may have to be held again.
-const electionTime = 20 * time.Second
 
 func (c *Client) putInput(ctx context.Context, job string, r io.Reader) (*jetstream.ObjectInfo, error) {
 	name := c.b.names.StateKey(c.queue, job) + "." + nuid.Next()

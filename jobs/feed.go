@@ -165,8 +165,11 @@ func (j *owned) pause(ctx context.Context, d time.Duration) error {
 }
 
 // lost puts a request that did not reach the work stream, or vanished from it,
-// back in line.
+// back in line; at the end of a job it is waited for as long as any other.
 func (j *owned) lost(index int) {
+	if j.ending != nil {
+		return
+	}
 	if fed, ok := j.window[index]; ok && !fed.parked {
 		delete(j.window, index)
 		j.again = append(j.again, index)
@@ -179,11 +182,13 @@ func (j *owned) lost(index int) {
 // stream is stored, or was lost with it. That catches every word that did not
 // reach us, and a broker that came back without its memory.
 func (j *owned) reconcile(ctx context.Context) {
-	cutoff := time.Now().Add(-reconcileEvery)
+	now := time.Now()
 	var old []int
+	seek := false
 	for index, fed := range j.window {
-		if fed.at.Before(cutoff) && !fed.parked {
+		if now.Sub(fed.at) > reconcileEvery && !fed.parked {
 			old = append(old, index)
+			seek = seek || j.isOverdue(fed.at, now)
 		}
 	}
 	if len(old) == 0 && len(j.again) == 0 {
@@ -192,13 +197,19 @@ func (j *owned) reconcile(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaseTime/2)
 	defer cancel()
 	// The list first: what has left it was stored before.
-	present, err := j.b.workIndexes(ctx, j.rec.Queue, j.rec.ID)
+	present, _, err := j.b.workIndexes(ctx, j.rec.Queue, j.rec.ID)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		err = j.b.setup(ctx, map[string]int{j.rec.Queue: j.o.cfg.Queues[j.rec.Queue]})
 	}
 	if err != nil {
 		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Msg("could not look at the work stream")
 		return
+	}
+	if seek {
+		j.sought = now
+		if err := j.freeForgotten(ctx); err != nil {
+			j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Msg("could not find out what the broker has forgotten")
+		}
 	}
 	for _, index := range old {
 		if present[index] {
@@ -211,7 +222,10 @@ func (j *owned) reconcile(ctx context.Context) {
 		case ok:
 			j.inbox.put(out)
 		default:
-			j.lostOrParked(ctx, index)
+			if err = j.lostOrParked(ctx, index); err != nil {
+				j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Int("index", index).Msg("could not find out where a request is")
+				return
+			}
 		}
 	}
 	j.inbox.nudge()
@@ -219,25 +233,31 @@ func (j *owned) reconcile(ctx context.Context) {
 
 // lostOrParked decides on a request that is neither queued nor stored: the word
 // that it was parked may have been lost, or the request itself.
-func (j *owned) lostOrParked(ctx context.Context, index int) {
+func (j *owned) lostOrParked(ctx context.Context, index int) error {
+	if j.ending != nil {
+		return j.storeLeftover(ctx, index)
+	}
 	p, err := j.b.ParkedOf(ctx, j.rec.Queue, j.rec.ID, index)
 	switch {
 	case err != nil: // not told yet; the next round asks again
+		return err
 	case p == nil:
 		j.lost(index)
 	default:
 		j.park(index, p.ReadyAt)
 	}
+	return nil
 }
 
 // catchUp learns what an earlier owner left: what is in the work stream, then
 // what is stored. In this order: a request that moves from the one to the other
 // meanwhile is seen.
 func (j *owned) catchUp(ctx context.Context) error {
-	present, err := j.b.workIndexes(ctx, j.rec.Queue, j.rec.ID)
+	present, since, err := j.b.workIndexes(ctx, j.rec.Queue, j.rec.ID)
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return j.b.explain(err)
 	}
+	j.unknown = err != nil || since.After(j.d.Published)
 	died := map[string]bool{}
 	history := j.b.newTail(j.b.names.ResultsStream(), j.b.names.ResultsOf(j.rec.Queue, j.rec.ID), 0, true)
 	err = history.history(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {

@@ -79,14 +79,33 @@ func (j *owned) endSoftly(ctx context.Context, reason schema.Reason) error {
 	if j.ending != nil || j.tally.counts.Stored() == j.rec.Total {
 		return nil
 	}
-	j.ending = &ending{reason, schema.StatusCancelled}
-	j.want()
+	j.recall(ending{reason, schema.StatusCancelled})
 	return j.storeLeftovers(ctx, true)
 }
 
-func (j *owned) beginEnd(why ending) {
+// recall begins the end: every request that may ever have reached a worker is in
+// the window from now on, so that it gets a result. An index without one has
+// never been begun, and a result behind the end is none.
+func (j *owned) recall(why ending) {
 	j.ending = &why
+	fed := fedRequest{at: time.Now()}
+	enter := func(index int) {
+		if _, there := j.window[index]; !there && !j.tally.done.has(index) {
+			j.window[index] = fed
+		}
+	}
+	for _, index := range j.again {
+		enter(index)
+	}
+	j.again = nil
+	for index := j.cursor; j.unknown && index < min(j.doubtful, j.rec.Total); index++ {
+		enter(index)
+	}
 	j.want()
+}
+
+func (j *owned) beginEnd(why ending) {
+	j.recall(why)
 	j.grace = time.After(graceTime)
 }
 

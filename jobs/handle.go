@@ -114,17 +114,11 @@ func (h *Handle) State(ctx context.Context) (*schema.State, error) {
 
 // record reads the job's record, through a change of leaders in a cluster.
 func (h *Handle) record(ctx context.Context) (rec *record, err error) {
-	began := time.Now()
-	for {
+	err = h.b.steadily(ctx, "KV_"+h.b.names.StateBucket(), func(ctx context.Context) (err error) {
 		rec, err = h.b.loadRecord(ctx, h.queue, h.id)
-		again := passing(err) || h.b.leaderless(ctx, err, "KV_"+h.b.names.StateBucket())
-		if !again || ctx.Err() != nil || time.Since(began) > electionTime {
-			return rec, err
-		}
-		if err := sleep(ctx, retryFeed); err != nil {
-			return nil, err
-		}
-	}
+		return err
+	})
+	return rec, err
 }
 
 // Cancel ends the job: nothing more is started, calls in flight are aborted,
@@ -134,7 +128,9 @@ func (h *Handle) Cancel(ctx context.Context, reason string) error {
 	if _, err := h.State(ctx); err != nil {
 		return err
 	}
-	return h.b.publishCancel(ctx, h.queue, h.id, schema.Cancel{Reason: reason})
+	return h.b.steadily(ctx, h.b.names.CancelsStream(), func(ctx context.Context) error {
+		return h.b.publishCancel(ctx, h.queue, h.id, schema.Cancel{Reason: reason})
+	})
 }
 
 // cancelBehind cancels the job of a caller whose own context has ended.

@@ -39,7 +39,9 @@ type owned struct {
 	ready     <-chan time.Time   // when the next of them is ready
 	returning bitset             // fed before: the next worker looks up what is known of it
 	doubtful  int                // so is every index below, by an earlier owner
+	unknown   bool               // which of them the earlier owner had fed, the broker has forgotten
 	unfed     *inbox[int]        // publishes that failed
+	sought    time.Time          // when the broker was last asked what it has forgotten
 	hold      time.Time          // nothing is fed before: the broker did not take the last
 
 	told   time.Time   // when progress was last published
@@ -204,7 +206,12 @@ func (j *owned) count(ctx context.Context, list []Outcome) error {
 			j.bound.learn(out, fed.at, time.Now(), len(j.window) >= j.bound.now())
 		}
 		if out.Status == schema.StatusParked {
-			j.park(out.Index, out.ReadyAt)
+			if j.park(out.Index, out.ReadyAt); j.ending == nil {
+				continue
+			}
+			if err := j.storeLeftovers(ctx, true); err != nil { // it would come back to be fed
+				return err
+			}
 			continue
 		}
 		if !j.tally.add(out) {

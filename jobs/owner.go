@@ -293,14 +293,15 @@ func (o *Owner) drop(j *owned) {
 }
 
 // workIndexes lists the indexes of a job that are in the work stream: queued
-// or in the hands of a worker.
-func (b *Broker) workIndexes(ctx context.Context, queue, job string) (map[int]bool, error) {
+// or in the hands of a worker. since is when the stream was made: of what was fed
+// before, it knows nothing.
+func (b *Broker) workIndexes(ctx context.Context, queue, job string) (present map[int]bool, since time.Time, err error) {
 	if b.local != nil {
-		return b.local.indexes(queue, job), nil
+		return b.local.indexes(queue, job), time.Time{}, nil // its readers end with it
 	}
 	info, err := b.subjects(ctx, b.names.WorkStream(), b.names.WorkOf(queue, job))
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
 	indexes := make(map[int]bool, len(info.State.Subjects))
 	for subject := range info.State.Subjects {
@@ -308,7 +309,7 @@ func (b *Broker) workIndexes(ctx context.Context, queue, job string) (map[int]bo
 			indexes[at.Index] = true
 		}
 	}
-	return indexes, nil
+	return indexes, info.Created, nil
 }
 
 // purgeWork removes what is left of a job in the work stream.

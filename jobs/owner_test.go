@@ -31,10 +31,10 @@ type bench struct {
 	stop   func()
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T, opts ...testenv.Option) *bench {
 	t.Helper()
 	t.Parallel()
-	e := testenv.New(t)
+	e := testenv.New(t, opts...)
 	b := e.Broker(queues)
 	js, err := jetstream.New(e.Conn())
 	if err != nil {

@@ -136,6 +136,12 @@ func (b *Broker) StoredOutcome(ctx context.Context, queue, job string, index int
 	return out, ok, nil
 }
 
+// JobEnded reports whether a job's end is stored: nothing may be stored behind it.
+func (b *Broker) JobEnded(ctx context.Context, queue, job string) (bool, error) {
+	m, err := b.lastMsg(ctx, b.names.ResultsStream(), b.names.End(queue, job))
+	return m != nil, err
+}
+
 // GetResult returns the stored result of an index, or nil when there is none.
 func (b *Broker) GetResult(ctx context.Context, queue, job string, index int) (*schema.Result, error) {
 	m, err := b.lastMsg(ctx, b.names.ResultsStream(), b.names.Result(queue, job, index))
@@ -222,18 +228,40 @@ func (b *Broker) anyMsg(ctx context.Context, stream, subject string) (*jetstream
 	if err != nil {
 		return nil, err
 	}
-	switch reply.Header.Get("Status") {
+	return directMsg(subject, reply)
+}
+
+// nextMsg returns the first message of a filter behind a sequence, or nil when
+// there is none, as whichever server has a copy of the stream knows it.
+func (b *Broker) nextMsg(ctx context.Context, stream, filter string, after uint64) (m *jetstream.RawStreamMsg, err error) {
+	ask, err := json.Marshal(map[string]any{"seq": after + 1, "next_by_subj": filter})
+	if err != nil {
+		return nil, err
+	}
+	err = b.retry(ctx, func(ctx context.Context) error {
+		reply, err := b.request(ctx, "$JS.API.DIRECT.GET."+stream, ask)
+		if err == nil {
+			m, err = directMsg(filter, reply)
+		}
+		return err
+	})
+	return m, err
+}
+
+// directMsg reads the answer to a direct get of what; nil: there is none.
+func directMsg(what string, reply *nats.Msg) (*jetstream.RawStreamMsg, error) {
+	switch status := reply.Header.Get("Status"); status {
 	case "":
 	case "404":
 		return nil, nil
 	default:
-		return nil, fmt.Errorf("read %s: %s %s", subject, reply.Header.Get("Status"), reply.Header.Get("Description"))
+		return nil, fmt.Errorf("read %s: %s %s", what, status, reply.Header.Get("Description"))
 	}
 	seq, err := strconv.ParseUint(reply.Header.Get(jetstream.SequenceHeader), 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("read %s: no sequence in the answer", subject)
+		return nil, fmt.Errorf("read %s: no sequence in the answer", what)
 	}
-	return &jetstream.RawStreamMsg{Subject: subject, Sequence: seq, Header: reply.Header, Data: reply.Data}, nil
+	return &jetstream.RawStreamMsg{Subject: reply.Header.Get(jetstream.SubjectHeader), Sequence: seq, Header: reply.Header, Data: reply.Data}, nil
 }
 
 // leaderMsg is lastMsg as the stream's leader knows it.

@@ -56,7 +56,7 @@ func (t *tail) open(ctx context.Context) error {
 	if t.it != nil {
 		return nil
 	}
-	ctx, call := t.b.watch.Guard(ctx)
+	ctx, call := t.b.watch.Guard(unhurried{ctx})
 	defer call.End()
 	js, err := jetstream.New(t.b.nc, traced(call))
 	if err != nil {

@@ -2,8 +2,6 @@ package jobs
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"math"
 	"sync"
 
@@ -191,11 +189,11 @@ func (s *tapped) any(ctx context.Context) (item, error) {
 // fromPast reads the stream as far as it went when the reading began.
 func (s *tapped) fromPast(ctx context.Context) (it item, ok bool, err error) {
 	if s.past.it == nil {
-		some, err := s.b.anyAfter(ctx, s.past.stream, s.past.filter, s.past.last)
+		some, err := s.b.nextMsg(ctx, s.past.stream, s.past.filter, s.past.last)
 		if err != nil {
 			return item{}, false, err
 		}
-		if !some {
+		if some == nil {
 			s.past = nil
 			return item{}, false, nil
 		}
@@ -214,29 +212,4 @@ func (s *tapped) fromPast(ctx context.Context) (it item, ok bool, err error) {
 		}
 	}
 	return item{}, false, nil
-}
-
-// anyAfter reports whether a message of the filter lies behind a sequence.
-func (b *Broker) anyAfter(ctx context.Context, stream, filter string, seq uint64) (bool, error) {
-	ask, err := json.Marshal(map[string]any{"seq": seq + 1, "next_by_subj": filter})
-	if err != nil {
-		return false, err
-	}
-	some := false
-	err = b.retry(ctx, func(ctx context.Context) error {
-		reply, err := b.request(ctx, "$JS.API.DIRECT.GET."+stream, ask)
-		if err != nil {
-			return err
-		}
-		switch status := reply.Header.Get("Status"); status {
-		case "":
-			some = true
-		case "404":
-			some = false
-		default:
-			return fmt.Errorf("read %s: %s %s", filter, status, reply.Header.Get("Description"))
-		}
-		return nil
-	})
-	return some, err
 }

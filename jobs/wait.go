@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -57,7 +58,7 @@ func (h *Handle) Wait(ctx context.Context, options ...WaitOption) (*schema.State
 		defer stop()
 	}
 	state, err := h.State(ctx)
-	for err != nil && h.expected && notYet(err) { // it is yet to come
+	for ctx.Err() == nil && h.comes(err) {
 		if err = sleep(ctx, expectEvery); err == nil {
 			state, err = h.State(ctx)
 		}
@@ -75,6 +76,20 @@ func (h *Handle) Wait(ctx context.Context, options ...WaitOption) (*schema.State
 	}
 	w.show(state)
 	return h.follow(ctx, snapshots, events, &w)
+}
+
+// comes reports whether the state that err says cannot be read is to be waited
+// for: the job is yet to come, or the broker is away.
+func (h *Handle) comes(err error) bool {
+	switch {
+	case err == nil:
+		return false
+	case h.expected && notYet(err):
+		return true
+	case h.submitted && errors.Is(err, ErrNotSetUp): // it was set up when it took the job
+		return true
+	}
+	return passing(err)
 }
 
 // follow waits for the end, which is stored, and meanwhile passes snapshots and

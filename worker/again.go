@@ -27,6 +27,12 @@ func (w *worker) finishAgain(ctx context.Context, work *jobs.Work) (jobs.Outcome
 	if out, stored, err := w.lookUp(ctx, work); err != nil || stored {
 		return out, err
 	}
+	switch over, err := w.isOver(ctx, work); {
+	case err != nil:
+		return jobs.Outcome{}, err
+	case over:
+		return jobs.Outcome{}, errOver
+	}
 	looked := time.Now()
 	var known *schema.Parked
 	err := w.insist(ctx, work, "look up earlier attempts", func(ctx context.Context) (err error) {
@@ -68,6 +74,16 @@ func (w *worker) finishAgain(ctx context.Context, work *jobs.Work) (jobs.Outcome
 		w.uncount(work, known)
 	}
 	return w.keep(ctx, work, a)
+}
+
+// isOver asks whether the job has ended. A request of it is from an owner that
+// was paused while another ended the job.
+func (w *worker) isOver(ctx context.Context, work *jobs.Work) (over bool, err error) {
+	err = w.insist(ctx, work, "look up a job's end", func(ctx context.Context) error {
+		over, err = w.cfg.Broker.JobEnded(ctx, work.Queue, work.Job)
+		return err
+	})
+	return over, err
 }
 
 // uncount takes back the start of a request that is given up by a process that

@@ -8,8 +8,8 @@
 // one heartbeat for all. Then, in this order:
 //
 //  1. The same request running here already is waited for, not started again.
-//  2. One that may have been begun before is looked up: a result that is stored
-//     ends the matter, and one that keeps killing its workers fails.
+//  2. One that may have been begun before is looked up: a result that is stored,
+//     or its job's end, ends the matter, and one that keeps killing its workers fails.
 //  3. A job that is cancelled, or past its deadline, gets its result without a call.
 //  4. The router makes the call, with every retry; or says that nothing can take
 //     it for a while, and it is parked, to be fed again by its owner.
@@ -202,11 +202,14 @@ func (w *worker) handle(d *pull.Delivery) {
 	}
 	defer done()
 	out, err := w.finish(ctx, work, d.First() && work.Certain(d.Published))
-	if err != nil {
+	switch {
+	case errors.Is(err, errOver):
+		d.Ack()
+	case err != nil:
 		w.giveUp(d)
-		return
+	default:
+		w.settle(d, work, out)
 	}
-	w.settle(d, work, out)
 }
 
 // finish brings a request to its result, or to a wait. first says that nobody
@@ -239,6 +242,9 @@ func (w *worker) keep(ctx context.Context, work *jobs.Work, a answer) (jobs.Outc
 
 // errGivenUp means that this process may not go on with a request.
 var errGivenUp = errors.New("given up")
+
+// errOver means that the job has ended without this request.
+var errOver = errors.New("its job has ended")
 
 // settle tells the owner and acknowledges, in this order: an owner that hears
 // of neither finds the result when it looks.

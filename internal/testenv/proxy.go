@@ -16,6 +16,7 @@ type Proxy struct {
 	mu     sync.Mutex
 	target string
 	cut    bool
+	mute   bool
 	open   map[net.Conn]struct{}
 }
 
@@ -43,6 +44,14 @@ func (p *Proxy) Point(target string) {
 	p.target = target
 }
 
+// Mute loses what comes in from now on, while what comes back is passed on: a
+// question reaches nobody. The next Heal ends it, for connections made then.
+func (p *Proxy) Mute() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mute = true
+}
+
 // Cut closes every connection, and new ones as they come.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -57,7 +66,23 @@ func (p *Proxy) Cut() {
 func (p *Proxy) Heal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cut = false
+	p.cut, p.mute = false, false
+}
+
+// way is the way in: it leads nowhere while the proxy is mute.
+type way struct {
+	p   *Proxy
+	out io.Writer
+}
+
+func (w way) Write(b []byte) (int, error) {
+	w.p.mu.Lock()
+	mute := w.p.mute
+	w.p.mu.Unlock()
+	if mute {
+		return len(b), nil
+	}
+	return w.out.Write(b)
 }
 
 func (p *Proxy) close() {
@@ -98,7 +123,7 @@ func (p *Proxy) pass(in net.Conn) {
 		_, _ = io.Copy(in, out)
 		_ = in.Close()
 	})
-	_, _ = io.Copy(out, in)
+	_, _ = io.Copy(way{p, out}, in)
 	_ = out.Close()
 	back.Wait()
 }

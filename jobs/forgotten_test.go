@@ -1,0 +1,32 @@
+package jobs_test
+
+import (
+	"testing"
+	"time"
+
+	"pelton/internal/testenv"
+	"pelton/schema"
+)
+
+// A request whose delivery the broker has forgotten, message and all but for the
+// message itself, is fed again and has its result.
+func TestForgottenByTheBroker(t *testing.T) {
+	x := newBench(t)
+	h := x.submit(schema.Job{Requests: testenv.Chats(3), Concurrency: 3})
+	lost, _ := x.take()
+	for range 2 {
+		x.finish(x.take())
+	}
+	// As if all that was delivered had been acknowledged.
+	if _, err := x.Conn().Request("$JS.API.CONSUMER.RESET.PELTON_WORK.workers-default", []byte(`{"seq":4}`), 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	w, m := x.take()
+	if w.Index != lost.Index || !w.Again {
+		t.Errorf("fed again was request %d (again: %t), and not %d", w.Index, w.Again, lost.Index)
+	}
+	x.finish(w, m)
+	if s := x.final(h); s.State != schema.Succeeded {
+		t.Errorf("%+v", s)
+	}
+}

@@ -1,0 +1,78 @@
+package jobs_test
+
+import (
+	"testing"
+	"time"
+
+	"pelton/internal/testenv"
+	"pelton/jobs"
+	"pelton/schema"
+)
+
+// The broker lost what it knew of the work, and then the owner died: the next
+// one cannot know which requests are in a worker's hands. When the job is to end
+// it waits for them as for any other, so that no result comes behind the end.
+func TestEndAfterTheWorkIsLost(t *testing.T) {
+	x := newBench(t)
+	h := x.submit(schema.Job{Requests: testenv.Chats(12), Concurrency: 4})
+	inHand, _ := x.take()
+	x.finish(x.take())
+	x.stop()
+	if err := x.js.DeleteStream(x.Ctx(), "PELTON_WORK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Cancel(x.Ctx(), "enough"); err != nil {
+		t.Fatal(err)
+	}
+	if err := x.b.Setup(x.Ctx(), queues); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	t.Cleanup(x.own("next"))
+	for { // until the next owner renews: it has caught up by then
+		state, err := h.State(x.Ctx())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if state.UpdatedAt.Sub(began) > jobs.Heartbeat/2 {
+			break
+		}
+	}
+	x.b.TellStored(inHand.Queue, inHand.Job, x.store(inHand, schema.StatusSucceeded))
+	s := x.final(h)
+	if s.State != schema.Cancelled || s.Counts.Succeeded != 2 || s.Counts.Cancelled != 3 || s.Counts.NotStarted != 7 {
+		t.Errorf("%+v", s)
+	}
+	n := 0
+	for _, err := range h.Results(x.Ctx()) {
+		if err != nil {
+			break // the job was cancelled
+		}
+		n++
+	}
+	if n != 5 {
+		t.Errorf("%d results before the end", n)
+	}
+}
+
+// A request that waits to be fed once more when its job ends was begun: it gets
+// a result.
+func TestReturningWhenTheJobEnds(t *testing.T) {
+	x := newBench(t)
+	h := x.submit(schema.Job{Requests: testenv.Chats(6), Concurrency: 2})
+	w, m := x.take()
+	other, held := x.take()
+	x.park(w, m, time.Now(), true)
+	back, _ := x.take() // it has come back, and is never heard of again
+	if back.Index != w.Index {
+		t.Fatalf("request %d came, and not %d", back.Index, w.Index)
+	}
+	if err := h.Cancel(x.Ctx(), "enough"); err != nil {
+		t.Fatal(err)
+	}
+	x.finish(other, held)
+	s := x.final(h)
+	if s.State != schema.Cancelled || s.Counts.Succeeded != 1 || s.Counts.Cancelled != 1 || s.Counts.NotStarted != 4 {
+		t.Errorf("%+v", s)
+	}
+}
