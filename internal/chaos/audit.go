@@ -256,6 +256,9 @@ func (a *auditor) request(at slot, r *Stored, end *End) {
 			}
 		}
 	}
+	if r != nil {
+		excuseOutrun(runs, r.At, a.e.Faults)
+	}
 	a.runs[at] = runs
 	if unmet > 0 {
 		a.found(CallUnrecorded, at.String(), "%d attempts with an answer", unmet)
@@ -269,6 +272,20 @@ func (a *auditor) request(at slot, r *Stored, end *End) {
 			a.found(CallNeedless, at.String(), "by %s at %s, stored at %s", run.worker, clock(run.start), clock(r.At))
 		case end != nil && run.start.After(end.At.Add(lookAhead)) && !paused(run, end.At, a.e.Faults):
 			a.found(CallAfterEnd, at.String(), "by %s at %s, the end came at %s", run.worker, clock(run.start), clock(end.At))
+		}
+	}
+}
+
+// excuseOutrun excuses the calls that go on when another worker stores its answer
+// after all, out of whose hands a fault had taken the request: to the job it is
+// done, and the next one may begin.
+func excuseOutrun(runs []*run, stored time.Time, faults []Fault) {
+	if !slices.ContainsFunc(runs, func(r *run) bool { return r.counted && r.struckByAny(faults) }) {
+		return
+	}
+	for _, r := range runs {
+		if !r.counted && (r.excused.IsZero() || stored.Before(r.excused)) {
+			r.excused = stored
 		}
 	}
 }

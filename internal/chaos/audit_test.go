@@ -198,6 +198,13 @@ func TestAuditExplains(t *testing.T) {
 			j.Results[0].Attempts = []schema.Attempt{attempt(3.0, 7.2, 200)}
 			e.Faults = append(e.Faults, Fault{PauseWorker, "w1-1", at(3.1), at(10.2)})
 		}},
+		"a paused worker stores its answer, and the job goes on beside the call that was made again": {map[Kind]int{PauseWorker: 1}, func(e *Evidence, j *Job) {
+			j.Concurrency = 2 // of the calls 1, 2 and 3, the last two begin at 11
+			e.Calls[1] = call("w1-1", 1, 3.0, 3.2, 200)
+			e.Calls = append(e.Calls, call("w0-1", 1, 9.8, 11.5, 200))
+			j.Results[1].Attempts = []schema.Attempt{attempt(3.0, 0.2, 200)}
+			e.Faults = append(e.Faults, Fault{PauseWorker, "w1-1", at(3.1), at(10.4)})
+		}},
 		"a broker that forgot, over the bound": {map[Kind]int{KillServer: 2}, func(e *Evidence, j *Job) {
 			j.Concurrency = 2
 			e.Calls = append(e.Calls, call("w1-1", 0, 9.5, 10.4, 200), call("w1-1", 1, 9.5, 10.4, 200))

@@ -19,6 +19,7 @@ type Delivery struct {
 	Published time.Time // when the stream took it
 
 	first   bool
+	limit   time.Duration // after its last renewal it may be in other hands
 	conn    *nats.Conn
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
@@ -31,7 +32,7 @@ type Delivery struct {
 var epoch = time.Now()
 
 func newDelivery(p *Puller, m *nats.Msg) *Delivery {
-	d := &Delivery{Msg: m, conn: p.cfg.Conn}
+	d := &Delivery{Msg: m, conn: p.cfg.Conn, limit: p.cfg.AckWait - p.cfg.Heartbeat}
 	d.ctx, d.cancel = context.WithCancelCause(p.hard)
 	d.renewed.Store(int64(time.Since(epoch)))
 	d.readReply()
@@ -68,12 +69,25 @@ func (d *Delivery) First() bool { return d.first }
 // is lost leads to a redelivery, which finds the work done.
 func (d *Delivery) Ack() { d.settle("+ACK") }
 
-// Nak hands the message back for immediate redelivery.
-func (d *Delivery) Nak() { d.settle("-NAK") }
+// Nak hands the message back for immediate redelivery. One that may be in other
+// hands already is left there.
+func (d *Delivery) Nak() { d.handBack("-NAK") }
 
 // NakAfter hands the message back for redelivery after a while. Until then it
 // still counts as taken under the consumer's limit.
-func (d *Delivery) NakAfter(wait time.Duration) { d.settle(fmt.Sprintf(`-NAK {"delay":%d}`, wait)) }
+func (d *Delivery) NakAfter(wait time.Duration) { d.handBack(fmt.Sprintf(`-NAK {"delay":%d}`, wait)) }
+
+func (d *Delivery) handBack(word string) {
+	if !d.overdue(time.Since(epoch)) {
+		d.settle(word)
+	}
+}
+
+// overdue reports whether the deadline may have passed before the next renewal
+// at a time since [epoch].
+func (d *Delivery) overdue(now time.Duration) bool {
+	return now-time.Duration(d.renewed.Load()) > d.limit
+}
 
 func (d *Delivery) settle(word string) {
 	if d.settled.CompareAndSwap(false, true) && d.Msg.Reply != "" {

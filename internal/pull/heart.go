@@ -53,10 +53,9 @@ func (p *Puller) renew() {
 // expire ends the context of every delivery whose deadline may pass before the
 // next round can renew it.
 func (p *Puller) expire() {
-	limit := p.cfg.AckWait - p.cfg.Heartbeat
 	now := time.Since(epoch)
 	for _, d := range p.list() {
-		if now-time.Duration(d.renewed.Load()) > limit {
+		if d.overdue(now) {
 			d.cancel(ErrLost)
 		}
 	}

@@ -89,7 +89,8 @@ type Puller struct {
 	mu       sync.Mutex
 	old      uint64 // what has this sequence or a lower one may have been delivered before
 	sub      *nats.Subscription
-	asked    int // messages asked for and not yet delivered
+	late     *nats.Subscription // was silent for too long: what comes by it may be in other hands
+	asked    int                // messages asked for and not yet delivered
 	heard    time.Time
 	broken   error // why the loop must make consumer and inbox anew
 	stopping bool
@@ -245,6 +246,7 @@ func (p *Puller) receive(m *nats.Msg) {
 	}
 	d := newDelivery(p, m)
 	p.mu.Lock()
+	p.mindSilence()
 	p.heard = time.Now()
 	select {
 	case <-p.lost: // before anything that comes over the next connection
@@ -253,9 +255,12 @@ func (p *Puller) receive(m *nats.Msg) {
 	default:
 	}
 	d.first = d.Delivered == 1 && d.Sequence > p.old
-	if m.Sub != p.sub || p.asked == 0 {
+	if m.Sub == p.late || m.Sub != p.sub || p.asked == 0 {
+		late := m.Sub == p.late
 		p.mu.Unlock()
-		d.Nak() // nobody waits for it here any more
+		if !late {
+			d.Nak() // nobody waits for it here any more
+		}
 		return
 	}
 	p.asked--
@@ -285,6 +290,7 @@ func (p *Puller) status(m *nats.Msg, status string) {
 	if m.Sub != p.sub {
 		return
 	}
+	p.mindSilence()
 	p.heard = time.Now()
 	switch status {
 	case "100": // heartbeat
@@ -314,9 +320,20 @@ func (p *Puller) nudge() {
 func (p *Puller) watch() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.asked > 0 && time.Since(p.heard) > silence && p.broken == nil {
-		p.broken = errors.New("no sign of life from the broker")
+	p.mindSilence()
+}
+
+// mindSilence has inbox and consumer made anew after a silence on an open
+// request, whoever was silent: this process may have been paused. What lies in
+// the old inbox may have been redelivered to others meanwhile. To begin it would
+// be to begin it twice, and to hand it back would take it from them: the broker
+// takes a word on any delivery for one on the last. Called with mu held.
+func (p *Puller) mindSilence() {
+	if p.asked == 0 || time.Since(p.heard) <= silence || p.broken != nil {
+		return
 	}
+	p.late, p.broken = p.sub, errors.New("no sign of life from the broker")
+	p.nudge()
 }
 
 func (p *Puller) fault() error {

@@ -69,13 +69,13 @@ func (p *Proxy) Heal() {
 	p.cut, p.mute = false, false
 }
 
-// way is the way in: it leads nowhere while the proxy is mute.
-type way struct {
+// forth is the way to the server: it leads nowhere while the proxy is mute.
+type forth struct {
 	p   *Proxy
 	out io.Writer
 }
 
-func (w way) Write(b []byte) (int, error) {
+func (w forth) Write(b []byte) (int, error) {
 	w.p.mu.Lock()
 	mute := w.p.mute
 	w.p.mu.Unlock()
@@ -93,21 +93,21 @@ func (p *Proxy) close() {
 
 func (p *Proxy) accept() {
 	for {
-		in, err := p.listener.Accept()
+		client, err := p.listener.Accept()
 		if err != nil {
 			return
 		}
-		p.bg.Go(func() { p.pass(in) })
+		p.bg.Go(func() { p.pass(client) })
 	}
 }
 
 // pass copies both ways until either side ends.
-func (p *Proxy) pass(in net.Conn) {
-	defer p.drop(in)
+func (p *Proxy) pass(client net.Conn) {
+	defer p.drop(client)
 	p.mu.Lock()
 	target := p.target
 	p.mu.Unlock()
-	if target == "" || !p.hold(in) {
+	if target == "" || !p.hold(client) {
 		return
 	}
 	out, err := net.Dial("tcp", target)
@@ -120,10 +120,10 @@ func (p *Proxy) pass(in net.Conn) {
 	}
 	var back sync.WaitGroup
 	back.Go(func() {
-		_, _ = io.Copy(in, out)
-		_ = in.Close()
+		_, _ = io.Copy(client, out)
+		_ = client.Close()
 	})
-	_, _ = io.Copy(way{p, out}, in)
+	_, _ = io.Copy(forth{p, out}, client)
 	_ = out.Close()
 	back.Wait()
 }
