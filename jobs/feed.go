@@ -17,8 +17,8 @@ const retryFeed = 500 * time.Millisecond
 // feed fills the job's window: at most its concurrency and its share of the
 // queue, and only while the lease holds.
 func (j *owned) feed(ctx context.Context) error {
-	share := j.o.shares[j.rec.Queue].of(j.rec.ID)
-	for j.ending == nil && len(j.window) < j.bound.now() && len(j.window)-j.parked < share && j.mayFeed(time.Now()) {
+	share, ahead := j.o.shares[j.rec.Queue].of(j.rec.ID), j.ahead()
+	for j.ending == nil && len(j.window)-ahead < j.bound.now() && len(j.window)-j.parked-ahead < share && j.mayFeed(time.Now()) {
 		index, ok := j.nextIndex()
 		if !ok {
 			return nil
@@ -28,6 +28,22 @@ func (j *owned) feed(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// mostAhead is how many requests are fed to this process's own slots beyond what
+// may be in flight, so that a slot that has an answer begins the next call while
+// that is being stored. What ends with the process is called again: so many
+// answers more, at the most, than were in flight.
+const mostAhead = 64
+
+// ahead is how many requests of this job are fed ahead. A job that is to end at
+// a failure or a cost has none: what has not been counted is not followed by
+// another call.
+func (j *owned) ahead() int {
+	if j.b.local == nil || j.bound.auto || j.job.FailFast != (schema.FailFast{}) || j.job.MaxCost > 0 {
+		return 0
+	}
+	return min(j.bound.now(), mostAhead)
 }
 
 // mayFeed reports whether nothing forbids it: a lease that may have ended, a
@@ -74,7 +90,7 @@ func (j *owned) feedOne(ctx context.Context, index int) error {
 	j.event(index, schema.Event{Kind: schema.EventQueued})
 	if j.b.local != nil {
 		j.window[index] = fed
-		j.b.local.put(w)
+		j.b.local.put(w, j.bound.now())
 		return nil
 	}
 	if len(w.Body)+headroom > int(j.b.nc.MaxPayload()) {

@@ -88,6 +88,11 @@ func (j *owned) endSoftly(ctx context.Context, reason schema.Reason) error {
 // never been begun, and a result behind the end is none.
 func (j *owned) recall(why ending) {
 	j.ending = &why
+	if j.b.local != nil { // what was fed ahead has not been begun
+		for _, index := range j.b.local.drop(j.rec.Queue, j.rec.ID, len(j.window)-j.parked-j.bound.now()) {
+			delete(j.window, index)
+		}
+	}
 	fed := fedRequest{at: time.Now()}
 	enter := func(index int) {
 		if _, there := j.window[index]; !there && !j.tally.done.has(index) {

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"slices"
 	"sync"
 )
 
@@ -9,22 +10,32 @@ import (
 // in memory would remember no more of them than this does: both end with the
 // process, and what was in them is fed again from the job and its results. It
 // is safe for concurrent use.
+//
+// A job may have more requests here than it may have in flight: its owner feeds
+// ahead, so that a slot need not wait for the store and the owner to have the
+// next. LocalWork holds the bound itself.
 type LocalWork struct {
 	mu     sync.Mutex
 	more   sync.Cond
 	closed bool
-	ready  []*Work // a queue: ready[next:] waits
-	next   int
-	in     map[workKey]bool
+	jobs   map[localKey]*localJob
+	line   []*localJob // a queue of those of which a request may start
 }
 
-type workKey struct {
-	queue, job string
-	index      int
+type localKey struct{ queue, job string }
+
+// localJob is what is here of one job.
+type localJob struct {
+	ready   []*Work // a queue: ready[next:] waits
+	next    int
+	in      map[int]bool // waits, is in a slot, or is on its way to the store
+	running int
+	limit   int  // of running
+	lined   bool // is in the line
 }
 
 func newLocalWork() *LocalWork {
-	l := &LocalWork{in: map[workKey]bool{}}
+	l := &LocalWork{jobs: map[localKey]*localJob{}}
 	l.more.L = &l.mu
 	return l
 }
@@ -32,46 +43,92 @@ func newLocalWork() *LocalWork {
 // Local returns the work of this process, nil where there is a stream for it.
 func (b *Broker) Local() *LocalWork { return b.local }
 
-// put lets a request wait for a slot; false: it does already, or is in one.
-func (l *LocalWork) put(w *Work) bool {
-	key := workKey{w.Queue, w.Job, w.Index}
+func (w *Work) local() localKey { return localKey{w.Queue, w.Job} }
+
+// put lets a request wait for a slot, unless it is here already. limit is how
+// many of its job may be in slots at once.
+func (l *LocalWork) put(w *Work, limit int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.in[key] {
-		return false
+	j := l.jobs[w.local()]
+	if j == nil {
+		j = &localJob{in: map[int]bool{}}
+		l.jobs[w.local()] = j
 	}
-	l.in[key] = true
-	if l.next > 64 && l.next > len(l.ready)/2 {
-		l.ready = l.ready[:copy(l.ready, l.ready[l.next:])]
-		l.next = 0
+	j.limit = limit
+	if j.in[w.Index] {
+		return
 	}
-	l.ready = append(l.ready, w)
-	l.more.Signal()
-	return true
+	j.in[w.Index] = true
+	if j.next > 64 && j.next > len(j.ready)/2 {
+		kept := copy(j.ready, j.ready[j.next:])
+		clear(j.ready[kept:])
+		j.ready, j.next = j.ready[:kept], 0
+	}
+	j.ready = append(j.ready, w)
+	l.enter(j)
 }
 
-// Take waits for a request; false: no more are given out. The caller gives it
-// back with [LocalWork.Done].
+// enter puts a job into the line if a request of it may start. Called with mu held.
+func (l *LocalWork) enter(j *localJob) {
+	if !j.lined && j.next < len(j.ready) && j.running < j.limit {
+		j.lined = true
+		l.line = append(l.line, j)
+		l.more.Signal()
+	}
+}
+
+// Take waits for a request; false: no more are given out. The caller says when
+// its slot is done with it, by [LocalWork.Finished], and gives it back with
+// [LocalWork.Done].
 func (l *LocalWork) Take() (*Work, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.next == len(l.ready) && !l.closed {
-		l.more.Wait()
+	for {
+		for len(l.line) == 0 && !l.closed {
+			l.more.Wait()
+		}
+		if l.closed {
+			return nil, false
+		}
+		j := l.line[0]
+		l.line = slices.Delete(l.line, 0, 1)
+		j.lined = false
+		if j.next == len(j.ready) { // what waited was dropped
+			continue
+		}
+		w := j.ready[j.next]
+		j.ready[j.next] = nil
+		j.next++
+		j.running++
+		l.enter(j)
+		return w, true
 	}
-	if l.closed {
-		return nil, false
+}
+
+// Finished lets the next request of the job start: this one makes no further call.
+func (l *LocalWork) Finished(w *Work) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if j := l.jobs[w.local()]; j != nil {
+		j.running--
+		l.enter(j)
 	}
-	w := l.ready[l.next]
-	l.ready[l.next] = nil
-	l.next++
-	return w, true
 }
 
 // Done forgets a request: it is stored, or is to be fed again.
 func (l *LocalWork) Done(w *Work) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.in, workKey{w.Queue, w.Job, w.Index})
+	if j := l.jobs[w.local()]; j != nil {
+		l.forget(w.local(), j, w.Index)
+	}
+}
+
+func (l *LocalWork) forget(key localKey, j *localJob, index int) {
+	if delete(j.in, index); len(j.in) == 0 {
+		delete(l.jobs, key)
+	}
 }
 
 // Close gives out no more.
@@ -87,26 +144,32 @@ func (l *LocalWork) indexes(queue, job string) map[int]bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	list := map[int]bool{}
-	for key := range l.in {
-		if key.queue == queue && key.job == job {
-			list[key.index] = true
+	if j := l.jobs[localKey{queue, job}]; j != nil {
+		for index := range j.in {
+			list[index] = true
 		}
 	}
 	return list
 }
 
-// drop takes the requests of a job that wait out of the line.
-func (l *LocalWork) drop(queue, job string) {
+// drop takes the last requests of a job that wait out of the line, at most n of
+// them, and returns their indexes: they have never been begun.
+func (l *LocalWork) drop(queue, job string, n int) []int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	kept := l.ready[:0]
-	for _, w := range l.ready[l.next:] {
-		if w.Queue == queue && w.Job == job {
-			delete(l.in, workKey{w.Queue, w.Job, w.Index})
-			continue
-		}
-		kept = append(kept, w)
+	key := localKey{queue, job}
+	j := l.jobs[key]
+	if j == nil {
+		return nil
 	}
-	clear(l.ready[len(kept):])
-	l.ready, l.next = kept, 0
+	var dropped []int
+	for ; n > 0 && j.next < len(j.ready); n-- {
+		last := len(j.ready) - 1
+		index := j.ready[last].Index
+		j.ready[last] = nil
+		j.ready = j.ready[:last]
+		dropped = append(dropped, index)
+		l.forget(key, j, index)
+	}
+	return dropped
 }

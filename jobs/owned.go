@@ -335,7 +335,7 @@ func (j *owned) fenced(ctx context.Context) error {
 
 func (j *owned) writeState() {
 	j.tally.pace(time.Now())
-	j.tally.write(&j.rec.State, len(j.window)-j.parked)
+	j.tally.write(&j.rec.State, min(len(j.window)-j.parked, j.bound.now()))
 	if j.relay != nil {
 		j.rec.Relayed = j.relay.checkpoint()
 	}

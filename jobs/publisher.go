@@ -20,6 +20,11 @@ import (
 // made for many small ones at once: one inbox for all acknowledgements, no
 // goroutine and no timer for each, and no context to end. It is safe for
 // concurrent use.
+//
+// A message's reply subject is that of a lane, which is used again once its
+// acknowledgement is here: the server knows the way to it by then, where each
+// new subject costs it a search. A lane whose acknowledgement is late is given
+// up, so that it is never taken for another's.
 type publisher struct {
 	nc     *nats.Conn
 	inbox  string
@@ -28,9 +33,10 @@ type publisher struct {
 	broken error // why there is no inbox
 
 	mu      sync.Mutex
-	last    uint64
-	waiting map[uint64]waitingAck
-	sweeper *time.Timer // runs while something waits
+	last    uint64 // of all lanes that were ever used
+	free    []uint64
+	waiting map[uint64]waitingAck // by lane
+	sweeper *time.Timer           // runs while something waits
 }
 
 type waitingAck struct {
@@ -78,8 +84,7 @@ func (p *publisher) send(m *nats.Msg, tell func(seq uint64, err error)) error {
 		return p.broken
 	}
 	p.mu.Lock()
-	p.last++
-	n := p.last
+	n := p.lane()
 	p.waiting[n] = waitingAck{m.Subject, time.Now(), tell}
 	if p.sweeper == nil {
 		p.sweeper = time.AfterFunc(ackTime/4, p.sweep)
@@ -93,6 +98,17 @@ func (p *publisher) send(m *nats.Msg, tell func(seq uint64, err error)) error {
 		}
 	}
 	return err
+}
+
+// lane returns one that nothing is expected on. Called with mu held.
+func (p *publisher) lane() uint64 {
+	if last := len(p.free) - 1; last >= 0 {
+		n := p.free[last]
+		p.free = p.free[:last]
+		return n
+	}
+	p.last++
+	return p.last
 }
 
 // store is send that waits.
@@ -142,9 +158,20 @@ func (p *publisher) hear(m *nats.Msg) {
 	if err != nil {
 		return
 	}
-	if w, ok := p.take(n); ok {
+	if w, ok := p.answered(n); ok {
 		w.tell(readAck(m))
 	}
+}
+
+// answered is take for a lane whose acknowledgement is here: it may be used again.
+func (p *publisher) answered(n uint64) (w waitingAck, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w, ok = p.waiting[n]; ok {
+		delete(p.waiting, n)
+		p.free = append(p.free, n)
+	}
+	return w, ok
 }
 
 // sweep tells those that have waited for too long.

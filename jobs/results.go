@@ -36,58 +36,106 @@ const keptBuffer = 64 << 10
 // any other error leaves open whether it was stored, and calling again is right.
 // A result above the broker's message limit goes to the object store.
 func (b *Broker) PutResult(ctx context.Context, queue string, r *schema.Result, total int) (Outcome, error) {
+	m, object, free, err := b.resultMsg(ctx, queue, r, total)
+	defer free()
+	if err != nil {
+		return Outcome{}, err
+	}
+	seq, err := b.pub.store(ctx, m)
+	if err != nil {
+		return Outcome{}, b.notStored(ctx, r, object, err)
+	}
+	return b.stored(queue, r, seq), nil
+}
+
+// SendResult is [Broker.PutResult] that does not wait: tell is called with what
+// it would return, and must not block.
+func (b *Broker) SendResult(ctx context.Context, queue string, r *schema.Result, total int, tell func(Outcome, error)) {
+	m, object, free, err := b.resultMsg(ctx, queue, r, total)
+	defer free()
+	if err == nil && object == "" {
+		err = b.pub.send(m, func(seq uint64, err error) {
+			if err != nil {
+				tell(Outcome{}, b.notStored(ctx, r, "", err))
+				return
+			}
+			tell(b.stored(queue, r, seq), nil)
+		})
+		if err == nil {
+			return
+		}
+		err = b.notStored(ctx, r, "", err)
+	} else if err == nil {
+		var seq uint64
+		if seq, err = b.pub.store(ctx, m); err == nil {
+			tell(b.stored(queue, r, seq), nil)
+			return
+		}
+		err = b.notStored(ctx, r, object, err)
+	}
+	tell(Outcome{}, err)
+}
+
+// resultMsg is the message that stores a result; its data is valid until free is
+// called. object is where the result itself lies if it does not fit.
+func (b *Broker) resultMsg(ctx context.Context, queue string, r *schema.Result, total int) (m *nats.Msg, object string, free func(), err error) {
 	buffer := encoded.Get().(*[]byte)
-	defer func() {
+	free = func() {
 		if cap(*buffer) <= keptBuffer {
 			encoded.Put(buffer)
 		}
-	}()
+	}
 	data, err := r.AppendJSON((*buffer)[:0])
 	if err != nil {
-		return Outcome{}, fmt.Errorf("encode result %s: %w", r.ID, err)
+		return nil, "", free, fmt.Errorf("encode result %s: %w", r.ID, err)
 	}
 	*buffer = data // the connection copies what it is given
-	out := outcomeOf(r)
 	header := newHeaders()
-	m := &nats.Msg{Subject: b.names.Result(queue, r.Job, r.Index), Header: header.Header}
-	out.header(header, r.Job)
+	m = &nats.Msg{Subject: b.names.Result(queue, r.Job, r.Index), Header: header.Header}
+	outcomeOf(r).header(header, r.Job)
 	header.Set(schema.HeaderTotal, strconv.Itoa(total))
 	if r.CustomID != "" {
 		header.Set(schema.HeaderCustomID, headerText(r.CustomID))
 	}
 	m.Data = data
-	var object string
 	if len(data)+headroom > int(b.nc.MaxPayload()) {
 		if object, err = b.putBody(ctx, b.names.StateKey(queue, r.ID), data); err != nil {
-			return Outcome{}, fmt.Errorf("result %s: %w", r.ID, err)
+			return nil, "", free, fmt.Errorf("result %s: %w", r.ID, err)
 		}
 		m.Header.Set(schema.HeaderObject, object)
 		if m.Data, err = withoutBodies(r).AppendJSON(nil); err != nil {
-			return Outcome{}, err
+			return nil, "", free, err
 		}
 	}
 	if resultsOnce {
 		expectNew(m)
 	}
-	seq, err := b.pub.store(ctx, asNewer(m))
-	if occupied(err) {
-		b.dropBody(ctx, object)
-		return Outcome{}, ErrStored
-	}
-	if err != nil {
-		// Without the stream's word the message may be there, and point to the object.
-		if api := (*jetstream.APIError)(nil); errors.As(err, &api) {
-			b.dropBody(ctx, object)
-		}
-		return Outcome{}, fmt.Errorf("store result %s: %w", r.ID, b.explain(err))
-	}
+	return asNewer(m), object, free, nil
+}
+
+// stored is the outcome of a result that the stream has taken.
+func (b *Broker) stored(queue string, r *schema.Result, seq uint64) Outcome {
+	out := outcomeOf(r)
 	out.Seq = seq
 	if b.set.Alone {
 		shared := *r
 		shared.Seq = seq
 		b.taps.give(b.names.StateKey(queue, r.Job), item{index: r.Index, seq: seq, result: &shared})
 	}
-	return out, nil
+	return out
+}
+
+// notStored is why a result was not stored, or may not have been.
+func (b *Broker) notStored(ctx context.Context, r *schema.Result, object string, err error) error {
+	if occupied(err) {
+		b.dropBody(ctx, object)
+		return ErrStored
+	}
+	// Without the stream's word the message may be there, and point to the object.
+	if api := (*jetstream.APIError)(nil); errors.As(err, &api) {
+		b.dropBody(ctx, object)
+	}
+	return fmt.Errorf("store result %s: %w", r.ID, b.explain(err))
 }
 
 // SettleResult is [Broker.PutResult] for those to whom it is all the same whose

@@ -80,8 +80,9 @@ type worker struct {
 	cancels *jobs.Cancels
 	owner   *jobs.Owner
 	slots   *pull.Slots
-	stuck   atomic.Int64  // results that wait for the broker to take them
-	alone   chan struct{} // held by the one suspect that runs: see again.go
+	storing sync.WaitGroup // results on their way to the store: see local.go
+	stuck   atomic.Int64   // results that wait for the broker to take them
+	alone   chan struct{}  // held by the one suspect that runs: see again.go
 
 	mu      sync.Mutex
 	running map[string]chan struct{} // by result id: closed when it is done
@@ -134,27 +135,6 @@ func (w *worker) take() (stop func(), err error) {
 	}
 	pullers, err := w.pull()
 	return func() { w.stop(pullers) }, err
-}
-
-// takeLocal gives every slot a goroutine that takes what the owner in this
-// process feeds.
-func (w *worker) takeLocal(local *jobs.LocalWork) (stop func()) {
-	var slots sync.WaitGroup
-	for range w.cfg.Slots {
-		slots.Go(func() {
-			for work, ok := local.Take(); ok; work, ok = local.Take() {
-				out, err := w.finish(w.hard, work, !work.Again)
-				local.Done(work)
-				if err == nil {
-					w.owner.Stored(work.Queue, work.Job, out)
-				}
-			}
-		})
-	}
-	return func() {
-		local.Close()
-		slots.Wait()
-	}
 }
 
 // pull starts one puller per queue; all share the slots.
@@ -215,14 +195,21 @@ func (w *worker) handle(d *pull.Delivery) {
 // finish brings a request to its result, or to a wait. first says that nobody
 // can have begun it before: then there is nothing to look up.
 func (w *worker) finish(ctx context.Context, work *jobs.Work, first bool) (jobs.Outcome, error) {
-	if o := w.cfg.Observer; o != nil {
-		o.Began()
-		defer o.Ended()
-	}
+	defer w.busy()()
 	if !first {
 		return w.finishAgain(ctx, work)
 	}
 	return w.keep(ctx, work, w.answer(ctx, work, nil))
+}
+
+// busy has a slot counted as busy until the returned function is called.
+func (w *worker) busy() (free func()) {
+	o := w.cfg.Observer
+	if o == nil {
+		return func() {}
+	}
+	o.Began()
+	return o.Ended
 }
 
 // keep stores what became of a request.

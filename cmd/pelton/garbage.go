@@ -1,0 +1,24 @@
+package main
+
+import (
+	"os"
+	"sync"
+)
+
+// garbageRoom is memory that is asked for and never touched, so that it takes
+// none. The collector runs when the heap has doubled and counts it in: a process
+// whose own live heap is small, as that of a worker is, would be collected
+// dozens of times a second under load. It costs at most as much in garbage that
+// lies around, and saves a fifth of the processor's time of a request.
+var garbageRoom []byte
+
+const garbageRoomSize = 64 << 20
+
+var makeRoom = sync.OnceFunc(func() {
+	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
+		if os.Getenv(name) != "" {
+			return // who sets these knows better
+		}
+	}
+	garbageRoom = make([]byte, garbageRoomSize)
+})
