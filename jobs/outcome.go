@@ -72,8 +72,10 @@ type headers struct {
 	values []string
 }
 
+// newHeaders has room for those of a usual result: a map of at most eight is one
+// piece of memory.
 func newHeaders() *headers {
-	return &headers{Header: make(nats.Header, 12), values: make([]string, 0, 12)}
+	return &headers{Header: make(nats.Header, 8), values: make([]string, 0, 8)}
 }
 
 // Set sets a value, as that of nats.Header does.

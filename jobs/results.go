@@ -397,7 +397,9 @@ func (b *Broker) readBody(ctx context.Context, name string) ([]byte, error) {
 }
 
 func (b *Broker) dropBody(ctx context.Context, name string) {
-	b.dropObject(ctx, b.names.BodiesBucket(), name)
+	if name != "" { // as a rule
+		b.dropObject(ctx, b.names.BodiesBucket(), name)
+	}
 }
 
 // dropObject deletes an object that nothing points to; an empty name is none.

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"pelton/jobs"
+	"pelton/schema"
 )
 
 // takeLocal gives every slot a goroutine that takes what the owner in this
@@ -28,16 +29,11 @@ func (w *worker) takeLocal(local *jobs.LocalWork) (stop func()) {
 // the next while the result is being stored: how many results may be on that way
 // is bounded by what the owner feeds.
 func (w *worker) handleLocal(local *jobs.LocalWork, work *jobs.Work) {
-	settle := func(out jobs.Outcome, err error) {
-		local.Done(work)
-		if err == nil {
-			w.owner.Stored(work.Queue, work.Job, out)
-		}
-	}
+	l := &leaving{w: w, local: local, work: work}
 	if work.Again {
 		out, err := w.finish(w.hard, work, false)
 		local.Finished(work)
-		settle(out, err)
+		l.settle(out, err)
 		return
 	}
 	free := w.busy()
@@ -45,25 +41,46 @@ func (w *worker) handleLocal(local *jobs.LocalWork, work *jobs.Work) {
 	free()
 	local.Finished(work)
 	if a.result == nil {
-		settle(w.keep(w.hard, work, a))
+		l.settle(w.keep(w.hard, work, a))
 		return
 	}
+	l.result = a.result
 	w.storing.Add(1)
-	w.cfg.Broker.SendResult(w.hard, work.Queue, a.result, work.Total, func(out jobs.Outcome, err error) {
-		w.observeStored(work, a.result, err)
-		if err == nil {
-			work.Stored(out)
-			settle(out, nil)
-			w.storing.Done()
-			return
-		}
-		go func() { // trying again waits
-			defer w.storing.Done()
-			out, err := w.storeAgain(work, a.result)
-			if err == nil {
-				work.Stored(out)
-			}
-			settle(out, err)
-		}()
-	})
+	w.cfg.Broker.SendResult(w.hard, work.Queue, a.result, work.Total, l.sent)
+}
+
+// leaving is a request that has left its slot, and has yet to be stored.
+type leaving struct {
+	w      *worker
+	local  *jobs.LocalWork
+	work   *jobs.Work
+	result *schema.Result
+}
+
+// settle tells the owner, and forgets the request.
+func (l *leaving) settle(out jobs.Outcome, err error) {
+	l.local.Done(l.work)
+	if err == nil {
+		l.w.owner.Stored(l.work.Queue, l.work.Job, out)
+	}
+}
+
+// sent is told what came of the first try to store the result.
+func (l *leaving) sent(out jobs.Outcome, err error) {
+	l.w.observeStored(l.work, l.result, err)
+	if err != nil {
+		go l.sendAgain() // which waits
+		return
+	}
+	l.stored(out, nil)
+}
+
+func (l *leaving) sendAgain() { l.stored(l.w.storeAgain(l.work, l.result)) }
+
+func (l *leaving) stored(out jobs.Outcome, err error) {
+	defer l.w.storing.Done()
+	if err == nil {
+		l.work.Stored(out)
+	}
+	l.settle(out, err)
 }
