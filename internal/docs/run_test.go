@@ -23,6 +23,7 @@ var exitCodes = map[string]int{
 // block says what it needs that is not here, or CI runs it.
 func TestCommandsRun(t *testing.T) {
 	built := t.TempDir()
+	n := 0
 	for _, d := range documents(t) {
 		marks := 0
 		for i, b := range d.blocks {
@@ -30,6 +31,9 @@ func TestCommandsRun(t *testing.T) {
 				hidden(t, d, b)
 			}
 			marks += len(b.marks)
+			if slices.Contains(shells, b.lang) {
+				n += len(statementsOf(b))
+			}
 			first := i == 0 || d.blocks[i-1].section != b.section
 			if first && slices.ContainsFunc(d.blocks, func(x block) bool { return x.section == b.section && slices.Contains(shells, x.lang) }) {
 				t.Run(d.path+" "+b.section, func(t *testing.T) {
@@ -41,6 +45,9 @@ func TestCommandsRun(t *testing.T) {
 		if n := len(regexp.MustCompile(`(?m)^\s*<!-- not run`).FindAllString(d.text, -1)); n != marks {
 			t.Errorf("%s: %d marks, of which %d stand right above a block and read <!-- not run: needs … -->", d.path, n, marks)
 		}
+	}
+	if n < 100 {
+		t.Errorf("%d commands", n)
 	}
 }
 
