@@ -5,6 +5,7 @@ package docs
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -30,8 +31,8 @@ type session struct {
 	http   string            // in the place of 127.0.0.1:9321
 	jobs   []string          // that are there
 	live   []*process        // servers, the oldest first
-	undo   []func()
-	number int
+	undo   []func()          // what keeps a worker from draining
+	number int               // of the last statement
 }
 
 // process is a statement that runs.
@@ -76,19 +77,28 @@ func newSession(t *testing.T, built string) *session {
 		varPelton + "=" + command(t), varBuilt + "=" + built, varGo + "=" + goTool, varRoot + "=" + top, varHome + "=" + os.Getenv("HOME"),
 		varMock + "=" + mock, varTLS + "=" + tls,
 	}
+	for _, entry := range os.Environ() {
+		if strings.HasPrefix(entry, "GO") { // where go has its caches and modules
+			s.env = append(s.env, entry)
+		}
+	}
 	s.files(top)
 	return s
 }
 
-// freeAddress is one on this machine that nobody listens at.
+// freeAddress is one on this machine that nobody listens at, and that the system
+// gives to nobody who asks for any: its own begin above.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(10_000)))
+		if err == nil {
+			defer listener.Close()
+			return listener.Addr().String()
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	t.Fatal("no address is free")
+	return ""
 }
 
 // launch gives a statement to a shell. What it exports, the next one has; a
