@@ -187,7 +187,7 @@ func (s *session) serve(text, kind string) {
 	p.kind = kind
 	s.live = append(s.live, p)
 	if !s.until(p, func() bool { return exists(ready) }) {
-		s.t.Fatalf("%s\ndoes not get ready: %v\n%s", p.text, p.err, p.said())
+		s.t.Fatalf("%s\ndoes not get ready\n%s", p.text, p.said())
 	}
 	if kind == "worker" || kind == "service" {
 		url, err := os.ReadFile(ready)
