@@ -35,7 +35,7 @@ Example:
 
 	pelton check
 	pelton check -s nats://nats:4222 --config config.yaml
-	pelton check -s tls://nats:4222 --creds admin.creds --inbox-prefix _INBOX_admin --create --queues default=256,bulk=64`
+	pelton check -s tls://nats:4222 --tlsca ca.pem --creds admin.creds --inbox-prefix _INBOX_admin --create --queues default=256,bulk=64`
 }
 
 // finding is one thing that was checked.

@@ -20,8 +20,11 @@ func (completionCmd) Help() string {
 
 Examples:
 
+	mkdir -p ~/.local/share/bash-completion/completions
 	pelton completion bash > ~/.local/share/bash-completion/completions/pelton
+	mkdir -p ~/.zsh/completions
 	pelton completion zsh > ~/.zsh/completions/_pelton    # a directory of $fpath, before compinit
+	mkdir -p ~/.config/fish/completions
 	pelton completion fish > ~/.config/fish/completions/pelton.fish`
 }
 

@@ -32,15 +32,14 @@ type gatewayCmd struct {
 }
 
 func (gatewayCmd) Help() string {
-	return `Serves OpenAI's files and batches (/v1/files, /v1/batches, /v1/models) where no requests are run: workers elsewhere do. A worker serves the same beside its work. It needs NATS_URL, NATS_CONTEXT or -s, and a worker that has made the streams.
+	return `Serves OpenAI's files and batches (/v1/files, /v1/batches, /v1/models) where no requests are run: workers elsewhere do. A worker serves the same beside its work. OpenAI's SDKs find it by OPENAI_BASE_URL=http://HOST:9321/v1. It needs NATS_URL, NATS_CONTEXT or -s, and a worker that has made the streams.
 
 The first Ctrl-C (or SIGTERM) takes no more and gives answers under way a few seconds.
 
 Example:
 
-	pelton gateway -s nats://nats:4222 --http-addr 0.0.0.0:9321 --api-keys keys.yaml
 	echo keys: > keys.yaml; pelton gateway --new-key search >> keys.yaml
-	OPENAI_BASE_URL=http://127.0.0.1:9321/v1 python batch.py`
+	pelton gateway -s nats://nats:4222 --http-addr 0.0.0.0:9321 --api-keys keys.yaml`
 }
 
 func (c *gatewayCmd) Run(a *app) error {

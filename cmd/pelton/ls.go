@@ -59,10 +59,6 @@ func (c *lsCmd) Run(a *app) error {
 // jobsTable has one row per job. On a narrow terminal long ids give way.
 func jobsTable(states []schema.State, queues bool, width int, now time.Time) table {
 	t := table{{"JOB", "STATE", "DONE", "FAILED", "RATE", "AGE", "REASON"}}
-	room := 0
-	if width > 0 {
-		room = max(12, width-60)
-	}
 	for _, s := range states {
 		rate, reason := "", ""
 		if s.State == schema.Running {
@@ -71,7 +67,7 @@ func jobsTable(states []schema.State, queues bool, width int, now time.Time) tab
 		if s.Reason != nil {
 			reason = s.Reason.Code
 		}
-		t = append(t, []string{clip(s.ID, room), string(s.State), fmt.Sprintf("%d/%d", s.Counts.Stored(), s.Total),
+		t = append(t, []string{s.ID, string(s.State), fmt.Sprintf("%d/%d", s.Counts.Stored(), s.Total),
 			strconv.Itoa(s.Counts.Failed), rate, agoText(s.CreatedAt, now), reason})
 	}
 	if queues {
@@ -80,5 +76,6 @@ func jobsTable(states []schema.State, queues bool, width int, now time.Time) tab
 			t[i+1] = slices.Insert(t[i+1], 1, s.Queue)
 		}
 	}
+	t.giveWay(width)
 	return t
 }

@@ -16,15 +16,7 @@ type table [][]string
 // write prints the table. A width above 0 is the terminal's: longer lines are
 // cut, so that a row stays one line.
 func (t table) write(w io.Writer, width int) error {
-	var widths []int
-	for _, row := range t {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
+	widths := t.widths()
 	var b strings.Builder
 	for _, row := range t {
 		var line strings.Builder
@@ -34,10 +26,38 @@ func (t table) write(w io.Writer, width int) error {
 				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
 			}
 		}
-		b.WriteString(strings.TrimRight(clip(line.String(), width), " ") + "\n")
+		b.WriteString(clip(strings.TrimRight(line.String(), " "), width) + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// widths are those of the columns.
+func (t table) widths() []int {
+	var widths []int
+	for _, row := range t {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	return widths
+}
+
+// giveWay cuts the first column where a row would not fit the width, to 12
+// characters at least.
+func (t table) giveWay(width int) {
+	room := width
+	for _, n := range t.widths()[1:] {
+		room -= n + 2
+	}
+	for _, row := range t {
+		if width > 0 {
+			row[0] = clip(row[0], max(12, room))
+		}
+	}
 }
 
 // markdown prints the table for a document.

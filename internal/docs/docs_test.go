@@ -23,70 +23,6 @@ import (
 
 var update = flag.Bool("update", false, "write the configuration table into the README, and docs/reference.md")
 
-const root = "../.."
-
-// document is a Markdown file.
-type document struct {
-	path   string // from the root
-	text   string
-	blocks []block
-}
-
-// block is a fenced block of code.
-type block struct {
-	lang string
-	line int // of its first line of content
-	text string
-}
-
-// documents reads every Markdown file of the repository.
-func documents(t *testing.T) []document {
-	t.Helper()
-	var list []document
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && path != root {
-			return filepath.SkipDir
-		}
-		if filepath.Ext(path) != ".md" {
-			return nil
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		name, err := filepath.Rel(root, path)
-		list = append(list, document{filepath.ToSlash(name), string(text), blocksOf(string(text))})
-		return err
-	})
-	if err != nil || len(list) < 10 {
-		t.Fatalf("%d documents, %v", len(list), err)
-	}
-	return list
-}
-
-func blocksOf(text string) []block {
-	var list []block
-	open := false
-	number := 0
-	for line := range strings.Lines(text) {
-		number++
-		fence := strings.HasPrefix(line, "```")
-		switch {
-		case fence && !open:
-			list = append(list, block{lang: strings.TrimSpace(line[3:]), line: number + 1})
-			open = true
-		case fence:
-			open = false
-		case open:
-			list[len(list)-1].text += line
-		}
-	}
-	return list
-}
-
 // each calls f with every block in one of the languages.
 func each(t *testing.T, f func(t *testing.T, d document, b block), langs ...string) {
 	t.Helper()
@@ -231,7 +167,7 @@ func TestInlineJobs(t *testing.T) {
 				t.Errorf("%s:%d: %s: %v", d.path, b.line, m[1], err)
 			}
 		}
-	}, "sh", "console")
+	}, shells...)
 }
 
 // YAML blocks are configurations. What they mark as not used, and nothing else,
@@ -464,18 +400,49 @@ func TestCommands(t *testing.T) {
 	pelton := command(t)
 	t.Run("in blocks", func(t *testing.T) { commandLines(t, pelton) })
 	t.Run("inline", func(t *testing.T) { inlineCommands(t, pelton) })
+	t.Run("make and go", inlineTargets)
 }
 
-// command builds the command.
-func command(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "pelton.exe")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/pelton")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+// What text names of the Makefile and of the packages is there.
+func inlineTargets(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return path
+	inline := regexp.MustCompile("`((?:make|go) [^`]*)`")
+	n := 0
+	for _, d := range documents(t) {
+		var texts []string
+		for _, m := range inline.FindAllStringSubmatch(d.text, -1) {
+			texts = append(texts, m[1])
+		}
+		for _, b := range d.blocks {
+			if slices.Contains(shells, b.lang) {
+				texts = append(texts, strings.Split(b.text, "\n")...)
+			}
+		}
+		for _, text := range texts {
+			words := append(commandsOf(strings.TrimPrefix(text, "$ ")), []string{""})[0]
+			for _, word := range words[1:] {
+				target := regexp.MustCompile("(?m)^" + regexp.QuoteMeta(word) + ":")
+				switch {
+				case words[0] == "make" && !strings.Contains(word, "="):
+					n++
+					if !target.Match(makefile) {
+						t.Errorf("%s: %s: make has no target %s", d.path, text, word)
+					}
+				case words[0] == "go" && strings.HasPrefix(word, "./") && word != "./...":
+					n++
+					if _, err := os.Stat(filepath.Join(root, word)); err != nil {
+						t.Errorf("%s: %s: %v", d.path, text, err)
+					}
+				}
+			}
+		}
+	}
+	if n < 20 {
+		t.Errorf("%d found", n)
+	}
 }
 
 // help runs pelton with -h behind the arguments: the parser looks at all of
@@ -492,22 +459,15 @@ func commandLines(t *testing.T, pelton string) {
 	t.Helper()
 	seen := map[string]bool{}
 	each(t, func(t *testing.T, d document, b block) {
-		text := strings.ReplaceAll(b.text, "\\\n", " ")
-		for line := range strings.Lines(text) {
-			if b.lang == "console" {
-				var typed bool
-				if line, typed = strings.CutPrefix(line, "$ "); !typed {
-					continue // output
-				}
-			}
-			for _, args := range invocations(line) {
+		for _, s := range statementsOf(b) {
+			for _, args := range invocations(s.text) {
 				seen[args[0]] = true
 				if out, err := help(t, pelton, args...); err != nil {
-					t.Errorf("%s:%d: pelton %s: %s", d.path, b.line, strings.Join(args, " "), out)
+					t.Errorf("%s:%d: pelton %s: %s", d.path, s.line, strings.Join(args, " "), out)
 				}
 			}
 		}
-	}, "sh", "console")
+	}, shells...)
 	for _, verb := range []string{"run", "worker", "submit", "results", "watch", "cancel", "ls", "rm", "queue"} {
 		if !seen[verb] {
 			t.Errorf("no document shows pelton %s", verb)
@@ -515,58 +475,16 @@ func commandLines(t *testing.T, pelton string) {
 	}
 }
 
-// invocations are the arguments of each pelton on a line of shell.
-func invocations(line string) [][]string {
+// invocations are the arguments of each pelton in a statement.
+func invocations(text string) [][]string {
 	var list [][]string
-	for _, words := range shell(line) {
-		for len(words) > 0 && strings.Contains(words[0], "=") && !strings.HasPrefix(words[0], "-") {
-			words = words[1:] // VARIABLE=value
-		}
+	for _, words := range commandsOf(text) {
 		if len(words) > 3 && slices.Equal(words[:3], []string{"go", "run", "./cmd/pelton"}) {
 			words = words[2:]
 			words[0] = "pelton"
 		}
 		if len(words) > 1 && words[0] == "pelton" {
 			list = append(list, words[1:])
-		}
-	}
-	return list
-}
-
-// shell splits a line into simple commands and their words, redirections left out.
-func shell(line string) [][]string {
-	list := [][]string{nil}
-	word, inWord, quote, skip := "", false, rune(0), false
-	end := func() {
-		if inWord && !skip {
-			last := len(list) - 1
-			list[last] = append(list[last], word)
-		}
-		skip = skip && !inWord
-		word, inWord = "", false
-	}
-	for _, c := range line {
-		switch {
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote != 0:
-			word += string(c)
-		case c == '\'' || c == '"':
-			quote, inWord = c, true
-		case c == ' ' || c == '\n' || c == '\t':
-			end()
-		case c == '#' && !inWord:
-			return list
-		case c == '|' || c == '&' || c == ';' || c == '(' || c == ')':
-			end()
-			list = append(list, nil)
-		case c == '<' || c == '>':
-			inWord = inWord && strings.Trim(word, "0123456789") != ""
-			end()
-			skip = true
-		default:
-			word += string(c)
-			inWord = true
 		}
 	}
 	return list

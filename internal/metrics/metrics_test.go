@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -195,6 +196,25 @@ func checkNames(t *testing.T, families map[string]*dto.MetricFamily) {
 		if promised[name] == "" && strings.HasPrefix(name, "pelton_") && !regexp.MustCompile(`^pelton_slots(_busy)?$`).MatchString(name) {
 			t.Errorf("%s is not promised", name)
 		}
+	}
+}
+
+// The table in docs is that of the promises: operators read it, and no code.
+func TestTable(t *testing.T) {
+	text, err := os.ReadFile("../../docs/page.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| (`pelton_[^|]*) \\| ([^|]*) ?\\|").FindAllStringSubmatch(string(text), -1) {
+		labels := strings.FieldsFunc(row[2], func(c rune) bool { return c == ',' || c == ' ' })
+		slices.Sort(labels)
+		for _, name := range regexp.MustCompile("pelton_[a-z_]+").FindAllString(row[1], -1) {
+			told[name] = strings.Join(labels, ",")
+		}
+	}
+	if !maps.Equal(told, promised) {
+		t.Errorf("docs/page.md tells of %v, want %v", told, promised)
 	}
 }
 

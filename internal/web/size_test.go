@@ -26,7 +26,8 @@ import (
 
 // The page with 10,000 jobs and a job of 1,000,000 requests: how long each view
 // takes, and what memory it holds. The streams are filled directly. It prints a
-// table; what it asserts is generous.
+// table; what it asserts of times is generous, for the machine may be busy: the
+// promise is 300 ms a view.
 func TestPageSize(t *testing.T) {
 	manyJobs, manyRequests := 10_000, 1_000_000
 	if text := os.Getenv("SIZE"); text != "" {
@@ -85,7 +86,11 @@ func TestPageSize(t *testing.T) {
 	}
 	searchAll(t, s, manyRequests)
 	download(t, s, manyRequests, base)
-	t.Logf("heap beyond the start's %d MB: %d MB", base>>20, (heap()-base)>>20)
+	grown := int64(heap()) - int64(base)
+	t.Logf("heap beyond the start's %d MB: %d MB", base>>20, grown>>20)
+	if grown > 64<<20 {
+		t.Errorf("the heap has grown by %d MB", grown>>20)
+	}
 }
 
 func fillStates(t *testing.T, js jetstream.JetStream, n, requests int) {
