@@ -36,6 +36,9 @@ func (j *owned) feed(ctx context.Context) error {
 // answers more, at the most, than were in flight.
 const mostAhead = 64
 
+// mostAheadBytes bounds what the bodies of those take, as far as the last few tell.
+const mostAheadBytes = 16 << 20
+
 // ahead is how many requests of this job are fed ahead. A job that is to end at
 // a failure or a cost has none: what has not been counted is not followed by
 // another call.
@@ -43,7 +46,7 @@ func (j *owned) ahead() int {
 	if j.b.local == nil || j.bound.auto || j.job.FailFast != (schema.FailFast{}) || j.job.MaxCost > 0 {
 		return 0
 	}
-	return min(j.bound.now(), mostAhead)
+	return min(j.bound.now(), mostAhead, mostAheadBytes/max(1, j.bulk))
 }
 
 // mayFeed reports whether nothing forbids it: a lease that may have ended, a
@@ -89,7 +92,7 @@ func (j *owned) feedOne(ctx context.Context, index int) error {
 	w.FedAt, w.Again = fed.at, index < j.doubtful || j.returning.has(index)
 	j.event(index, schema.Event{Kind: schema.EventQueued})
 	if j.b.local != nil {
-		j.window[index] = fed
+		j.window[index], j.bulk = fed, max(len(w.Body), j.bulk*7/8)
 		j.b.local.put(w, j.bound.now())
 		return nil
 	}

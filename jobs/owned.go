@@ -32,6 +32,7 @@ type owned struct {
 	tally     tally
 	window    map[int]fedRequest // fed and not known to be stored
 	again     []int              // lost on the way, or back from waiting: to be fed once more
+	bulk      int                // bytes of a body, of the largest of the last few
 	cursor    int                // every index below has been fed or is stored
 	inbox     *inbox[Outcome]    // results that are stored
 	waiting   parkList           // the parked requests of the window

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"pelton/internal/faultyllm"
 	"pelton/internal/testenv"
 	"pelton/jobs"
@@ -81,5 +83,73 @@ func TestAloneCancel(t *testing.T) {
 	}
 	if calls := e.LLM.Stats().Calls; calls != 2 {
 		t.Errorf("%d calls", calls)
+	}
+}
+
+// What was fed ahead of the bound has not been begun when the job ends.
+func TestAloneEndsWithoutWhatIsAhead(t *testing.T) {
+	t.Parallel()
+	e := testenv.New(t, testenv.Settings(jobs.Settings{Alone: true}))
+	var b *jobs.Broker
+	e.Worker(defaultQueue, func(c *worker.Config) { b = c.Broker })
+	release := e.LLM.Hold()
+	defer release()
+	h, err := b.Client("default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(50), Concurrency: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.InFlight == 8 }); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Cancel(e.Ctx(), "enough"); err != nil {
+		t.Fatal(err)
+	}
+	state, err := h.Wait(e.Ctx())
+	if err != nil || state.State != schema.Cancelled || state.Counts.Cancelled != 8 || state.Counts.NotStarted != 42 {
+		t.Errorf("%+v, %v", state, err)
+	}
+	if s := e.LLM.Stats(); s.Calls != 8 || s.Peak != 8 {
+		t.Errorf("%d calls, %d at once", s.Calls, s.Peak)
+	}
+}
+
+// An answer that the store does not take at first is kept, and stored later.
+func TestAloneStoresAgain(t *testing.T) {
+	t.Parallel()
+	e := testenv.New(t, testenv.Settings(jobs.Settings{Alone: true}))
+	var b *jobs.Broker
+	e.Worker(defaultQueue, func(c *worker.Config) { b = c.Broker })
+	js, err := jetstream.New(e.Conn())
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := js.Stream(e.Ctx(), "PELTON_RESULTS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	roomy := results.CachedInfo().Config
+	full := roomy
+	full.MaxMsgSize = 1
+	if _, err := js.UpdateStream(e.Ctx(), full); err != nil {
+		t.Fatal(err)
+	}
+	const total = 40
+	h, err := b.Client("default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(total), Concurrency: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Eight in flight, and eight ahead: more is not begun while nothing is stored.
+	if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.Answered == 16 }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.UpdateStream(e.Ctx(), roomy); err != nil {
+		t.Fatal(err)
+	}
+	state, err := h.Wait(e.Ctx())
+	if err != nil || state.Counts.Succeeded != total {
+		t.Errorf("%+v, %v", state, err)
+	}
+	if s := e.LLM.Stats(); s.Calls != total || s.Peak > 8 {
+		t.Errorf("%d calls, %d at once", s.Calls, s.Peak)
 	}
 }

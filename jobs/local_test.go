@@ -1,0 +1,75 @@
+package jobs
+
+import (
+	"math"
+	"slices"
+	"testing"
+)
+
+// What was fed ahead waits for the bound of its job; jobs take turns.
+func TestLocalWorkHoldsTheBound(t *testing.T) {
+	l := newLocalWork()
+	for i := range 4 {
+		l.put(&Work{Queue: "q", Job: "a", Index: i}, 2)
+		l.put(&Work{Queue: "q", Job: "a", Index: i}, 2) // is there already
+	}
+	l.put(&Work{Queue: "q", Job: "b", Index: 0}, 1)
+	take := func(job string, index int) *Work {
+		t.Helper()
+		w, ok := l.Take()
+		if !ok || w.Job != job || w.Index != index {
+			t.Fatalf("took %+v, %t; want %s.%d", w, ok, job, index)
+		}
+		return w
+	}
+	waits := func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.line) > 0
+	}
+	first := take("a", 0)
+	take("b", 0)
+	take("a", 1)
+	if waits() {
+		t.Error("a third request of a job that may have two at once")
+	}
+	l.Finished(first)
+	take("a", 2)
+	if waits() {
+		t.Error("one more than may be in slots")
+	}
+	// It is on its way to the store: it is not fed again meanwhile.
+	if have := l.indexes("q", "a"); len(have) != 4 || !have[0] {
+		t.Errorf("here are %v", have)
+	}
+	l.Done(first)
+	if have := l.indexes("q", "a"); len(have) != 3 || have[0] {
+		t.Errorf("here are %v", have)
+	}
+	if got := l.drop("q", "a", math.MaxInt); !slices.Equal(got, []int{3}) {
+		t.Errorf("dropped %v", got)
+	}
+	l.Close()
+	if _, ok := l.Take(); ok {
+		t.Error("given out after the end")
+	}
+}
+
+// What is dropped are the last that wait, so many as are asked for.
+func TestLocalWorkDropsTheLast(t *testing.T) {
+	l := newLocalWork()
+	for i := range 5 {
+		l.put(&Work{Queue: "q", Job: "a", Index: i}, 1)
+	}
+	w, _ := l.Take()
+	if got := l.drop("q", "a", 2); !slices.Equal(got, []int{4, 3}) {
+		t.Errorf("dropped %v", got)
+	}
+	if got := l.drop("q", "a", 0); got != nil {
+		t.Errorf("dropped %v", got)
+	}
+	l.Finished(w)
+	if w, ok := l.Take(); !ok || w.Index != 1 {
+		t.Errorf("took %+v", w)
+	}
+}
