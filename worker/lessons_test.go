@@ -61,7 +61,8 @@ func TestLessons(t *testing.T) {
 			failing[i] = testenv.Chat(fmt.Sprint("bad ", i), `{"status":400}`)
 		}
 		client := e.Client()
-		if _, err := client.Submit(e.Ctx(), schema.Job{Requests: failing}); err != nil {
+		behind, err := client.Submit(e.Ctx(), schema.Job{Requests: failing})
+		if err != nil {
 			t.Fatal(err)
 		}
 		retried := testenv.Chats(10)
@@ -85,6 +86,9 @@ func TestLessons(t *testing.T) {
 				t.Errorf("usage %+v, then %+v", first, sum)
 			}
 			first = sum
+		}
+		if state, err := behind.Wait(e.Ctx()); err != nil || state.Counts.Failed != 20 {
+			t.Errorf("%+v, %v", state, err)
 		}
 		if n := e.LLM.Stats().Calls; n != 20+11 {
 			t.Errorf("%d calls, want 31", n)
