@@ -176,10 +176,19 @@ func (m mix) one(r *Router) string {
 		schema.ClassTransient, schema.ClassRateLimited, schema.ClassUpstreamFatal, schema.ClassRequestFatal, schema.ClassContextWindow,
 		schema.ClassContentPolicy, schema.ClassTimeout, schema.ClassExpired,
 	}
+	budget := groups * (*m.cfg.NumRetries + 1)
+	counted := 0 // but for those that said they are busy: most of them cost nothing
+	for _, a := range out.Attempts {
+		if a.Error == nil || a.Error.Class != schema.ClassRateLimited {
+			counted++
+		}
+	}
 	switch {
 	case out.Park != nil:
 		return "parked for ever"
-	case len(out.Attempts) > groups*(*m.cfg.NumRetries+1)+maxPaced:
+	case counted > budget:
+		return fmt.Sprintf("%d attempts of a budget of %d", counted, budget)
+	case len(out.Attempts) > budget+maxPaced:
 		return fmt.Sprintf("%d attempts", len(out.Attempts))
 	case spent > limit:
 		return fmt.Sprintf("spent %v of %v", spent, limit)

@@ -1,16 +1,20 @@
 package router
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"pelton/internal/faultyllm"
 	"pelton/schema"
@@ -220,6 +224,19 @@ func TestRows(t *testing.T) {
 				t.Errorf("%d attempts", len(out.Attempts))
 			}
 		},
+		"model_group_retry_policy": func(t *testing.T) {
+			a := down(faultyllm.FaultServerError)
+			r := start(t, &Config{
+				CooldownTime: new(time.Duration), RetryPolicy: PerFailure{InternalServer: ptr(1)},
+				GroupRetryPolicy: map[string]PerFailure{"h": {InternalServer: ptr(3)}, "i": {InternalServer: ptr(0)}},
+				Deployments:      []Deployment{on(a, "a", "g"), on(a, "b", "h"), on(a, "c", "i")},
+			}, noWait)
+			for group, attempts := range map[string]int{"g": 2, "h": 4, "i": 1} {
+				if out := r.Do(background, ask1(group, group, "")); len(out.Attempts) != attempts {
+					t.Errorf("%s: %d attempts, want %d", group, len(out.Attempts), attempts)
+				}
+			}
+		},
 		"fallbacks": func(t *testing.T) {
 			a := fast()
 			r := start(t, &Config{
@@ -234,6 +251,29 @@ func TestRows(t *testing.T) {
 				if out := r.Do(background, ask1("g", mock, mock)); went(out) != want {
 					t.Errorf("%s went to %s, want %s", mock, went(out), want)
 				}
+			}
+		},
+		"default_fallbacks": func(t *testing.T) {
+			a := down(faultyllm.FaultServerError)
+			r := start(t, &Config{
+				NumRetries: ptr(0), CooldownTime: new(time.Duration), DefaultFallbacks: []string{"spare", "g"}, Fallbacks: map[string][]string{"own": {"h"}},
+				Deployments: []Deployment{on(a, "a", "g"), on(a, "b", "own"), on(a, "c", "h"), on(a, "d", "spare")},
+			}, noWait)
+			// The general list is for groups without one; no group comes twice.
+			for group, want := range map[string]string{"g": "a d", "own": "b c d a", "spare": "d a"} {
+				if out := r.Do(background, ask1(group, group, "")); went(out) != want {
+					t.Errorf("%s went to %s, want %s", group, went(out), want)
+				}
+			}
+		},
+		"fallbacks: one total budget": func(t *testing.T) {
+			a := down(faultyllm.FaultServerError)
+			r := start(t, &Config{
+				NumRetries: ptr(2), MaxAttempts: 4, CooldownTime: new(time.Duration), Fallbacks: map[string][]string{"g": {"h"}, "h": {"i"}},
+				Deployments: []Deployment{on(a, "a", "g"), on(a, "b", "h"), on(a, "c", "i")},
+			}, noWait)
+			if out := r.Do(background, ask1("g", "hi", "")); went(out) != "a a a b" || a.Stats().Calls != 4 {
+				t.Errorf("went to %s in %d calls", went(out), a.Stats().Calls)
 			}
 		},
 		"timeouts": func(t *testing.T) {
@@ -263,6 +303,52 @@ func TestRows(t *testing.T) {
 			}
 			if a.Stats().Calls != 0 || b.Stats().Calls != 10 {
 				t.Error(a.Stats().Calls, b.Stats().Calls)
+			}
+		},
+		// What LiteLLM plays inside its router happens at an upstream here; the flags
+		// of its mocks are bytes like others.
+		"mocks": func(t *testing.T) {
+			a, b := fast(), llm(t, faultyllm.Config{KeepBodies: 1})
+			r := start(t, &Config{
+				NumRetries: ptr(0), Fallbacks: map[string][]string{"g": {"h"}},
+				Deployments: []Deployment{on(a, "a", "g"), on(b, "b", "h", func(d *Deployment) { d.Model = "h" })},
+			}, noWait)
+			req := ask1("g", "hi", `{},"mock_testing_fallbacks":true,"mock_response":"hello"`)
+			a.SetOutage(true)
+			out := r.Do(background, req)
+			if went(out) != "a b" || out.Error != nil {
+				t.Fatalf("went to %s: %v", went(out), out.Error)
+			}
+			if got, want := string(b.Bodies()[0]), strings.Replace(string(req.Body), `"model":"g"`, `"model":"h"`, 1); got != want {
+				t.Errorf("sent %s, want %s", got, want)
+			}
+		},
+		"errors": func(t *testing.T) {
+			a := fast()
+			for name, want := range map[string]struct {
+				mock  string
+				class schema.Class
+			}{
+				"400":                    {`{"status":400}`, schema.ClassRequestFatal},
+				"400 unsupported params": {`{"status":400,"code":"unsupported_parameter"}`, schema.ClassRequestFatal},
+				"400 context window":     {`{"fault":"context_length"}`, schema.ClassContextWindow},
+				"400 content policy":     {`{"fault":"content_filter"}`, schema.ClassContentPolicy},
+				"401":                    {`{"status":401}`, schema.ClassUpstreamFatal},
+				"403":                    {`{"status":403}`, schema.ClassUpstreamFatal},
+				"404":                    {`{"fault":"model_not_found"}`, schema.ClassUpstreamFatal},
+				"408":                    {`{"status":408}`, schema.ClassTransient},
+				"409":                    {`{"status":409}`, schema.ClassTransient},
+				"422":                    {`{"status":422}`, schema.ClassRequestFatal},
+				"429":                    {`{"status":429}`, schema.ClassRateLimited},
+				"429 no quota":           {`{"fault":"quota"}`, schema.ClassUpstreamFatal},
+				"500":                    {`{"status":500}`, schema.ClassTransient},
+				"503":                    {`{"status":503}`, schema.ClassTransient},
+			} {
+				r := start(t, &Config{CooldownTime: new(time.Duration), NumRetries: ptr(0), Deployments: []Deployment{on(a, "a", "g")}}, noWait)
+				out := r.Do(background, ask1("g", name, want.mock))
+				if out.Error == nil || out.Error.Class != want.class || fmt.Sprint(out.Error.StatusCode) != name[:3] || out.Error.Message == "" {
+					t.Errorf("%s: %+v, want class %s", name, out.Error, want.class)
+				}
 			}
 		},
 	} {
@@ -379,6 +465,77 @@ func TestLessons(t *testing.T) {
 			}, noWait)
 			if out := r.Do(background, ask1("g", "hi", "")); len(out.Attempts) != 6 {
 				t.Errorf("%d attempts", len(out.Attempts))
+			}
+		},
+		"36148: a bad request writes little to the log": func(t *testing.T) {
+			a := llm(t, faultyllm.Config{})
+			var log bytes.Buffer
+			r := start(t, &Config{
+				NumRetries: ptr(5), CooldownTime: new(time.Duration), Deployments: []Deployment{on(a, "a", "g"), on(a, "b", "h")},
+				Fallbacks: map[string][]string{"g": {"h"}},
+			}, noWait, WithLogger(zerolog.New(&log)))
+			long := strings.Repeat("x", 1<<20)
+			for status, attempts := range map[int]int{400: 1, 500: 12} {
+				req := ask1("g", long, fmt.Sprintf(`{"status":%d,"message":%q}`, status, long))
+				if out := r.Do(background, req); len(out.Attempts) != attempts || out.Error == nil {
+					t.Errorf("%d attempts: %v", len(out.Attempts), out.Error.Code)
+				}
+			}
+			if n := log.Len(); n == 0 || n > 64<<10 {
+				t.Errorf("%d bytes of log for two requests of 1 MiB", n)
+			}
+		},
+		// Priority among those who wait is a queue's affair: here nobody is passed over.
+		"7144, 6867, 36774, 31830: who waits is served in order": func(t *testing.T) {
+			a := llm(t, faultyllm.Config{KeepBodies: 20})
+			r := start(t, &Config{Deployments: []Deployment{on(a, "a", "g", func(d *Deployment) { d.MaxParallel = 1 })}})
+			release := a.Hold()
+			defer release()
+			var wg sync.WaitGroup
+			for i := range 12 {
+				wg.Go(func() {
+					if out := r.Do(background, waiting(ask1("g", fmt.Sprint(i), ""))); out.Error != nil {
+						t.Error(out.Error)
+					}
+				})
+				if i == 0 {
+					if err := a.Wait(background, func(s faultyllm.Stats) bool { return s.InFlight == 1 }); err != nil {
+						t.Fatal(err)
+					}
+				}
+				d := r.deployments[0]
+				for inLine := -1; inLine < i; { // until it stands in line
+					d.mu.Lock()
+					inLine = d.line.Len()
+					d.mu.Unlock()
+					runtime.Gosched()
+				}
+			}
+			release()
+			wg.Wait()
+			for i, body := range a.Bodies() {
+				if want := string(ask1("g", fmt.Sprint(i), "").Body); !strings.HasPrefix(string(body), strings.Replace(want, `"g"`, `"m"`, 1)) {
+					t.Errorf("call %d was for %s", i, body)
+				}
+			}
+		},
+		"6957, 8648, 1226: a stream is tried again before its first byte": func(t *testing.T) {
+			for _, fault := range []faultyllm.Fault{faultyllm.FaultUnavailable, faultyllm.FaultClose, faultyllm.FaultRateLimit, faultyllm.FaultHTML} {
+				a := llm(t, faultyllm.Config{Answer: "one two three"})
+				r := start(t, &Config{CooldownTime: new(time.Duration), Deployments: []Deployment{on(a, "a", "g")}}, noWait)
+				h := &heard{}
+				req := ask1("g", "hi", fmt.Sprintf(`{"fault":%q,"times":2}`, fault))
+				req.Body = json.RawMessage(strings.Replace(string(req.Body), "{", `{"stream":true,`, 1))
+				req.Listener = h
+				out := r.Do(background, req)
+				if out.Error != nil || len(out.Attempts) != 3 || len(h.chunks) == 0 {
+					t.Fatalf("%s: %v after %d attempts, %d chunks", fault, out.Error, len(out.Attempts), len(h.chunks))
+				}
+				for _, c := range h.chunks { // of what failed the listener knows nothing
+					if c.attempt != 3 {
+						t.Errorf("%s: a chunk of attempt %d: %s", fault, c.attempt, c.data)
+					}
+				}
 			}
 		},
 		"6404, 12685, 14384, 15128, 17388: nothing piles up": func(t *testing.T) {

@@ -173,7 +173,7 @@ func (s *stream) read(c *cell, resp *http.Response, limit int64) {
 			io.Closer
 		}{from.rest(), resp.Body}
 		c.read(resp, limit)
-		if !isError && c.err == nil && len(c.raw) > 0 {
+		if !isError && c.err == nil && s.isAnswer(c.raw) {
 			s.tick()
 			s.pass(c.raw)
 		}
@@ -205,6 +205,14 @@ func (s *stream) read(c *cell, resp *http.Response, limit int64) {
 	if s.ended {
 		s.drain(resp)
 	}
+}
+
+// isAnswer reports whether a document that came instead of a stream is the whole
+// answer: an error with the status 200, or a page of HTML, is no chunk of one.
+func (s *stream) isAnswer(raw []byte) bool {
+	body := parseBody(raw)
+	_, failed := body.fault()
+	return !failed && body.lacks(s.run.req.Endpoint) == ""
 }
 
 // maxEvent bounds one event of a stream.

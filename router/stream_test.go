@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -210,8 +211,13 @@ func TestFaultsInMidStream(t *testing.T) {
 		{"a page of HTML", "<html><title>502 Bad Gateway</title></html>", schema.ClassTransient, "502 Bad Gateway", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			var calls atomic.Int32
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/event-stream")
+				if calls.Add(1) > 2 { // once for each router
+					_, _ = io.WriteString(w, data(chunk(`{"index":0,"delta":{"content":"whole"},"finish_reason":"stop"}`, ``), `[DONE]`))
+					return
+				}
 				_, _ = io.WriteString(w, tt.stream)
 			}))
 			defer srv.Close()
@@ -222,6 +228,23 @@ func TestFaultsInMidStream(t *testing.T) {
 			}
 			if out.Response == nil || !json.Valid(out.Response.Body) || !strings.Contains(string(out.Response.Body), tt.keeps) {
 				t.Errorf("response %+v", out.Response)
+			}
+			// What may pass is tried again, and each call is on record.
+			r = streamRouter(t, srv.URL, func(cfg *Config) { cfg.CooldownTime = new(time.Duration) })
+			again := r.Do(background, Request{Body: streamBody})
+			attempts := 1
+			if tt.class == schema.ClassTransient || tt.class == schema.ClassRateLimited {
+				attempts = 2
+			}
+			if len(again.Attempts) != attempts || (again.Error == nil) != (attempts == 2) {
+				t.Fatalf("%v after %d attempts, want %d", again.Error, len(again.Attempts), attempts)
+			}
+			first := again.Attempts[0]
+			if first.StatusCode != 200 || first.Error == nil || first.Error.Class != tt.class || !strings.Contains(first.Error.Message, tt.says) {
+				t.Errorf("first attempt: %d, %v", first.StatusCode, first.Error)
+			}
+			if attempts == 2 && (again.Attempts[1].Error != nil || again.Attempts[1].StatusCode != 200) {
+				t.Errorf("second attempt: %+v", again.Attempts[1])
 			}
 		})
 	}
@@ -417,6 +440,49 @@ func TestStreamIsTriedAgain(t *testing.T) {
 			}
 			if !strings.Contains(string(out.Response.Body), `"whole"`) || strings.Contains(string(out.Response.Body), "ha\"") {
 				t.Errorf("body %s", out.Response.Body)
+			}
+		})
+	}
+}
+
+// A document instead of a stream that is no answer is no chunk either, and no
+// first token: the listener hears of the attempt that made it good.
+func TestNoAnswerIsNoChunk(t *testing.T) {
+	srv := llm(t, faultyllm.Config{Answer: "whole"})
+	for name, raw := range map[string]string{
+		"LM Studio: 200 with an error object": `{"error":{"message":"Model unloaded."}}`,
+		"LM Studio: an error that is a text":  `{"error":"Model unloaded."}`,
+		"Gemini: errors in an array":          `[{"error":{"code":500,"message":"Internal error","status":"INTERNAL"}}]`,
+		"a page of HTML":                      "<html><title>Sign in</title></html>",
+		"no choices":                          `{"id":"c-1","choices":[]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			script, err := json.Marshal(map[string]any{"raw": raw, "times": 1, "key": name, "headers": map[string]string{"Content-Type": "application/json"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			req := ask1("g", name, string(script))
+			req.Body = json.RawMessage(strings.Replace(string(req.Body), "{", `{"stream":true,`, 1))
+			h := &heard{}
+			req.Listener, req.Events = h, true
+			r := start(t, &Config{Deployments: []Deployment{on(srv, "a", "g")}, CooldownTime: new(time.Duration)}, noWait)
+			out := r.Do(background, req)
+			if out.Error != nil || len(out.Attempts) != 2 {
+				t.Fatalf("%v after %d attempts", out.Error, len(out.Attempts))
+			}
+			if out.Attempts[0].TTFTMs != nil || out.Attempts[0].Error == nil || out.Attempts[1].TTFTMs == nil {
+				t.Errorf("attempts %+v", out.Attempts)
+			}
+			if len(h.chunks) == 0 {
+				t.Error("no chunks")
+			}
+			for _, c := range h.chunks {
+				if c.attempt != 2 {
+					t.Errorf("a chunk of attempt %d: %s", c.attempt, c.data)
+				}
+			}
+			if kinds := h.kinds(); len(kinds) == 0 || kinds[0] != schema.EventAttemptFailed || kinds[len(kinds)-1] != schema.EventFirstToken {
+				t.Errorf("events %v", kinds)
 			}
 		})
 	}

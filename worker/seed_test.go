@@ -13,7 +13,9 @@ import (
 	"pelton/internal/faultyllm"
 	"pelton/internal/testenv"
 	"pelton/jobs"
+	"pelton/router"
 	"pelton/schema"
+	"pelton/worker"
 )
 
 // One test for each aspect of the feature that the project started from:
@@ -124,6 +126,73 @@ func TestSeedConcurrency(t *testing.T) {
 		e.Worker(map[string]int{"default": 5})
 		e.Worker(map[string]int{"default": 5})
 		fills(t, e, e.Client(), schema.Job{Requests: testenv.Chats(200), Concurrency: 30}, 5)
+	})
+	t.Run("held to the last byte of a stream", func(t *testing.T) {
+		e := testenv.New(t, testenv.LLM(faultyllm.Config{Answer: strings.Repeat("word ", 20), TokensPerSecond: 500}))
+		e.Worker(defaultQueue)
+		requests := testenv.Chats(40)
+		for i := range requests {
+			requests[i].Body = json.RawMessage(strings.Replace(string(requests[i].Body), "{", `{"stream":true,`, 1))
+		}
+		fills(t, e, e.Client(), schema.Job{Requests: requests, Concurrency: 4}, 4)
+	})
+	t.Run("held through retries", func(t *testing.T) {
+		e := testenv.New(t, testenv.LLM(faultyllm.Config{Latency: 10 * time.Millisecond}))
+		e.Worker(defaultQueue, func(c *worker.Config) {
+			c.Router = e.Router(func(rc *router.Config) { rc.CooldownTime = new(time.Duration) }) // or they would be served one by one
+		})
+		requests := testenv.Chats(30)
+		for i := range requests {
+			requests[i] = testenv.Chat(fmt.Sprint(i), `{"status":500,"times":1}`)
+		}
+		results, err := e.Client().Run(e.Ctx(), schema.Job{Requests: requests, Concurrency: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range results {
+			if r.Err() != nil || len(r.Attempts) != 2 {
+				t.Errorf("result %d: %v after %d attempts", r.Index, r.Err(), len(r.Attempts))
+			}
+		}
+		if s := e.LLM.Stats(); s.Peak != 3 || s.Calls != 60 {
+			t.Errorf("peak %d, want exactly 3; %d calls", s.Peak, s.Calls)
+		}
+	})
+	// A request that waits out a long pause holds neither slot nor cap, though
+	// there is one of each: another job is done meanwhile.
+	t.Run("given back in a long pause", func(t *testing.T) {
+		e := testenv.New(t)
+		one := map[string]int{"default": 1}
+		e.Worker(one, func(c *worker.Config) {
+			c.Slots = 1
+			c.Router = e.Router(func(rc *router.Config) {
+				rc.Deployments = append(rc.Deployments, router.Deployment{ID: "other", Group: "other", Model: "other", BaseURL: e.LLM.URL()})
+			})
+		})
+		client := e.Client()
+		h, err := client.Submit(e.Ctx(), schema.Job{Requests: []schema.Request{testenv.Chat("x", `{"status":429,"retry_after":5,"times":1}`)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.Calls == 1 && s.InFlight == 0 }); err != nil {
+			t.Fatal(err)
+		}
+		requests := testenv.Chats(5)
+		for i := range requests {
+			requests[i].Body = json.RawMessage(strings.Replace(string(requests[i].Body), `"model":"m"`, `"model":"other"`, 1))
+		}
+		results, err := client.Run(e.Ctx(), schema.Job{Requests: requests})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r, err := range h.Ordered(e.Ctx()) {
+			if err != nil || r.Err() != nil || len(r.Attempts) != 2 {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if last := results[4].FinishedAt; !last.Before(r.Attempts[1].StartedAt) {
+				t.Errorf("the other job ended at %s, after the pause, which ended at %s", last, r.Attempts[1].StartedAt)
+			}
+		}
 	})
 }
 
@@ -298,11 +367,33 @@ func TestSeedIterator(t *testing.T) {
 }
 
 func TestSeedFlag(t *testing.T) {
-	// Nothing needs a flag, and what is experimental says so when it is off.
-	_, err := schema.ParseJob([]byte(`{"requests":[{"model":"m","messages":[]}],"concurrency":"auto"}`), schema.Limits{})
+	// What is finished needs no flag.
+	e := testenv.New(t)
+	e.Worker(defaultQueue)
+	client := e.Client()
+	if results, err := client.Run(e.Ctx(), schema.Job{Requests: testenv.Chats(3)}); err != nil || len(results) != 3 {
+		t.Fatalf("%d results, %v", len(results), err)
+	}
+	// What is experimental says so when it is off, and nothing runs.
+	_, err := client.Run(e.Ctx(), schema.Job{Requests: testenv.Chats(3), Concurrency: schema.AutoConcurrency})
+	var ended *jobs.StateError
+	if !errors.As(err, &ended) || ended.State.Reason.Code != schema.ReasonInvalidJob || !strings.Contains(ended.State.Reason.Message, "experimental") {
+		t.Errorf("the feature is off: %v", err)
+	}
+	// An empty list is told as such, whatever is on or off.
+	_, err = client.Run(e.Ctx(), schema.Job{Requests: []schema.Request{}})
 	var problems *schema.Problems
-	if !errors.As(err, &problems) || !problems.Has(schema.ProblemExperimentalOff) {
-		t.Errorf("%v", err)
+	if !errors.As(err, &problems) || problems.Has(schema.ProblemExperimentalOff) || problems.List[0].Field != "requests" {
+		t.Errorf("an empty list: %v", err)
+	}
+	if n := e.LLM.Stats().Calls; n != 3 {
+		t.Errorf("%d calls", n)
+	}
+	// Switched on, it is there.
+	on := testenv.New(t, testenv.Settings(jobs.Settings{AutoConcurrency: true}))
+	on.Worker(defaultQueue)
+	if results, err := on.Client().Run(on.Ctx(), schema.Job{Requests: testenv.Chats(3), Concurrency: schema.AutoConcurrency}); err != nil || len(results) != 3 {
+		t.Errorf("the feature is on: %d results, %v", len(results), err)
 	}
 }
 
@@ -338,6 +429,59 @@ func TestSeedRoadmap(t *testing.T) {
 		}))
 		if err != nil || state.State != schema.Succeeded || last != 300 || calls.Load() < 3 {
 			t.Errorf("%+v, %v, last %d, %d calls", state, err, last, calls.Load())
+		}
+	})
+	// Limits are found by the upstream's answers; the run ends well, and after the
+	// first refusals few more follow.
+	t.Run("adaptive concurrency", func(t *testing.T) {
+		const capacity, total = 16, 1500
+		e := testenv.New(t, testenv.LLM(faultyllm.Config{Latency: 20 * time.Millisecond, MaxParallel: capacity}))
+		e.Worker(defaultQueue, func(c *worker.Config) {
+			c.Router = e.Router(func(rc *router.Config) { rc.Adaptive = true })
+		})
+		results, err := e.Client().Run(e.Ctx(), schema.Job{Requests: testenv.Chats(total), Concurrency: 128})
+		if err != nil || len(results) != total {
+			t.Fatalf("%d results, %v", len(results), err)
+		}
+		s := e.LLM.Stats()
+		t.Logf("%d of %d calls were refused by an upstream that takes %d at once", s.Refused, s.Calls, capacity)
+		if s.Refused == 0 || s.Refused > total/10 {
+			t.Errorf("%d of %d calls were refused", s.Refused, s.Calls)
+		}
+	})
+	t.Run("streams are merged, their usage summed", func(t *testing.T) {
+		e := testenv.New(t)
+		e.Worker(defaultQueue)
+		requests := append(testenv.Chats(10), testenv.Chats(10)...)
+		for i := range 10 {
+			requests[i].Body = json.RawMessage(strings.Replace(string(requests[i].Body), "{", `{"stream":true,`, 1))
+		}
+		h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: requests})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var usages []*schema.Usage
+		var sum schema.Usage
+		for r, err := range h.Ordered(e.Ctx()) {
+			if err != nil || r.Err() != nil || r.Usage == nil {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if want := fmt.Sprintf("You said: %d", r.Index%10); testenv.Answer(r) != want {
+				t.Errorf("result %d: %q, want %q", r.Index, testenv.Answer(r), want)
+			}
+			if streamed := r.Index < 10; (r.Attempts[0].TTFTMs != nil) != streamed {
+				t.Errorf("result %d: time to first token %v", r.Index, r.Attempts[0].TTFTMs)
+			}
+			usages, sum = append(usages, r.Usage), sum.Add(*r.Usage)
+		}
+		for i := range 10 {
+			if *usages[i] != *usages[i+10] {
+				t.Errorf("request %d: streamed %+v, plain %+v", i, usages[i], usages[i+10])
+			}
+		}
+		state, err := h.Wait(e.Ctx())
+		if err != nil || state.Usage == nil || *state.Usage != sum || sum.TotalTokens == 0 {
+			t.Errorf("usage of the job %+v, of its results %+v, %v", state.Usage, sum, err)
 		}
 	})
 }

@@ -56,6 +56,9 @@ func TestLongOutage(t *testing.T) {
 	took, refused := run("outage", away)
 	t.Logf("without: %s; with 20 s of outage: %s, which is %s more than the outage; %d calls were refused meanwhile",
 		plain.Round(time.Millisecond), took.Round(time.Millisecond), (took - plain - away).Round(time.Millisecond), refused)
+	if late := took - plain - away; late > 10*time.Second {
+		t.Errorf("it ended %s later than the outage accounts for, at most 10 s are asked", late.Round(time.Millisecond))
+	}
 	if refused > 3*concurrency {
 		t.Errorf("%d calls while the upstream was away", refused)
 	}

@@ -373,10 +373,16 @@ func TestAboveLimits(t *testing.T) {
 		return `{"model":"m","messages":[` + content + "]}\n"
 	}
 	for name, test := range map[string]struct{ file, text, want string }{
-		"depth":     {"deep.jsonl", body(strings.Repeat("[", 1000) + strings.Repeat("]", 1000)), "nests 1002 deep"},
-		"length":    {"long.jsonl", body(`"` + strings.Repeat("x", 65<<20) + `"`), "longer than 64 MiB"},
-		"metadata":  {"job.json", `{"metadata":{"a":"` + strings.Repeat("x", 70_000) + `"},"requests":[` + body("") + `]}`, "metadata: "},
-		"custom id": {"id.jsonl", `{"custom_id":"` + strings.Repeat("x", 2000) + `","body":` + strings.TrimSpace(body("")) + "}\n", "custom_id: "},
+		"depth":       {"deep.jsonl", body(strings.Repeat("[", 1000) + strings.Repeat("]", 1000)), "nests 1002 deep"},
+		"length":      {"long.jsonl", body(`"` + strings.Repeat("x", 65<<20) + `"`), "longer than 64 MiB"},
+		"metadata":    {"job.json", `{"metadata":{"a":"` + strings.Repeat("x", 70_000) + `"},"requests":[` + body("") + `]}`, "metadata: "},
+		"tags":        {"tags.json", `{"tags":[` + strings.Repeat(`"a",`, 32) + `"a"],"requests":[` + body("") + `]}`, "tags: "},
+		"tag":         {"tag.json", `{"tags":["` + strings.Repeat("x", 200) + `"],"requests":[` + body("") + `]}`, "tags"},
+		"reply":       {"reply.json", `{"reply":"` + strings.Repeat("x", 600) + `","requests":[` + body("") + `]}`, "reply: "},
+		"concurrency": {"wide.json", `{"concurrency":10001,"requests":[` + body("") + `]}`, "concurrency: "},
+		"id":          {"name.json", `{"id":"` + strings.Repeat("x", 65) + `","requests":[` + body("") + `]}`, "id: "},
+		"max cost":    {"cost.json", `{"max_cost":1e12,"requests":[` + body("") + `]}`, "max_cost: "},
+		"custom id":   {"id.jsonl", `{"custom_id":"` + strings.Repeat("x", 2000) + `","body":` + strings.TrimSpace(body("")) + "}\n", "custom_id: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			one := &bench{t: t, dir: b.dir}

@@ -45,6 +45,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "indexes": indexes, "urlenv": urlenv, "calls": calls, "mockstat": mockstat,
 			"benchreport": benchreport, "notemp": notemp, "streams": streams, "freeport": freeport, "httpget": httpget,
+			"holds": holds,
 		},
 	})
 }
@@ -167,6 +168,18 @@ func httpget(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if strconv.Itoa(answer.StatusCode) != args[1] {
 		ts.Fatalf("%s: status %d, want %s", args[0], answer.StatusCode, args[1])
+	}
+}
+
+// holds FILE PART checks that a file holds the bytes of another, but for its
+// last line end.
+func holds(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: holds FILE PART")
+	}
+	text, part := ts.ReadFile(args[0]), strings.TrimSuffix(ts.ReadFile(args[1]), "\n")
+	if !strings.Contains(text, part) {
+		ts.Fatalf("%s does not hold\n%s\nbut is\n%s", args[0], part, text)
 	}
 }
 
