@@ -46,7 +46,7 @@ func (j *owned) ahead() int {
 	if j.b.local == nil || j.bound.auto || j.job.FailFast != (schema.FailFast{}) || j.job.MaxCost > 0 {
 		return 0
 	}
-	return min(j.bound.now(), mostAhead, mostAheadBytes/max(1, j.bulk))
+	return min(8*j.bound.now(), mostAhead, mostAheadBytes/max(1, j.bulk))
 }
 
 // mayFeed reports whether nothing forbids it: a lease that may have ended, a
