@@ -59,6 +59,7 @@ func (o *Owner) own(d *pull.Delivery) error {
 	}
 	j := &owned{o: o, b: o.b, d: d, job: job, rec: rec, trace: o.traceOf(rec),
 		deadline: o.b.set.deadline(job, d.Published)}
+	o.cfg.Cancels.Begun(rec.Queue, rec.ID, d.Published)
 	err = j.open(ctx)
 	if problems := (*schema.Problems)(nil); errors.As(err, &problems) {
 		rec.Total = problems.Requests

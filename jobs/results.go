@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -233,7 +234,11 @@ func (b *Broker) anyMsg(ctx context.Context, stream, subject string) (*jetstream
 	if err != nil {
 		return nil, fmt.Errorf("read %s: no sequence in the answer", subject)
 	}
-	return &jetstream.RawStreamMsg{Subject: subject, Sequence: seq, Header: reply.Header, Data: reply.Data}, nil
+	stored, err := time.Parse(time.RFC3339Nano, reply.Header.Get(jetstream.TimeStampHeaer))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: no time in the answer", subject)
+	}
+	return &jetstream.RawStreamMsg{Subject: subject, Sequence: seq, Time: stored, Header: reply.Header, Data: reply.Data}, nil
 }
 
 // leaderMsg is lastMsg as the stream's leader knows it.
@@ -250,6 +255,7 @@ func (b *Broker) leaderMsg(ctx context.Context, stream, subject string) (*jetstr
 		Error   *jetstream.APIError
 		Message struct {
 			Seq  uint64
+			Time time.Time
 			Hdrs []byte
 			Data []byte
 		}
@@ -263,7 +269,7 @@ func (b *Broker) leaderMsg(ctx context.Context, stream, subject string) (*jetstr
 	if answer.Error != nil {
 		return nil, b.explain(fmt.Errorf("read %s: %w", subject, answer.Error))
 	}
-	m := &jetstream.RawStreamMsg{Subject: subject, Sequence: answer.Message.Seq, Data: answer.Message.Data, Header: nats.Header{}}
+	m := &jetstream.RawStreamMsg{Subject: subject, Sequence: answer.Message.Seq, Time: answer.Message.Time, Data: answer.Message.Data, Header: nats.Header{}}
 	if len(answer.Message.Hdrs) > 0 {
 		m.Header, err = nats.DecodeHeadersMsg(answer.Message.Hdrs)
 	}
