@@ -123,6 +123,11 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 	if err == nil {
 		duplicate, err = c.publish(ctx, &job, message, s.retryOf)
 	}
+	if duplicate && !known && err == nil {
+		var stored bool
+		stored, err = c.anew(ctx, h, &job, message, s.retryOf)
+		duplicate = !stored
+	}
 	if job.Input != nil && (err != nil || duplicate) {
 		c.b.dropObject(ctx, c.b.names.InputBucket(), job.Input.Object)
 	}
