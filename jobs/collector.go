@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -121,6 +122,16 @@ func (h *Handle) readable(ctx context.Context) error {
 		}
 	}
 	return fmt.Errorf("job %s: %w", h.id, ErrAgedOut)
+}
+
+// AgedOut reports whether the job has ended and its results are kept no more.
+// Its state is for as long again.
+func (h *Handle) AgedOut(ctx context.Context) (bool, error) {
+	err := h.readable(ctx)
+	if errors.Is(err, ErrAgedOut) {
+		return true, nil
+	}
+	return false, err
 }
 
 // anyResult reports whether anything of the job is in the results stream.
