@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/schema"
 )
@@ -132,7 +133,7 @@ func (c *Cancels) Cancelled(ctx context.Context, queue, job string) (marker sche
 	c.mu.Lock()
 	v := c.known[key]
 	c.mu.Unlock()
-	if m != nil && !m.Time.Before(v.begun.Add(-clockSkew)) {
+	if m != nil && !olderThan(m, v.begun.Add(-clockSkew)) {
 		marker := schema.ParseCancel(m.Data)
 		c.mark(key, marker, v.heard)
 		return marker, true, nil
@@ -147,6 +148,15 @@ func (c *Cancels) Cancelled(ctx context.Context, queue, job string) (marker sche
 	v.losses, v.used = losses, time.Now()
 	c.known[key] = v
 	return schema.Cancel{}, false, nil
+}
+
+// olderThan reports whether a message is known to have been stored before t.
+func olderThan(m *jetstream.RawStreamMsg, t time.Time) bool {
+	stored := m.Time
+	if stored.IsZero() { // a direct get tells it in a header
+		stored, _ = time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
+	}
+	return !stored.IsZero() && stored.Before(t)
 }
 
 // forgetOld keeps the table to the jobs of the last minutes. Called with mu held.

@@ -234,11 +234,7 @@ func (b *Broker) anyMsg(ctx context.Context, stream, subject string) (*jetstream
 	if err != nil {
 		return nil, fmt.Errorf("read %s: no sequence in the answer", subject)
 	}
-	stored, err := time.Parse(time.RFC3339Nano, reply.Header.Get(jetstream.TimeStampHeaer))
-	if err != nil {
-		return nil, fmt.Errorf("read %s: no time in the answer", subject)
-	}
-	return &jetstream.RawStreamMsg{Subject: subject, Sequence: seq, Time: stored, Header: reply.Header, Data: reply.Data}, nil
+	return &jetstream.RawStreamMsg{Subject: subject, Sequence: seq, Header: reply.Header, Data: reply.Data}, nil
 }
 
 // leaderMsg is lastMsg as the stream's leader knows it.

@@ -110,7 +110,7 @@ func TestKeysAreKept(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil || n != 1+8+4 { // server.conf, users, keys of the operator and three accounts
+	if err != nil || n != 1+10+4 { // server.conf, users, keys of the operator and three accounts
 		t.Errorf("%d files, %v", n, err)
 	}
 	if err := generate("../tenants.conf", dir); err == nil {
