@@ -67,6 +67,10 @@ func NewClient(nc *nats.Conn, options ...Option) (*Client, error) {
 // Client returns a client for one queue on the broker's connection.
 func (b *Broker) Client(queue string) *Client { return &Client{b: b, queue: queue} }
 
+// AskService lets the broker's clients ask a worker for what they may not read
+// themselves, as those of [NewClient] do. It is called before they are used.
+func (b *Broker) AskService() { b.asksService = true }
+
 // SubmitOption changes one [Client.Submit].
 type SubmitOption func(*submission)
 

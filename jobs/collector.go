@@ -124,6 +124,15 @@ func (h *Handle) readable(ctx context.Context) error {
 	return fmt.Errorf("job %s: %w", h.id, ErrAgedOut)
 }
 
+// MayCollect fails with [ErrDenied] where results of the job could not be read:
+// for who submits in order to read, and would pay for nothing. There need be no
+// such job yet.
+func (h *Handle) MayCollect(ctx context.Context) error {
+	t := h.b.newTail(h.b.names.ResultsStream(), h.b.names.ResultsOf(h.queue, h.id), 0, true)
+	defer t.close()
+	return t.open(ctx)
+}
+
 // AgedOut reports whether the job has ended and its results are kept no more.
 // Its state is for as long again.
 func (h *Handle) AgedOut(ctx context.Context) (bool, error) {
