@@ -61,7 +61,7 @@ func StartTenants(t testing.TB, file string, change ...func(*server.Options)) *T
 func TenantsVars(t testing.TB) (vars map[string]string, ca string) {
 	t.Helper()
 	ca, cert, key := certificates(t)
-	vars = map[string]string{"PELTON_NATS_CERT": cert, "PELTON_NATS_KEY": key, "PELTON_NATS_STORE": t.TempDir()}
+	vars = map[string]string{"NATS_SERVER_CERT": cert, "NATS_SERVER_KEY": key, "NATS_SERVER_STORE": t.TempDir()}
 	for _, tenant := range []string{"a", "b"} {
 		for _, role := range []string{"producer", "collector", "runner", "gateway", "worker", "admin"} {
 			vars["TEAM_"+strings.ToUpper(tenant+"_"+role)] = password(tenant, role)

@@ -52,7 +52,7 @@ func Settings(s jobs.Settings) Option { return func(o *options) { o.set = s } }
 // MaxPayload sets the broker's message limit.
 func MaxPayload(n int) Option { return func(o *options) { o.srv.MaxPayload = n } }
 
-// Listen makes the server reachable for other processes, at [embednats.Server.ClientURL].
+// Listen makes a server that others can reach, at [Env.NATS]'s ClientURL.
 func Listen() Option { return func(o *options) { o.srv.Port = 0 } }
 
 // SyncInterval sets how often the server tidies its files.
