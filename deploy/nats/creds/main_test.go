@@ -66,6 +66,9 @@ func TestCreds(t *testing.T) {
 	if _, err := client(role("a", "producer")).Submit(ctx, job); err != nil {
 		t.Error("a producer:", err)
 	}
+	for _, name := range []string{"worker", "admin", "collector"} { // with all their rights in what they connect with
+		s.Connect(role("a", name))
+	}
 	for _, name := range []string{"runner", "gateway"} {
 		if _, err := client(role("a", name)).Submit(ctx, job); err != nil {
 			t.Errorf("a %s: %v", name, err)
