@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
+	"pelton/internal/denied"
 	"pelton/internal/pull"
 	"pelton/schema"
 )
@@ -59,6 +60,7 @@ func (o *Owner) own(d *pull.Delivery) error {
 	}
 	j := &owned{o: o, b: o.b, d: d, job: job, rec: rec, trace: o.traceOf(rec),
 		deadline: o.b.set.deadline(job, d.Published)}
+	o.cfg.Cancels.Begun(rec.Queue, rec.ID, d.Published)
 	err = j.open(ctx)
 	if problems := (*schema.Problems)(nil); errors.As(err, &problems) {
 		rec.Total = problems.Requests
@@ -273,6 +275,12 @@ func (o *Owner) replayFrom(ctx context.Context, rec *record, job *schema.Job, fr
 	if job.Reply == "" || !replyAllowed(job.Reply, o.b.set.ReplyAllow) {
 		return nil
 	}
+	switch err := (&Handle{b: o.b, queue: rec.Queue, id: rec.ID}).readable(ctx); {
+	case errors.Is(err, ErrAgedOut): // there is no end to wait for
+		return o.replyGone(ctx, rec, job.Reply)
+	case err != nil:
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	copied := *rec
@@ -286,4 +294,27 @@ func (o *Owner) replayFrom(ctx context.Context, rec *record, job *schema.Job, fr
 		<-r.done
 		return errHandedBack
 	}
+}
+
+// replyGone sends the final state of a job whose results have aged out.
+func (o *Owner) replyGone(ctx context.Context, rec *record, reply string) error {
+	o.cfg.Log.Warn().Str("job", rec.ID).Str("queue", rec.Queue).
+		Msg("the job was published again after its results had aged out: its reply gets its final state alone")
+	data, err := json.Marshal(rec.State)
+	if err != nil {
+		return err
+	}
+	call := o.b.watch.Begin(func(*denied.Error) {}, reply)
+	defer call.End()
+	if err := o.b.nc.PublishMsg(endMsg(reply, &rec.State, data)); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, flushTime)
+	defer cancel()
+	err = o.b.nc.FlushWithContext(ctx)
+	if refused := o.b.explain(call.Err()); refused != nil {
+		o.b.refused(rec, refused)
+		return nil
+	}
+	return err
 }

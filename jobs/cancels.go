@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/schema"
 )
@@ -27,9 +28,21 @@ type Cancels struct {
 type verdict struct {
 	cancelled bool
 	marker    schema.Cancel
-	losses    uint64 // the connection's, when it was looked up: a cancel may have passed unheard since
+	unsure    bool      // it has to be looked up
+	begun     time.Time // when the job was published, as far as that is known: see Begun
+	heard     time.Time // when a cancel was published last
+	losses    uint64    // the connection's, when it was looked up: a cancel may have passed unheard since
 	used      time.Time
 }
+
+// A marker belongs to an earlier job of the same name if it is older than the
+// job by more than clockSkew, since two nodes of a cluster may have stamped them.
+// One that is not found may be on its way to the store for as long as
+// storedWithin after it was heard.
+const (
+	clockSkew    = time.Minute
+	storedWithin = 10 * time.Second
+)
 
 // forgetAfter is how long a job's verdict is kept after it was last asked for;
 // a look-up costs one round trip.
@@ -56,14 +69,28 @@ func (c *Cancels) Close() { _ = c.sub.Unsubscribe() }
 
 func (c *Cancels) hear(m *nats.Msg) {
 	if at, ok := c.b.names.Parse("cancel", m.Subject); ok {
-		c.mark(c.b.names.StateKey(at.Queue, at.Job), schema.ParseCancel(m.Data))
+		c.mark(c.b.names.StateKey(at.Queue, at.Job), schema.ParseCancel(m.Data), time.Now())
 	}
 }
 
-func (c *Cancels) mark(key string, marker schema.Cancel) {
+// Begun says when a job was published. What is known of a job that had its name
+// before, and was removed or has aged out, is forgotten by it.
+func (c *Cancels) Begun(queue, job string, at time.Time) {
+	key := c.b.names.StateKey(queue, job)
 	c.mu.Lock()
-	fresh := !c.known[key].cancelled
-	c.known[key] = verdict{cancelled: true, marker: marker, used: time.Now()}
+	defer c.mu.Unlock()
+	if v := c.known[key]; at.After(v.begun) {
+		// A cancel that is known may be this job's all the same: its marker tells.
+		c.known[key] = verdict{unsure: true, begun: at, heard: v.heard, used: time.Now()}
+	}
+}
+
+// mark notes a cancel; heard is zero for one that was looked up.
+func (c *Cancels) mark(key string, marker schema.Cancel, heard time.Time) {
+	c.mu.Lock()
+	v := c.known[key]
+	fresh := !v.cancelled
+	c.known[key] = verdict{cancelled: true, marker: marker, begun: v.begun, heard: heard, used: time.Now()}
 	var tell []func(schema.Cancel)
 	if fresh {
 		for _, f := range c.listen[key] {
@@ -83,7 +110,7 @@ func (c *Cancels) Known(queue, job string) (marker schema.Cancel, cancelled, kno
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v, ok := c.known[key]
-	if !ok || !v.cancelled && v.losses != losses {
+	if !ok || v.unsure || !v.cancelled && v.losses != losses {
 		return schema.Cancel{}, false, false
 	}
 	v.used = time.Now()
@@ -103,19 +130,33 @@ func (c *Cancels) Cancelled(ctx context.Context, queue, job string) (marker sche
 	if err != nil {
 		return schema.Cancel{}, false, err
 	}
-	if m != nil {
+	c.mu.Lock()
+	v := c.known[key]
+	c.mu.Unlock()
+	if m != nil && !olderThan(m, v.begun.Add(-clockSkew)) {
 		marker := schema.ParseCancel(m.Data)
-		c.mark(key, marker)
+		c.mark(key, marker, v.heard)
 		return marker, true, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if v := c.known[key]; v.cancelled { // heard meanwhile
+	if v = c.known[key]; v.cancelled { // heard meanwhile
 		return v.marker, true, nil
 	}
 	c.forgetOld()
-	c.known[key] = verdict{losses: losses, used: time.Now()}
+	v.unsure = time.Since(v.heard) < storedWithin
+	v.losses, v.used = losses, time.Now()
+	c.known[key] = v
 	return schema.Cancel{}, false, nil
+}
+
+// olderThan reports whether a message is known to have been stored before t.
+func olderThan(m *jetstream.RawStreamMsg, t time.Time) bool {
+	stored := m.Time
+	if stored.IsZero() { // a direct get tells it in a header
+		stored, _ = time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
+	}
+	return !stored.IsZero() && stored.Before(t)
 }
 
 // forgetOld keeps the table to the jobs of the last minutes. Called with mu held.

@@ -66,6 +66,10 @@ func NewClient(nc *nats.Conn, options ...Option) (*Client, error) {
 // Client returns a client for one queue on the broker's connection.
 func (b *Broker) Client(queue string) *Client { return &Client{b: b, queue: queue} }
 
+// AskService lets the broker's clients ask a worker for what they may not read
+// themselves, as those of [NewClient] do. It is called before they are used.
+func (b *Broker) AskService() { b.asksService = true }
+
 // SubmitOption changes one [Client.Submit].
 type SubmitOption func(*submission)
 
@@ -121,6 +125,11 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 	}
 	if err == nil {
 		duplicate, err = c.publish(ctx, &job, message, s.retryOf)
+	}
+	if duplicate && !known && err == nil {
+		var stored bool
+		stored, err = c.anew(ctx, h, &job, message, s.retryOf)
+		duplicate = !stored
 	}
 	if job.Input != nil && (err != nil || duplicate) {
 		c.b.dropObject(ctx, c.b.names.InputBucket(), job.Input.Object)

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"time"
@@ -113,11 +114,41 @@ func (h *Handle) readable(ctx context.Context) error {
 		return err
 	}
 	// Between the final state and the end there is a moment, or a dead owner
-	// whose successor publishes it.
+	// whose successor publishes it. The results are there in that moment.
 	if state.FinishedAt != nil && time.Since(*state.FinishedAt) < time.Minute {
-		return nil
+		left, err := h.anyResult(ctx)
+		if left || err != nil || state.Counts.Stored() == 0 {
+			return err
+		}
 	}
 	return fmt.Errorf("job %s: %w", h.id, ErrAgedOut)
+}
+
+// MayCollect fails with [ErrDenied] where results of the job could not be read:
+// for who submits in order to read, and would pay for nothing. There need be no
+// such job yet.
+func (h *Handle) MayCollect(ctx context.Context) error {
+	t := h.b.newTail(h.b.names.ResultsStream(), h.b.names.ResultsOf(h.queue, h.id), 0, true)
+	defer t.close()
+	return t.open(ctx)
+}
+
+// AgedOut reports whether the job has ended and its results are kept no more.
+// Its state is for as long again.
+func (h *Handle) AgedOut(ctx context.Context) (bool, error) {
+	err := h.readable(ctx)
+	if errors.Is(err, ErrAgedOut) {
+		return true, nil
+	}
+	return false, err
+}
+
+// anyResult reports whether anything of the job is in the results stream.
+func (h *Handle) anyResult(ctx context.Context) (bool, error) {
+	t := h.b.newTail(h.b.names.ResultsStream(), h.b.names.ResultsOf(h.queue, h.id), 0, true)
+	defer t.close()
+	err := t.open(ctx)
+	return t.pending > 0, err
 }
 
 // endError is what the final state says to a reader of n results.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -326,6 +327,7 @@ func (b *Broker) leaderMsg(ctx context.Context, stream, subject string) (*jetstr
 		Error   *jetstream.APIError
 		Message struct {
 			Seq  uint64
+			Time time.Time
 			Hdrs []byte
 			Data []byte
 		}
@@ -339,7 +341,7 @@ func (b *Broker) leaderMsg(ctx context.Context, stream, subject string) (*jetstr
 	if answer.Error != nil {
 		return nil, b.explain(fmt.Errorf("read %s: %w", subject, answer.Error))
 	}
-	m := &jetstream.RawStreamMsg{Subject: subject, Sequence: answer.Message.Seq, Data: answer.Message.Data, Header: nats.Header{}}
+	m := &jetstream.RawStreamMsg{Subject: subject, Sequence: answer.Message.Seq, Time: answer.Message.Time, Data: answer.Message.Data, Header: nats.Header{}}
 	if len(answer.Message.Hdrs) > 0 {
 		m.Header, err = nats.DecodeHeadersMsg(answer.Message.Hdrs)
 	}

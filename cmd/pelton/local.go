@@ -64,6 +64,7 @@ func (a *app) remote(cfg *config.Config, log zerolog.Logger, queue string) (*sit
 		nc.Close()
 		return nil, err
 	}
+	broker.AskService()
 	return &site{nc: nc, broker: broker, name: redactedURL(nc), queue: queue, closers: []func(){nc.Close}}, nil
 }
 

@@ -58,6 +58,11 @@ func (e writeError) Unwrap() error { return e.error }
 func (s *session) submit(job schema.Job, in *input) (*jobs.Handle, error) {
 	job.ID = s.id
 	client := s.site.client()
+	if !s.site.local() { // its answers are to be had, before they are paid for
+		if err := client.Job(s.site.queue, s.id).MayCollect(s.a.soft); errors.Is(err, jobs.ErrDenied) {
+			return nil, fmt.Errorf("run reads the results of what it submits (`pelton submit` does not): %w", err)
+		}
+	}
 	var lines io.Reader
 	if in.open == nil && s.subset == nil {
 		job.Requests = requests(in.lines)

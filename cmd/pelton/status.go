@@ -48,7 +48,11 @@ func (c *statusCmd) Run(a *app) error {
 	if c.JSON {
 		return writeJSON(a.stdout, state)
 	}
-	return stateTable(state).write(a.stdout, 0)
+	rows := stateTable(state)
+	if gone, _ := h.AgedOut(ctx); gone { // a producer may not look
+		rows = append(rows, []string{"kept", "its state; the results have aged out"})
+	}
+	return rows.write(a.stdout, 0)
 }
 
 // stateTable is a state for people.

@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write the table of rights into docs/security.md")
 
-var roles = []string{"producer", "collector", "worker", "admin"}
+var roles = []string{"producer", "collector", "runner", "gateway", "worker", "admin"}
 
 // action is something that a role may do or not: a publish, or with "sub " in
 // front a subscription.
@@ -28,21 +28,23 @@ type action struct {
 
 // rights is every action, and who may do it. docs/security.md shows it.
 var rights = []action{
-	{"publish a job to its queue", "pelton.jobs.default", "pw"},
+	{"publish a job to its queue", "pelton.jobs.default", "prgw"},
 	{"publish a job to another queue", "pelton.jobs.bulk", "w"},
-	{"cancel a job of its queue", "pelton.cancel.default.j", "pwa"},
+	{"cancel a job of its queue", "pelton.cancel.default.j", "prgwa"},
 	{"cancel a job of another queue", "pelton.cancel.bulk.j", "wa"},
-	{"call the service: submit a job", "pelton.svc.submit.default", "pa"},
-	{"call the service: ask for a state", "pelton.svc.status.default", "pca"},
+	{"call the service: submit a job", "pelton.svc.submit.default", "pra"},
+	{"call the service: ask for a state", "pelton.svc.status.default", "pcra"},
 	{"call the service of another queue", "pelton.svc.status.bulk", "a"},
 	{"find the service", "$SRV.PING.pelton", "a"},
 	{"serve: answer calls of the service", "sub pelton.svc.submit.default", "w"},
-	{"send answers to a job's reply", "answers.x", "pw"},
-	{"get answers at a job's reply", "sub answers.x", "pc"},
+	{"send answers to a job's reply", "answers.x", "prw"},
+	{"get answers at a job's reply", "sub answers.x", "pcr"},
 
 	{"feed a request to the workers", "pelton.work.default.j.0", "w"},
 	{"take jobs", "$JS.API.CONSUMER.MSG.NEXT.PELTON_JOBS.owners-default", "wa"},
 	{"take requests", "$JS.API.CONSUMER.MSG.NEXT.PELTON_WORK.workers-default", "wa"},
+	{"look for requests that are held", "$JS.API.DIRECT.GET.PELTON_WORK", "wa"},
+	{"look how far requests are given out", "$JS.API.CONSUMER.INFO.PELTON_WORK.workers-bulk", "wa"},
 	{"acknowledge requests", "$JS.ACK.PELTON_WORK.workers-default.1.1.1.1.0", "w"},
 	{"acknowledge jobs", "$JS.ACK.PELTON_JOBS.owners-default.1.1.1.1.0", "w"},
 	{"store a result", "pelton.results.default.j.0", "w"},
@@ -50,15 +52,15 @@ var rights = []action{
 	{"park a request", "pelton.parked.default.j.0", "w"},
 	{"tell an owner that a result is stored", "pelton.stored.default.j", "w"},
 	{"tell of progress", "pelton.progress.default.j", "w"},
-	{"hear of progress in its queue", "sub pelton.progress.default.*", "pcwa"},
+	{"hear of progress in its queue", "sub pelton.progress.default.*", "pcrwa"},
 	{"hear of progress in another queue", "sub pelton.progress.bulk.*", "wa"},
-	{"ask for the events of a job of its queue", "pelton.listen.default.j", "pca"},
+	{"ask for the events of a job of its queue", "pelton.listen.default.j", "pcra"},
 	{"ask for the events of a job of another queue", "pelton.listen.bulk.j", "a"},
 	{"tell what happens to a request", "pelton.events.default.j.0", "w"},
-	{"hear what happens to requests of its queue", "sub pelton.events.default.*.*", "pca"},
+	{"hear what happens to requests of its queue", "sub pelton.events.default.*.*", "pcra"},
 	{"hear what happens to requests of another queue", "sub pelton.events.bulk.*.*", "a"},
 	{"pass on what an upstream streams", "pelton.deltas.default.j.0", "w"},
-	{"hear what is streamed to its queue", "sub pelton.deltas.default.*.*", "ca"},
+	{"hear what is streamed to its queue", "sub pelton.deltas.default.*.*", "cra"},
 	{"hear what is streamed to another queue", "sub pelton.deltas.bulk.*.*", "a"},
 	{"hear who asks for events", "sub pelton.listen.*.*", "w"},
 	{"hear of cancels", "sub pelton.cancel.*.*", "w"},
@@ -66,34 +68,43 @@ var rights = []action{
 	{"hear what the fleet says", "sub pelton.fleet.>", "w"},
 	{"take the fleet's lease", "$KV.PELTON_FLEET.coordinator", "w"},
 
-	{"read a job's state", "$JS.API.DIRECT.GET.KV_PELTON_STATE.$KV.PELTON_STATE.default.j", "pcwa"},
-	{"list the states of its queue", "$JS.API.CONSUMER.CREATE.KV_PELTON_STATE.c.$KV.PELTON_STATE.default.*", "pcwa"},
+	{"read a job's state", "$JS.API.DIRECT.GET.KV_PELTON_STATE.$KV.PELTON_STATE.default.j", "pcrgwa"},
+	{"list the states of its queue", "$JS.API.CONSUMER.CREATE.KV_PELTON_STATE.c.$KV.PELTON_STATE.default.*", "pcrgwa"},
 	{"read the state of a job of another queue", "$JS.API.DIRECT.GET.KV_PELTON_STATE.$KV.PELTON_STATE.bulk.j", "wa"},
 	{"list the states of all queues", "$JS.API.CONSUMER.CREATE.KV_PELTON_STATE.c.$KV.PELTON_STATE.*.*", "wa"},
 	{"write or delete a job's state", "$KV.PELTON_STATE.default.j", "wa"},
-	{"read the results of its queue", "$JS.API.CONSUMER.CREATE.PELTON_RESULTS.c.pelton.results.default.j.*", "cwa"},
-	{"read one result of its queue", "$JS.API.DIRECT.GET.PELTON_RESULTS.pelton.results.default.j.0", "cwa"},
+	{"read the results of its queue", "$JS.API.CONSUMER.CREATE.PELTON_RESULTS.c.pelton.results.default.j.*", "crgwa"},
+	{"read one result of its queue", "$JS.API.DIRECT.GET.PELTON_RESULTS.pelton.results.default.j.0", "crgwa"},
 	{"read the results of another queue", "$JS.API.CONSUMER.CREATE.PELTON_RESULTS.c.pelton.results.bulk.j.*", "wa"},
 	{"read one result of another queue", "$JS.API.DIRECT.GET.PELTON_RESULTS.pelton.results.bulk.j.0", "wa"},
-	{"wait for the end of a job of its queue", "$JS.API.CONSUMER.CREATE.PELTON_RESULTS.c.pelton.results.default.j.end", "pcwa"},
+	{"wait for the end of a job of its queue", "$JS.API.CONSUMER.CREATE.PELTON_RESULTS.c.pelton.results.default.j.end", "pcrgwa"},
 	{"wait for the end of a job of another queue", "$JS.API.CONSUMER.CREATE.PELTON_RESULTS.c.pelton.results.bulk.j.end", "wa"},
 	{"read results by their sequence", "$JS.API.DIRECT.GET.PELTON_RESULTS", "a"},
 	{"read results with a consumer that says no filter", "$JS.API.CONSUMER.CREATE.PELTON_RESULTS.c", "a"},
 	{"hear results as they are stored", "sub pelton.results.default.>", "a"},
 	{"hear jobs as they are published", "sub pelton.jobs.default", ""},
 	{"hear requests as they are fed", "sub pelton.work.>", ""},
-	{"read the jobs that wait", "$JS.API.CONSUMER.CREATE.PELTON_JOBS.c.pelton.jobs.default", "wa"},
-	{"read a job's message by its sequence", "$JS.API.DIRECT.GET.PELTON_JOBS", "a"},
-	{"upload an input", "$O.PELTON_INPUT.C.x", "pwa"},
-	{"read inputs", "$JS.API.CONSUMER.CREATE.OBJ_PELTON_INPUT.c.$O.PELTON_INPUT.C.x", "wa"},
-	{"read large results", "$JS.API.CONSUMER.CREATE.OBJ_PELTON_BODIES.c.$O.PELTON_BODIES.C.x", "cwa"},
+	{"read the jobs that wait", "$JS.API.CONSUMER.CREATE.PELTON_JOBS.c.pelton.jobs.default", "gwa"},
+	{"read a job's message by its sequence", "$JS.API.DIRECT.GET.PELTON_JOBS", "rgwa"},
+	{"read the jobs that wait in another queue", "$JS.API.CONSUMER.CREATE.PELTON_JOBS.c.pelton.jobs.bulk", "wa"},
+	{"read whether a job of its queue was cancelled", "$JS.API.DIRECT.GET.PELTON_CANCELS.pelton.cancel.default.j", "gwa"},
+	{"read whether a job of another queue was cancelled", "$JS.API.DIRECT.GET.PELTON_CANCELS.pelton.cancel.bulk.j", "wa"},
+	{"ask what a stream holds", "$JS.API.STREAM.INFO.PELTON_JOBS", "rgwa"},
+	{"upload an input", "$O.PELTON_INPUT.C.x", "prgwa"},
+	{"read inputs", "$JS.API.CONSUMER.CREATE.OBJ_PELTON_INPUT.c.$O.PELTON_INPUT.C.x", "rgwa"},
+	{"list inputs and files", "$JS.API.CONSUMER.CREATE.OBJ_PELTON_INPUT.c.$O.PELTON_INPUT.M.>", "gwa"},
+	{"erase an input", "$JS.API.STREAM.MSG.DELETE.OBJ_PELTON_INPUT", "ga"},
+	{"purge inputs", "$JS.API.STREAM.PURGE.OBJ_PELTON_INPUT", "ga"},
+	{"read large results", "$JS.API.CONSUMER.CREATE.OBJ_PELTON_BODIES.c.$O.PELTON_BODIES.C.x", "crgwa"},
 	{"store large results", "$O.PELTON_BODIES.C.x", "wa"},
 
 	{"create a stream", "$JS.API.STREAM.CREATE.OTHER", "a"},
 	{"change a stream", "$JS.API.STREAM.UPDATE.PELTON_JOBS", "a"},
 	{"delete a stream", "$JS.API.STREAM.DELETE.PELTON_PARKED", "a"},
 	{"purge a stream", "$JS.API.STREAM.PURGE.PELTON_RESULTS", "a"},
-	{"purge work", "$JS.API.STREAM.PURGE.PELTON_WORK", "a"},
+	{"purge work", "$JS.API.STREAM.PURGE.PELTON_WORK", "wa"},
+	{"purge parked requests", "$JS.API.STREAM.PURGE.PELTON_PARKED", "wa"},
+	{"purge the states of jobs", "$JS.API.STREAM.PURGE.KV_PELTON_STATE", "a"},
 	{"purge large results", "$JS.API.STREAM.PURGE.OBJ_PELTON_BODIES", "a"},
 	{"delete a message", "$JS.API.STREAM.MSG.DELETE.PELTON_JOBS", "a"},
 	{"list streams", "$JS.API.STREAM.LIST", "a"},
@@ -107,6 +118,8 @@ var rights = []action{
 
 	{"hear the answers of producers", "sub _INBOX_producer.>", "p"},
 	{"hear the answers of collectors", "sub _INBOX_collector.>", "c"},
+	{"hear the answers of runners", "sub _INBOX_runner.>", "r"},
+	{"hear the answers of gateways", "sub _INBOX_gateway.>", "g"},
 	{"hear the answers of workers", "sub _INBOX_worker.>", "w"},
 	{"hear the answers of admins", "sub _INBOX_admin.>", "a"},
 	{"hear inboxes without a role's prefix", "sub _INBOX.>", ""},
@@ -180,7 +193,7 @@ func TestDocumentedRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	var want strings.Builder
-	want.WriteString("| What | Subject | producer | collector | worker | admin |\n|---|---|---|---|---|---|\n")
+	want.WriteString("| What | Subject | producer | collector | runner | gateway | worker | admin |\n|---|---|---|---|---|---|---|---|\n")
 	for _, a := range rights {
 		subject, listens := strings.CutPrefix(a.subject, "sub ")
 		if listens {

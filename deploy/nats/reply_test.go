@@ -82,7 +82,7 @@ func TestReplyReachesNothingMore(t *testing.T) {
 		"$JS.API.STREAM.PURGE.PELTON_RESULTS", "$JS.API.STREAM.DELETE.PELTON_JOBS", "$KV.PELTON_STATE.default.precious",
 		"$JS.ACK.PELTON_WORK.workers-default.1.1.1.1.0", "$SYS.REQ.SERVER.PING",
 		"pelton.jobs.bulk", "pelton.results.other.j.0", "pelton.progress.other.j", "pelton.cancel.default.precious", "pelton",
-		"_INBOX_collector.victim", "_INBOX_producer.victim", "_INBOX.victim",
+		"_INBOX_collector.victim", "_INBOX_producer.victim", "_INBOX_worker.victim", "_INBOX.victim",
 		"other.subject", "answers", "answersmore.x", "answers.*", "answers.>", "answers..x",
 	} {
 		// As any client would: the Go client refuses most of these by itself.

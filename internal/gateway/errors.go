@@ -57,7 +57,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, key *Key, err e
 	}
 	answer := asAPIError(err)
 	event := g.Log.Debug()
-	if answer.Status >= http.StatusInternalServerError {
+	if answer.Status >= http.StatusInternalServerError || errors.Is(err, jobs.ErrDenied) {
 		event = g.Log.Warn()
 	}
 	if key != nil {
@@ -87,6 +87,10 @@ func asAPIError(err error) *apiError {
 			Message: "The store of this installation is full: wait until files and results age out, or have some removed."}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, jobs.ErrNotSetUp):
 		return &apiError{Status: http.StatusServiceUnavailable, Type: "server_error", Code: "broker_unavailable", Message: "The broker did not answer in time: try again."}
+	}
+	if errors.Is(err, jobs.ErrDenied) { // which right lacks is for the log; trying again helps nobody
+		return &apiError{Status: http.StatusForbidden, Type: "insufficient_permissions", Code: "installation_lacks_right",
+			Message: "This installation itself may not do that: its NATS user lacks a right, which its log names."}
 	}
 	// What the broker says is for the log: it names subjects and servers.
 	return &apiError{Status: http.StatusInternalServerError, Type: "server_error", Code: "internal_error", Message: "This installation could not do it: its log says why. Try again."}

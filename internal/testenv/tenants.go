@@ -23,8 +23,8 @@ import (
 )
 
 // Tenants is a server with a configuration of deploy/nats: an account for each
-// of the tenants "a" and "b", in it the roles "producer", "collector", "worker"
-// and "admin", over TLS. It ends with the test.
+// of the tenants "a" and "b", in it the roles "producer", "collector", "runner",
+// "gateway", "worker" and "admin", over TLS. It ends with the test.
 type Tenants struct {
 	T   testing.TB
 	URL string
@@ -63,7 +63,7 @@ func TenantsVars(t testing.TB) (vars map[string]string, ca string) {
 	ca, cert, key := certificates(t)
 	vars = map[string]string{"NATS_SERVER_CERT": cert, "NATS_SERVER_KEY": key, "NATS_SERVER_STORE": t.TempDir()}
 	for _, tenant := range []string{"a", "b"} {
-		for _, role := range []string{"producer", "collector", "worker", "admin"} {
+		for _, role := range []string{"producer", "collector", "runner", "gateway", "worker", "admin"} {
 			vars["TEAM_"+strings.ToUpper(tenant+"_"+role)] = password(tenant, role)
 		}
 	}

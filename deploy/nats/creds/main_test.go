@@ -66,6 +66,14 @@ func TestCreds(t *testing.T) {
 	if _, err := client(role("a", "producer")).Submit(ctx, job); err != nil {
 		t.Error("a producer:", err)
 	}
+	for _, name := range []string{"worker", "admin", "collector"} { // with all their rights in what they connect with
+		s.Connect(role("a", name))
+	}
+	for _, name := range []string{"runner", "gateway"} {
+		if _, err := client(role("a", name)).Submit(ctx, job); err != nil {
+			t.Errorf("a %s: %v", name, err)
+		}
+	}
 	for name, err := range map[string]error{
 		"a producer in another queue": submit(ctx, client(role("a", "producer"), jobs.WithQueue("bulk")), job),
 		"a collector":                 submit(ctx, client(role("a", "collector")), job),
@@ -110,7 +118,7 @@ func TestKeysAreKept(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil || n != 1+8+4 { // server.conf, users, keys of the operator and three accounts
+	if err != nil || n != 1+12+4 { // server.conf, users, keys of the operator and three accounts
 		t.Errorf("%d files, %v", n, err)
 	}
 	if err := generate("../tenants.conf", dir); err == nil {
