@@ -86,6 +86,7 @@ type Broker struct {
 	counted    atomic.Bool // it is known how many copies of each stream there are
 	replicated atomic.Bool // there are several
 
+	most  int // bytes of a message, where that cannot change: see maxPayload
 	fill  fill
 	pub   *publisher
 	local *LocalWork // set where the installation is this process
@@ -106,8 +107,26 @@ func NewBroker(nc *nats.Conn, set Settings) (*Broker, error) {
 	b.pub = newPublisher(nc, b.watch)
 	if set.Alone {
 		b.local = newLocalWork()
+		b.most = int(nc.MaxPayload())
 	}
 	return b, nil
+}
+
+// maxPayload is how many bytes a message may have. A connection asks under its
+// lock, and may get another answer from the server that it finds next.
+func (b *Broker) maxPayload() int {
+	if b.most > 0 {
+		return b.most
+	}
+	return int(b.nc.MaxPayload())
+}
+
+// losses counts how often the connection was lost. One within the process is not.
+func (b *Broker) losses() uint64 {
+	if b.set.Alone {
+		return 0
+	}
+	return b.nc.Stats().Reconnects
 }
 
 // Names returns the installation's names.

@@ -106,7 +106,7 @@ func (c *Cancels) mark(key string, marker schema.Cancel, heard time.Time) {
 // Known is [Cancels.Cancelled] where that needs no look-up; known says so.
 func (c *Cancels) Known(queue, job string) (marker schema.Cancel, cancelled, known bool) {
 	key := c.b.names.StateKey(queue, job)
-	losses := c.b.nc.Stats().Reconnects
+	losses := c.b.losses()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v, ok := c.known[key]
@@ -125,7 +125,7 @@ func (c *Cancels) Cancelled(ctx context.Context, queue, job string) (marker sche
 		return marker, cancelled, nil
 	}
 	key := c.b.names.StateKey(queue, job)
-	losses := c.b.nc.Stats().Reconnects
+	losses := c.b.losses()
 	m, err := c.b.lastMsg(ctx, c.b.names.CancelsStream(), c.b.names.Cancel(queue, job))
 	if err != nil {
 		return schema.Cancel{}, false, err

@@ -155,7 +155,7 @@ func (c *Client) pack(ctx context.Context, job *schema.Job, s submission) (messa
 		if message, err = job.AppendJSON(nil); err != nil {
 			return nil, "", err
 		}
-		if len(message)+headroom <= int(c.b.nc.MaxPayload()) {
+		if len(message)+headroom <= c.b.maxPayload() {
 			return message, hashOf(message), nil
 		}
 		input = requestLines(job.Requests)

@@ -96,7 +96,7 @@ func (j *owned) feedOne(ctx context.Context, index int) error {
 		j.b.local.put(w, j.bound.now())
 		return nil
 	}
-	if len(w.Body)+headroom > int(j.b.nc.MaxPayload()) {
+	if len(w.Body)+headroom > j.b.maxPayload() {
 		if w.object, err = j.b.putBody(ctx, j.key(), w.Body); err != nil {
 			return fmt.Errorf("job %s: request %d: %w", j.rec.ID, index, err)
 		}

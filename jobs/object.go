@@ -74,7 +74,7 @@ func metaSubject(bucket, name string) string {
 }
 
 func (w *objectWriter) write(ctx context.Context, name string, r io.Reader, meta func() (map[string]string, error)) (*jetstream.ObjectInfo, error) {
-	size := min(objectPiece, int(w.b.nc.MaxPayload())/2)
+	size := min(objectPiece, w.b.maxPayload()/2)
 	call, guard := w.b.watch.Guard(ctx, "$O."+w.bucket+".>")
 	defer guard.End()
 	err := w.send(call, r, size)

@@ -99,7 +99,7 @@ func (b *Broker) resultMsg(ctx context.Context, queue string, r *schema.Result, 
 		header.Set(schema.HeaderCustomID, headerText(r.CustomID))
 	}
 	m.Data = data
-	if len(data)+headroom > int(b.nc.MaxPayload()) {
+	if len(data)+headroom > b.maxPayload() {
 		if object, err = b.putBody(ctx, b.names.StateKey(queue, r.ID), data); err != nil {
 			return nil, "", free, fmt.Errorf("result %s: %w", r.ID, err)
 		}
@@ -364,7 +364,7 @@ func (b *Broker) putBody(ctx context.Context, prefix string, data []byte) (strin
 
 // objectMeta describes an object whose pieces fit the broker's messages.
 func (b *Broker) objectMeta(name string) jetstream.ObjectMeta {
-	piece := min(512<<10, int(b.nc.MaxPayload())/2)
+	piece := min(512<<10, b.maxPayload()/2)
 	return jetstream.ObjectMeta{Name: name, Opts: &jetstream.ObjectMetaOptions{ChunkSize: uint32(piece)}}
 }
 

@@ -191,7 +191,7 @@ func (s *Service) collect(reply string, from sequence) {
 			_ = s.b.nc.PublishMsg(s.runAnswer(reply, array, tooLarge, it.data))
 			return
 		}
-		tooLarge = tooLarge || it.header.Get(schema.HeaderObject) != "" || len(array)+len(it.data)+headroom > int(s.b.nc.MaxPayload())
+		tooLarge = tooLarge || it.header.Get(schema.HeaderObject) != "" || len(array)+len(it.data)+headroom > s.b.maxPayload()
 		if tooLarge {
 			array = array[:1] // it will not be sent
 			continue
@@ -286,7 +286,7 @@ func (s *Service) list(c *Client, r micro.Request) {
 			s.fail(r, err)
 			return
 		}
-		if len(data)+len(one)+headroom > int(s.b.nc.MaxPayload()) {
+		if len(data)+len(one)+headroom > s.b.maxPayload() {
 			break // the newest come first
 		}
 		if i > 0 {

@@ -158,7 +158,7 @@ func (s *spool) At(index int) (schema.Request, error) {
 	if s.parser == nil {
 		s.parser = schema.NewRequestParser(s.limits, s.extra)
 	}
-	return s.parser.Parse(line[:len(line)-1])
+	return s.parser.ParseAgain(line[:len(line)-1])
 }
 
 func (s *spool) seek(index int) error {

@@ -72,7 +72,7 @@ func (t *tail) open(ctx context.Context) error {
 		return t.b.explain(call.Or(err))
 	}
 	// A limit below the largest message would stop the consumer for good.
-	limit := max(aheadBytes, 2*int(t.b.nc.MaxPayload()))
+	limit := max(aheadBytes, 2*t.b.maxPayload())
 	t.pending = consumer.CachedInfo().NumPending
 	stop := make(chan struct{})
 	t.call = t.b.watch.Begin(func(*denied.Error) { close(stop) }, "$JS.API.CONSUMER.MSG.NEXT."+t.stream+".*")

@@ -11,7 +11,8 @@ import (
 type tally struct {
 	done   bitset
 	counts schema.Counts
-	usage  *schema.Usage
+	usage  schema.Usage
+	used   bool // usage is known of some result
 	cost   *float64
 	errors []schema.ErrorCount
 	first  int // index of the first failure that was counted; -1 before
@@ -33,11 +34,7 @@ func (t *tally) add(o Outcome) bool {
 	t.changed = true
 	t.counts.Add(o.Status)
 	if o.Usage != nil {
-		sum := *o.Usage
-		if t.usage != nil {
-			sum = t.usage.Add(sum)
-		}
-		t.usage = &sum
+		t.usage, t.used = t.usage.Add(*o.Usage), true
 	}
 	if o.Cost != nil {
 		sum := *o.Cost
@@ -97,7 +94,11 @@ func (t *tally) write(s *schema.State, inFlight int) {
 		eta := float64(left) / t.rate
 		s.ETASeconds = &eta
 	}
-	s.Usage = t.usage
+	s.Usage = nil
+	if t.used {
+		usage := t.usage
+		s.Usage = &usage
+	}
 	s.Cost = t.cost
 	s.Errors = slices.Clone(t.errors)
 	slices.SortFunc(s.Errors, func(a, b schema.ErrorCount) int { return b.Count - a.Count })

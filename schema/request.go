@@ -37,6 +37,14 @@ func (p *RequestParser) Parse(raw []byte) (Request, error) {
 	return request, p.c.problems.err()
 }
 
+// ParseAgain is Parse for bytes that [AppendRequest] has made of a request that
+// was judged before: that they are JSON is not looked at again.
+func (p *RequestParser) ParseAgain(raw []byte) (Request, error) {
+	p.c.problems = Problems{}
+	request := p.c.request(raw, 0, 0)
+	return request, p.c.problems.err()
+}
+
 // checker judges the requests of one job, one after the other.
 type checker struct {
 	limits   Limits
