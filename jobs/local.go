@@ -59,31 +59,40 @@ func (l *LocalWork) put(w *Work, limit int) {
 	if j.in[w.Index] {
 		return
 	}
-	j.in[w.Index] = true
+	j.in[w.Index], w.home = true, j
 	if j.next > 64 && j.next > len(j.ready)/2 {
 		kept := copy(j.ready, j.ready[j.next:])
 		clear(j.ready[kept:])
 		j.ready, j.next = j.ready[:kept], 0
 	}
 	j.ready = append(j.ready, w)
-	l.enter(j)
-}
-
-// enter puts a job into the line if a request of it may start. Called with mu held.
-func (l *LocalWork) enter(j *localJob) {
-	if !j.lined && j.next < len(j.ready) && j.running < j.limit {
-		j.lined = true
-		l.line = append(l.line, j)
+	if l.enter(j) {
 		l.more.Signal()
 	}
 }
 
-// Take waits for a request; false: no more are given out. The caller says when
-// its slot is done with it, by [LocalWork.Finished], and gives it back with
-// [LocalWork.Done].
-func (l *LocalWork) Take() (*Work, bool) {
+// enter puts a job into the line if a request of it may start, unless it is there
+// already. Called with mu held.
+func (l *LocalWork) enter(j *localJob) bool {
+	if j.lined || j.next == len(j.ready) || j.running >= j.limit {
+		return false
+	}
+	j.lined = true
+	l.line = append(l.line, j)
+	return true
+}
+
+// Take waits for a request; false: no more are given out. last is what the
+// caller's slot had before, nil for nothing: it makes no further call, and the
+// next of its job may start, as a rule in the same slot. The caller gives every
+// request back with [LocalWork.Done].
+func (l *LocalWork) Take(last *Work) (*Work, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if last != nil { // its job may have left the table meanwhile, and come anew
+		last.home.running--
+		l.enter(last.home)
+	}
 	for {
 		for len(l.line) == 0 && !l.closed {
 			l.more.Wait()
@@ -101,18 +110,10 @@ func (l *LocalWork) Take() (*Work, bool) {
 		j.ready[j.next] = nil
 		j.next++
 		j.running++
-		l.enter(j)
+		if l.enter(j); len(l.line) > 0 {
+			l.more.Signal() // for another slot
+		}
 		return w, true
-	}
-}
-
-// Finished lets the next request of the job start: this one makes no further call.
-func (l *LocalWork) Finished(w *Work) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if j := l.jobs[w.local()]; j != nil {
-		j.running--
-		l.enter(j)
 	}
 }
 

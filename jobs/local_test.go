@@ -14,9 +14,9 @@ func TestLocalWorkHoldsTheBound(t *testing.T) {
 		l.put(&Work{Queue: "q", Job: "a", Index: i}, 2) // is there already
 	}
 	l.put(&Work{Queue: "q", Job: "b", Index: 0}, 1)
-	take := func(job string, index int) *Work {
+	take := func(last *Work, job string, index int) *Work {
 		t.Helper()
-		w, ok := l.Take()
+		w, ok := l.Take(last)
 		if !ok || w.Job != job || w.Index != index {
 			t.Fatalf("took %+v, %t; want %s.%d", w, ok, job, index)
 		}
@@ -27,14 +27,13 @@ func TestLocalWorkHoldsTheBound(t *testing.T) {
 		defer l.mu.Unlock()
 		return len(l.line) > 0
 	}
-	first := take("a", 0)
-	take("b", 0)
-	take("a", 1)
+	first := take(nil, "a", 0)
+	take(nil, "b", 0)
+	take(nil, "a", 1)
 	if waits() {
 		t.Error("a third request of a job that may have two at once")
 	}
-	l.Finished(first)
-	take("a", 2)
+	take(first, "a", 2)
 	if waits() {
 		t.Error("one more than may be in slots")
 	}
@@ -50,8 +49,27 @@ func TestLocalWorkHoldsTheBound(t *testing.T) {
 		t.Errorf("dropped %v", got)
 	}
 	l.Close()
-	if _, ok := l.Take(); ok {
+	if _, ok := l.Take(nil); ok {
 		t.Error("given out after the end")
+	}
+}
+
+// A job leaves the table when nothing of it is left, though a slot has yet to say
+// that it is done: when it comes anew, its bound is whole.
+func TestLocalWorkCountsAnew(t *testing.T) {
+	l := newLocalWork()
+	l.put(&Work{Queue: "q", Job: "a", Index: 0}, 1)
+	first, _ := l.Take(nil)
+	l.Done(first)
+	l.put(&Work{Queue: "q", Job: "a", Index: 1}, 1)
+	l.put(&Work{Queue: "q", Job: "a", Index: 2}, 1)
+	if w, ok := l.Take(first); !ok || w.Index != 1 {
+		t.Errorf("took %+v", w)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.line) > 0 {
+		t.Error("two at once of a job that may have one")
 	}
 }
 
@@ -61,15 +79,14 @@ func TestLocalWorkDropsTheLast(t *testing.T) {
 	for i := range 5 {
 		l.put(&Work{Queue: "q", Job: "a", Index: i}, 1)
 	}
-	w, _ := l.Take()
+	w, _ := l.Take(nil)
 	if got := l.drop("q", "a", 2); !slices.Equal(got, []int{4, 3}) {
 		t.Errorf("dropped %v", got)
 	}
 	if got := l.drop("q", "a", 0); got != nil {
 		t.Errorf("dropped %v", got)
 	}
-	l.Finished(w)
-	if w, ok := l.Take(); !ok || w.Index != 1 {
+	if w, ok := l.Take(w); !ok || w.Index != 1 {
 		t.Errorf("took %+v", w)
 	}
 }

@@ -119,9 +119,8 @@ func (b *Broker) stored(queue string, r *schema.Result, seq uint64) Outcome {
 	out := outcomeOf(r)
 	out.Seq = seq
 	if b.set.Alone {
-		shared := *r
-		shared.Seq = seq
-		b.taps.give(b.names.StateKey(queue, r.Job), item{index: r.Index, seq: seq, result: &shared})
+		r.Seq = seq
+		b.taps.give(b.names.StateKey(queue, r.Job), item{index: r.Index, seq: seq, result: r})
 	}
 	return out
 }

@@ -31,7 +31,8 @@ type Work struct {
 	FedAt      time.Time     // when the owner published it
 	Body       []byte
 
-	object string // the body lies in the object store under this name
+	home   *localJob // where it waits by hand
+	object string    // the body lies in the object store under this name
 
 	b               *Broker // see Via
 	delta           *nats.Msg

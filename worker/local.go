@@ -13,7 +13,7 @@ func (w *worker) takeLocal(local *jobs.LocalWork) (stop func()) {
 	var slots sync.WaitGroup
 	for range w.cfg.Slots {
 		slots.Go(func() {
-			for work, ok := local.Take(); ok; work, ok = local.Take() {
+			for work, ok := local.Take(nil); ok; work, ok = local.Take(work) {
 				w.handleLocal(local, work)
 			}
 		})
@@ -31,15 +31,12 @@ func (w *worker) takeLocal(local *jobs.LocalWork) (stop func()) {
 func (w *worker) handleLocal(local *jobs.LocalWork, work *jobs.Work) {
 	l := &leaving{w: w, local: local, work: work}
 	if work.Again {
-		out, err := w.finish(w.hard, work, false)
-		local.Finished(work)
-		l.settle(out, err)
+		l.settle(w.finish(w.hard, work, false))
 		return
 	}
 	free := w.busy()
 	a := w.answer(w.hard, work, nil)
 	free()
-	local.Finished(work)
 	if a.result == nil {
 		l.settle(w.keep(w.hard, work, a))
 		return
