@@ -133,13 +133,13 @@ func TestAloneStoresAgain(t *testing.T) {
 	if _, err := js.UpdateStream(e.Ctx(), full); err != nil {
 		t.Fatal(err)
 	}
-	const total = 40
+	const total = 200
 	h, err := b.Client("default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(total), Concurrency: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Eight in flight, and eight ahead: more is not begun while nothing is stored.
-	if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.Answered == 16 }); err != nil {
+	// Eight in flight, and 64 ahead: more is not begun while nothing is stored.
+	if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.Answered == 8+64 }); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := js.UpdateStream(e.Ctx(), roomy); err != nil {
