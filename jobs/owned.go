@@ -41,6 +41,7 @@ type owned struct {
 	returning bitset             // fed before: the next worker looks up what is known of it
 	doubtful  int                // so is every index below, by an earlier owner
 	unknown   bool               // which of them the earlier owner had fed, the broker has forgotten
+	wake      func()             // has the loop look again
 	unfed     *inbox[int]        // publishes that failed
 	sought    time.Time          // when the broker was last asked what it has forgotten
 	hold      time.Time          // nothing is fed before: the broker did not take the last
@@ -97,6 +98,7 @@ func (j *owned) open(ctx context.Context) (err error) {
 // see runs the job to its end: one loop that feeds, counts, renews and ends.
 func (j *owned) see(ctx context.Context, takeover bool) error {
 	j.inbox, j.unfed, j.window = newInbox[Outcome](), newInbox[int](), map[int]fedRequest{}
+	j.wake = j.inbox.nudge
 	j.bound = newBound(j.job.Concurrency)
 	j.tally.first = -1
 	inner, stop := context.WithCancel(ctx)
@@ -280,7 +282,7 @@ func (j *owned) applyFailFast(ctx context.Context) error {
 
 // want tells the queue's shares what this job could use.
 func (j *owned) want() {
-	j.o.shares[j.rec.Queue].set(j.rec.ID, j.wanted(), j.inbox.nudge)
+	j.o.shares[j.rec.Queue].set(j.rec.ID, j.wanted(), j.wake)
 }
 
 // wanted is how many requests this job could have in flight now.

@@ -44,11 +44,13 @@ func (s *shares) setCap(n int) {
 func (s *shares) set(job string, wanted int, wake func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d := s.jobs[job]; d != nil && d.wake != nil && d.wanted == wanted {
-		return
-	}
 	allow := 0
 	if d := s.jobs[job]; d != nil {
+		if d.wake != nil && (d.wanted == wanted || min(d.wanted, wanted) > d.allow) {
+			// More than it is allowed, before and after: nobody's share changes.
+			d.wanted, d.wake = wanted, wake
+			return
+		}
 		allow = d.allow
 	}
 	s.jobs[job] = &demand{wanted: wanted, wake: wake, allow: allow}

@@ -77,6 +77,27 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// However the wishes came about, the shares are those of who divides anew; what
+// rounding leaves over may go to another.
+func TestSharesFollowEveryWish(t *testing.T) {
+	draw := rand.New(rand.NewPCG(1, 2))
+	s, wanted := newShares(100), map[string]int{}
+	for range 2000 {
+		job := string(rune('a' + draw.IntN(6)))
+		wanted[job] = draw.IntN(120)
+		s.set(job, wanted[job], func() {})
+		fresh := newShares(100)
+		for job, n := range wanted {
+			fresh.set(job, n, func() {})
+		}
+		for job := range wanted {
+			if have, want := s.of(job), fresh.of(job); have < want-1 || have > want+1 {
+				t.Fatalf("of %v %s is allowed %d, and divided anew %d", wanted, job, have, want)
+			}
+		}
+	}
+}
+
 func TestSharesOfOtherProcesses(t *testing.T) {
 	s := newShares(100)
 	woken := 0
