@@ -32,7 +32,7 @@ type tail struct {
 
 // What a tail asks for ahead, in messages and bytes.
 const (
-	aheadMessages = 256
+	aheadMessages = 4096
 	aheadBytes    = 8 << 20
 )
 
