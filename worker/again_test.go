@@ -4,10 +4,8 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/internal/testenv"
-	"pelton/jobs"
 	"pelton/schema"
 )
 
@@ -17,46 +15,20 @@ import (
 func TestStoredWhileStartsWereCounted(t *testing.T) {
 	t.Parallel()
 	e := testenv.New(t)
-	b := e.Broker(defaultQueue)
-	cancels, err := b.WatchCancels()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cancels.Close()
-	owner, err := b.StartOwner(e.Ctx(), jobs.OwnerConfig{Queues: defaultQueue, Name: "owner", Cancels: cancels, Log: testenv.Logger(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer owner.Stop()
-	h, err := e.Client().Submit(e.Ctx(), schema.Job{ID: "again", Requests: testenv.Chats(1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	js, err := jetstream.New(e.Conn())
-	if err != nil {
-		t.Fatal(err)
-	}
-	workers, err := js.Consumer(e.Ctx(), "PELTON_WORK", "workers-default")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := workers.Next(jetstream.FetchContext(e.Ctx())) // the worker that had it
-	if err != nil {
-		t.Fatal(err)
-	}
-	work, err := b.ReadWork(e.Ctx(), &nats.Msg{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()})
+	x := takeByHand(e, schema.Job{ID: "again", Requests: testenv.Chats(1)})
+	work, err := x.b.ReadWork(e.Ctx(), &nats.Msg{Subject: x.m.Subject(), Header: x.m.Headers(), Data: x.m.Data()})
 	if err != nil {
 		t.Fatal(err)
 	}
 
-	parked, err := js.Stream(e.Ctx(), "PELTON_PARKED")
+	parked, err := x.js.Stream(e.Ctx(), "PELTON_PARKED")
 	if err != nil {
 		t.Fatal(err)
 	}
 	roomy := parked.CachedInfo().Config
 	full := roomy
 	full.MaxMsgSize = 1
-	if _, err := js.UpdateStream(e.Ctx(), full); err != nil {
+	if _, err := x.js.UpdateStream(e.Ctx(), full); err != nil {
 		t.Fatal(err)
 	}
 	counts, err := e.Conn().SubscribeSync("pelton.parked.>")
@@ -64,7 +36,7 @@ func TestStoredWhileStartsWereCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.Worker(defaultQueue)
-	if err := m.Nak(); err != nil {
+	if err := x.m.Nak(); err != nil {
 		t.Fatal(err)
 	}
 	for range 3 { // it has looked for a result, and has tried to count for a while
@@ -74,13 +46,13 @@ func TestStoredWhileStartsWereCounted(t *testing.T) {
 	}
 	r := work.Result()
 	r.Status = schema.StatusSucceeded
-	if _, err := b.PutResult(e.Ctx(), work.Queue, r, work.Total); err != nil {
+	if _, err := x.b.PutResult(e.Ctx(), work.Queue, r, work.Total); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.UpdateStream(e.Ctx(), roomy); err != nil {
+	if _, err := x.js.UpdateStream(e.Ctx(), roomy); err != nil {
 		t.Fatal(err)
 	}
-	if state, err := h.Wait(e.Ctx()); err != nil || state.Counts.Succeeded != 1 {
+	if state, err := x.h.Wait(e.Ctx()); err != nil || state.Counts.Succeeded != 1 {
 		t.Errorf("%+v, %v", state, err)
 	}
 	e.Settled()

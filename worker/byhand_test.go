@@ -1,0 +1,52 @@
+package worker_test
+
+import (
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"pelton/internal/testenv"
+	"pelton/jobs"
+	"pelton/schema"
+)
+
+// byHand is a job with an owner and no worker, whose first request the test has
+// taken as a worker would.
+type byHand struct {
+	b    *jobs.Broker
+	js   jetstream.JetStream
+	h    *jobs.Handle
+	m    jetstream.Msg
+	stop func() // ends the owner
+}
+
+func takeByHand(e *testenv.Env, job schema.Job) *byHand {
+	t := e.T
+	t.Helper()
+	x := &byHand{b: e.Broker(defaultQueue)}
+	cancels, err := x.b.WatchCancels()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cancels.Close)
+	owner, err := x.b.StartOwner(e.Ctx(), jobs.OwnerConfig{Queues: defaultQueue, Name: "owner", Cancels: cancels, Log: testenv.Logger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.stop = sync.OnceFunc(owner.Stop)
+	t.Cleanup(x.stop)
+	if x.h, err = e.Client().Submit(e.Ctx(), job); err != nil {
+		t.Fatal(err)
+	}
+	if x.js, err = jetstream.New(e.Conn()); err != nil {
+		t.Fatal(err)
+	}
+	workers, err := x.js.Consumer(e.Ctx(), "PELTON_WORK", "workers-default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x.m, err = workers.Next(jetstream.FetchContext(e.Ctx())); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
