@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -117,7 +118,7 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 	if err != nil {
 		return nil, false, err
 	}
-	h = &Handle{b: c.b, queue: c.queue, id: job.ID, submitted: true}
+	h = &Handle{b: c.b, queue: c.queue, id: job.ID, submitted: time.Now()}
 	known := false
 	if named {
 		h.hash = hash
@@ -138,7 +139,9 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 		return nil, false, err
 	}
 	duplicate = duplicate || known
-	h.submitted = !duplicate // else it may have aged out already
+	if duplicate { // it may have aged out already
+		h.submitted = time.Time{}
+	}
 	return h, duplicate, nil
 }
 

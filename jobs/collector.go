@@ -99,10 +99,13 @@ func (h *Handle) checkIdentity(ctx context.Context) (known bool, err error) {
 	return true, nil
 }
 
+// freshFor is how long after its submission nothing of a job can have aged out.
+const freshFor = 30 * time.Second
+
 // readable makes sure that there is such a job, and that a reader of one that
 // has ended will find its end and not wait for what has aged out.
 func (h *Handle) readable(ctx context.Context) error {
-	if h.submitted {
+	if time.Since(h.submitted) < freshFor {
 		return nil
 	}
 	state, err := h.State(ctx)

@@ -13,9 +13,9 @@ import (
 type Handle struct {
 	b         *Broker
 	queue, id string
-	submitted bool   // by this process: it is there, and has not aged out
-	expected  bool   // it may yet be submitted
-	hash      string // of the content that was submitted under an id of the caller's choice
+	submitted time.Time // by this process: it is there; zero: by another, or it was there before
+	expected  bool      // it may yet be submitted
+	hash      string    // of the content that was submitted under an id of the caller's choice
 }
 
 // ID returns the job's id, and Queue the queue it was submitted to.

@@ -86,7 +86,7 @@ func (h *Handle) comes(err error) bool {
 		return false
 	case h.expected && notYet(err):
 		return true
-	case h.submitted && errors.Is(err, ErrNotSetUp): // it was set up when it took the job
+	case !h.submitted.IsZero() && errors.Is(err, ErrNotSetUp): // it was set up when it took the job
 		return true
 	}
 	return passing(err)

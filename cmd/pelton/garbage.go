@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"runtime/debug"
 	"sync"
 )
 
@@ -15,10 +16,8 @@ var garbageRoom []byte
 const garbageRoomSize = 64 << 20
 
 var makeRoom = sync.OnceFunc(func() {
-	for _, name := range []string{"GOGC", "GOMEMLIMIT"} {
-		if os.Getenv(name) != "" {
-			return // who sets these knows better
-		}
+	if os.Getenv("GOGC") != "" || debug.SetMemoryLimit(-1) < 4*garbageRoomSize {
+		return // who sets these knows better
 	}
 	garbageRoom = make([]byte, garbageRoomSize)
 })
