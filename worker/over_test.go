@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -25,9 +26,7 @@ func TestRequestOfAnEndedJob(t *testing.T) {
 
 	late := nats.NewMsg(x.b.Names().Work("default", "over", 1))
 	late.Data = x.m.Data()
-	for key, values := range x.m.Headers() {
-		late.Header[key] = values
-	}
+	maps.Copy(late.Header, x.m.Headers())
 	late.Header.Set(schema.HeaderIndex, "1")
 	late.Header.Set(schema.HeaderFedAt, "1")
 	if err := x.m.DoubleAck(e.Ctx()); err != nil {

@@ -100,7 +100,7 @@ func (a *app) openStore(cfg *config.Config, log zerolog.Logger, dir, queue strin
 // work starts the worker of a store that was opened, and returns when it takes
 // requests.
 func (s *site) work(a *app, cfg *config.Config, log zerolog.Logger, models *router.Config, concurrency int) error {
-	makeRoom()
+	garbageRoom()
 	slots := max(cfg.Slots, concurrency)
 	models.MaxConnsHint = max(models.MaxConnsHint, concurrency)
 	upstreams, err := router.New(models, router.WithLogger(log))
