@@ -153,7 +153,6 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jo
 		go watchHealth(soft, server, log, stop)
 	}
 	var unready error
-	garbageRoom()
 	err = worker.Run(soft, a.hard, worker.Config{
 		Broker: broker, Router: upstreams, Queues: queues, Slots: cfg.Slots, Name: cfg.WorkerName, Log: log, Tracer: tracer, Observer: count,
 		Ready: func() {
