@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
@@ -20,12 +19,7 @@ func (c *Client) anew(ctx context.Context, h *Handle, job *schema.Job, data []by
 	if _, err := h.State(ctx); !errors.Is(err, ErrNotFound) {
 		return false, nil // it is there, or this is not for us to know
 	}
-	m := nats.NewMsg(c.b.names.Jobs(c.queue))
-	m.Data = data
-	m.Header.Set(nats.MsgIdHdr, job.ID+"."+nuid.Next())
-	if retryOf != "" {
-		m.Header.Set(schema.HeaderRetryOf, retryOf)
-	}
+	m := c.jobMsg(job, data, nuid.Next(), retryOf)
 	ctx, cancel := context.WithTimeout(ctx, ackTime)
 	defer cancel()
 	if _, err := c.b.publish(ctx, m, jetstream.WithRetryAttempts(0)); err != nil {

@@ -180,12 +180,7 @@ func (c *Client) publish(ctx context.Context, job *schema.Job, data []byte, retr
 	if job.Reply != "" {
 		id = nuid.Next() // submitted again, it is to be replayed: its owner must see it
 	}
-	m := nats.NewMsg(c.b.names.Jobs(c.queue))
-	m.Data = data
-	m.Header.Set(nats.MsgIdHdr, job.ID+"."+id)
-	if retryOf != "" {
-		m.Header.Set(schema.HeaderRetryOf, retryOf)
-	}
+	m := c.jobMsg(job, data, id, retryOf)
 	err = c.b.steadily(ctx, c.b.names.JobsStream(), func(ctx context.Context) error {
 		ack, err := c.b.publish(ctx, m)
 		duplicate = err == nil && ack.Duplicate
@@ -198,6 +193,18 @@ func (c *Client) publish(ctx context.Context, job *schema.Job, data []byte, retr
 		return false, err
 	}
 	return false, fmt.Errorf("publish the job: %w", c.b.explain(err))
+}
+
+// jobMsg is the message that publishes a job; id is what the broker knows a
+// repetition by, beside the job's own.
+func (c *Client) jobMsg(job *schema.Job, data []byte, id, retryOf string) *nats.Msg {
+	m := nats.NewMsg(c.b.names.Jobs(c.queue))
+	m.Data = data
+	m.Header.Set(nats.MsgIdHdr, job.ID+"."+id)
+	if retryOf != "" {
+		m.Header.Set(schema.HeaderRetryOf, retryOf)
+	}
+	return m
 }
 
 // fullStore makes [ErrStoreFull] of what the broker says when it has no room.

@@ -42,39 +42,41 @@ func (b *Broker) PutResult(ctx context.Context, queue string, r *schema.Result, 
 	if err != nil {
 		return Outcome{}, err
 	}
+	return b.storeResult(ctx, queue, r, m, object)
+}
+
+// SendResult is [Broker.PutResult] that does not wait, but for a result that goes
+// to the object store: tell is called with what it would return, and must not
+// block.
+func (b *Broker) SendResult(ctx context.Context, queue string, r *schema.Result, total int, tell func(Outcome, error)) {
+	m, object, free, err := b.resultMsg(ctx, queue, r, total)
+	defer free()
+	switch {
+	case err != nil:
+		tell(Outcome{}, err)
+		return
+	case object != "":
+		tell(b.storeResult(ctx, queue, r, m, object))
+		return
+	}
+	err = b.pub.send(m, func(seq uint64, err error) {
+		if err != nil {
+			tell(Outcome{}, b.notStored(ctx, r, "", err))
+			return
+		}
+		tell(b.stored(queue, r, seq), nil)
+	})
+	if err != nil {
+		tell(Outcome{}, b.notStored(ctx, r, "", err))
+	}
+}
+
+func (b *Broker) storeResult(ctx context.Context, queue string, r *schema.Result, m *nats.Msg, object string) (Outcome, error) {
 	seq, err := b.pub.store(ctx, m)
 	if err != nil {
 		return Outcome{}, b.notStored(ctx, r, object, err)
 	}
 	return b.stored(queue, r, seq), nil
-}
-
-// SendResult is [Broker.PutResult] that does not wait: tell is called with what
-// it would return, and must not block.
-func (b *Broker) SendResult(ctx context.Context, queue string, r *schema.Result, total int, tell func(Outcome, error)) {
-	m, object, free, err := b.resultMsg(ctx, queue, r, total)
-	defer free()
-	if err == nil && object == "" {
-		err = b.pub.send(m, func(seq uint64, err error) {
-			if err != nil {
-				tell(Outcome{}, b.notStored(ctx, r, "", err))
-				return
-			}
-			tell(b.stored(queue, r, seq), nil)
-		})
-		if err == nil {
-			return
-		}
-		err = b.notStored(ctx, r, "", err)
-	} else if err == nil {
-		var seq uint64
-		if seq, err = b.pub.store(ctx, m); err == nil {
-			tell(b.stored(queue, r, seq), nil)
-			return
-		}
-		err = b.notStored(ctx, r, object, err)
-	}
-	tell(Outcome{}, err)
 }
 
 // resultMsg is the message that stores a result; its data is valid until free is
