@@ -93,7 +93,7 @@ func (j *owned) feedOne(ctx context.Context, index int) error {
 	j.event(index, schema.Event{Kind: schema.EventQueued})
 	if j.b.local != nil {
 		j.window[index], j.bulk = fed, max(len(w.Body), j.bulk*7/8)
-		j.b.local.put(w, j.bound.now())
+		j.b.local.put(w, j.bound.now(), j.ahead())
 		return nil
 	}
 	if len(w.Body)+headroom > j.b.maxPayload() {

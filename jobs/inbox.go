@@ -1,14 +1,22 @@
 package jobs
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // inbox hands values from many goroutines to one without making any of them
 // wait.
 type inbox[T any] struct {
-	mu   sync.Mutex
-	list []T
-	wake chan struct{}
+	mu    sync.Mutex
+	list  []T
+	wake  chan struct{}
+	timer *time.Timer // wakes the reader for what has time; nil: there was none yet
+	armed bool
 }
+
+// later is how long what has time may lie there.
+const later = 25 * time.Millisecond
 
 func newInbox[T any]() *inbox[T] { return &inbox[T]{wake: make(chan struct{}, 1)} }
 
@@ -17,6 +25,23 @@ func (i *inbox[T]) put(v T) {
 	i.list = append(i.list, v)
 	i.mu.Unlock()
 	i.nudge()
+}
+
+// putLater is put for what has time: the reader is woken within [later], or with
+// what has none.
+func (i *inbox[T]) putLater(v T) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.list = append(i.list, v)
+	switch {
+	case i.armed:
+		return
+	case i.timer == nil:
+		i.timer = time.AfterFunc(later, i.nudge)
+	default:
+		i.timer.Reset(later)
+	}
+	i.armed = true
 }
 
 // nudge wakes the reader though there may be nothing for it.
@@ -32,6 +57,10 @@ func (i *inbox[T]) nudge() {
 func (i *inbox[T]) take(spare []T) []T {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.armed {
+		i.timer.Stop()
+		i.armed = false
+	}
 	list := i.list
 	i.list = spare[:0]
 	return list

@@ -31,7 +31,9 @@ type localJob struct {
 	in      map[int]bool // waits, is in a slot, or is on its way to the store
 	running int
 	limit   int  // of running
+	plenty  int  // while so many wait, their owner need not hurry; 0: it always must
 	lined   bool // is in the line
+	key     localKey
 }
 
 func newLocalWork() *LocalWork {
@@ -43,19 +45,18 @@ func newLocalWork() *LocalWork {
 // Local returns the work of this process, nil where there is a stream for it.
 func (b *Broker) Local() *LocalWork { return b.local }
 
-func (w *Work) local() localKey { return localKey{w.Queue, w.Job} }
-
 // put lets a request wait for a slot, unless it is here already. limit is how
-// many of its job may be in slots at once.
-func (l *LocalWork) put(w *Work, limit int) {
+// many of its job may be in slots at once, ahead how many more may be here.
+func (l *LocalWork) put(w *Work, limit, ahead int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	j := l.jobs[w.local()]
+	key := localKey{w.Queue, w.Job}
+	j := l.jobs[key]
 	if j == nil {
-		j = &localJob{in: map[int]bool{}}
-		l.jobs[w.local()] = j
+		j = &localJob{in: map[int]bool{}, key: key}
+		l.jobs[key] = j
 	}
-	j.limit = limit
+	j.limit, j.plenty = limit, ahead*3/4
 	if j.in[w.Index] {
 		return
 	}
@@ -85,7 +86,7 @@ func (l *LocalWork) enter(j *localJob) bool {
 // Take waits for a request; false: no more are given out. last is what the
 // caller's slot had before, nil for nothing: it makes no further call, and the
 // next of its job may start, as a rule in the same slot. The caller gives every
-// request back with [LocalWork.Done].
+// request back with [Owner.Settle].
 func (l *LocalWork) Take(last *Work) (*Work, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,18 +118,19 @@ func (l *LocalWork) Take(last *Work) (*Work, bool) {
 	}
 }
 
-// Done forgets a request: it is stored, or is to be fed again.
-func (l *LocalWork) Done(w *Work) {
+// done forgets a request: it is stored, or is to be fed again. It reports whether
+// enough of its job's wait for the owner to take its time with the next.
+func (l *LocalWork) done(w *Work) (plenty bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if j := l.jobs[w.local()]; j != nil {
-		l.forget(w.local(), j, w.Index)
-	}
+	j := w.home // which is in the table as long as a request of it is in hand
+	l.forget(j, w.Index)
+	return j.plenty > 0 && len(j.ready)-j.next >= j.plenty
 }
 
-func (l *LocalWork) forget(key localKey, j *localJob, index int) {
+func (l *LocalWork) forget(j *localJob, index int) {
 	if delete(j.in, index); len(j.in) == 0 {
-		delete(l.jobs, key)
+		delete(l.jobs, j.key)
 	}
 }
 
@@ -158,8 +160,7 @@ func (l *LocalWork) indexes(queue, job string) map[int]bool {
 func (l *LocalWork) drop(queue, job string, n int) []int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := localKey{queue, job}
-	j := l.jobs[key]
+	j := l.jobs[localKey{queue, job}]
 	if j == nil {
 		return nil
 	}
@@ -170,7 +171,7 @@ func (l *LocalWork) drop(queue, job string, n int) []int {
 		j.ready[last] = nil
 		j.ready = j.ready[:last]
 		dropped = append(dropped, index)
-		l.forget(key, j, index)
+		l.forget(j, index)
 	}
 	return dropped
 }

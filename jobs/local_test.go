@@ -10,10 +10,10 @@ import (
 func TestLocalWorkHoldsTheBound(t *testing.T) {
 	l := newLocalWork()
 	for i := range 4 {
-		l.put(&Work{Queue: "q", Job: "a", Index: i}, 2)
-		l.put(&Work{Queue: "q", Job: "a", Index: i}, 2) // is there already
+		l.put(&Work{Queue: "q", Job: "a", Index: i}, 2, 0)
+		l.put(&Work{Queue: "q", Job: "a", Index: i}, 2, 0) // is there already
 	}
-	l.put(&Work{Queue: "q", Job: "b", Index: 0}, 1)
+	l.put(&Work{Queue: "q", Job: "b", Index: 0}, 1, 0)
 	take := func(last *Work, job string, index int) *Work {
 		t.Helper()
 		w, ok := l.Take(last)
@@ -41,7 +41,7 @@ func TestLocalWorkHoldsTheBound(t *testing.T) {
 	if have := l.indexes("q", "a"); len(have) != 4 || !have[0] {
 		t.Errorf("here are %v", have)
 	}
-	l.Done(first)
+	l.done(first)
 	if have := l.indexes("q", "a"); len(have) != 3 || have[0] {
 		t.Errorf("here are %v", have)
 	}
@@ -58,11 +58,11 @@ func TestLocalWorkHoldsTheBound(t *testing.T) {
 // that it is done: when it comes anew, its bound is whole.
 func TestLocalWorkCountsAnew(t *testing.T) {
 	l := newLocalWork()
-	l.put(&Work{Queue: "q", Job: "a", Index: 0}, 1)
+	l.put(&Work{Queue: "q", Job: "a", Index: 0}, 1, 0)
 	first, _ := l.Take(nil)
-	l.Done(first)
-	l.put(&Work{Queue: "q", Job: "a", Index: 1}, 1)
-	l.put(&Work{Queue: "q", Job: "a", Index: 2}, 1)
+	l.done(first)
+	l.put(&Work{Queue: "q", Job: "a", Index: 1}, 1, 0)
+	l.put(&Work{Queue: "q", Job: "a", Index: 2}, 1, 0)
 	if w, ok := l.Take(first); !ok || w.Index != 1 {
 		t.Errorf("took %+v", w)
 	}
@@ -77,7 +77,7 @@ func TestLocalWorkCountsAnew(t *testing.T) {
 func TestLocalWorkDropsTheLast(t *testing.T) {
 	l := newLocalWork()
 	for i := range 5 {
-		l.put(&Work{Queue: "q", Job: "a", Index: i}, 1)
+		l.put(&Work{Queue: "q", Job: "a", Index: i}, 1, 0)
 	}
 	w, _ := l.Take(nil)
 	if got := l.drop("q", "a", 2); !slices.Equal(got, []int{4, 3}) {
@@ -88,5 +88,23 @@ func TestLocalWorkDropsTheLast(t *testing.T) {
 	}
 	if w, ok := l.Take(w); !ok || w.Index != 1 {
 		t.Errorf("took %+v", w)
+	}
+}
+
+// While many of a job wait, its owner need not hurry; of one that has nothing fed
+// ahead it always must.
+func TestLocalWorkTellsWhenToHurry(t *testing.T) {
+	for _, c := range []struct {
+		ahead, waiting int
+		plenty         bool
+	}{{8, 7, true}, {8, 6, true}, {8, 5, false}, {8, 0, false}, {0, 7, false}} {
+		l := newLocalWork()
+		for i := range c.waiting + 1 {
+			l.put(&Work{Queue: "q", Job: "a", Index: i}, 1, c.ahead)
+		}
+		w, _ := l.Take(nil)
+		if got := l.done(w); got != c.plenty {
+			t.Errorf("%d ahead, %d wait: %t", c.ahead, c.waiting, got)
+		}
 	}
 }

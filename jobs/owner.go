@@ -128,14 +128,33 @@ func (o *Owner) Stop() {
 // Stored passes on that a result is stored: straight to the job's owner where
 // that is this process, else over the broker.
 func (o *Owner) Stored(queue, job string, out Outcome) {
-	o.mu.Lock()
-	j := o.live[o.b.names.StateKey(queue, job)]
-	o.mu.Unlock()
-	if j != nil {
+	if j := o.owned(queue, job); j != nil {
 		j.inbox.put(out)
 		return
 	}
 	o.b.TellStored(queue, job, out)
+}
+
+// Settle ends what was taken from [LocalWork]: with what is stored of it, or with
+// an error, to be fed again.
+func (o *Owner) Settle(w *Work, out Outcome, err error) {
+	plenty := o.b.local.done(w)
+	if err != nil {
+		return
+	}
+	switch j := o.owned(w.Queue, w.Job); {
+	case j == nil: // whoever owns the job next finds the result
+	case plenty && !w.Watched():
+		j.inbox.putLater(out)
+	default:
+		j.inbox.put(out)
+	}
+}
+
+func (o *Owner) owned(queue, job string) *owned {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.live[o.b.names.StateKey(queue, job)]
 }
 
 // TellStored tells a job's owner, wherever it is, that a result is stored. The

@@ -14,7 +14,7 @@ func (w *worker) takeLocal(local *jobs.LocalWork) (stop func()) {
 	for range w.cfg.Slots {
 		slots.Go(func() {
 			for work, ok := local.Take(nil); ok; work, ok = local.Take(work) {
-				w.handleLocal(local, work)
+				w.handleLocal(work)
 			}
 		})
 	}
@@ -28,20 +28,21 @@ func (w *worker) takeLocal(local *jobs.LocalWork) (stop func()) {
 // handleLocal is handle for a request that came by hand. Its slot is free for
 // the next while the result is being stored: how many results may be on that way
 // is bounded by what the owner feeds.
-func (w *worker) handleLocal(local *jobs.LocalWork, work *jobs.Work) {
-	l := &leaving{w: w, local: local, work: work}
+func (w *worker) handleLocal(work *jobs.Work) {
 	if work.Again {
-		l.settle(w.finish(w.hard, work, false))
+		out, err := w.finish(w.hard, work, false)
+		w.owner.Settle(work, out, err)
 		return
 	}
 	free := w.busy()
 	a := w.answer(w.hard, work, nil)
 	free()
 	if a.result == nil {
-		l.settle(w.keep(w.hard, work, a))
+		out, err := w.keep(w.hard, work, a)
+		w.owner.Settle(work, out, err)
 		return
 	}
-	l.result = a.result
+	l := &leaving{w, work, a.result}
 	w.storing.Add(1)
 	w.cfg.Broker.SendResult(w.hard, work.Queue, a.result, work.Total, l.sent)
 }
@@ -49,17 +50,8 @@ func (w *worker) handleLocal(local *jobs.LocalWork, work *jobs.Work) {
 // leaving is a request that has left its slot, and has yet to be stored.
 type leaving struct {
 	w      *worker
-	local  *jobs.LocalWork
 	work   *jobs.Work
 	result *schema.Result
-}
-
-// settle tells the owner, and forgets the request.
-func (l *leaving) settle(out jobs.Outcome, err error) {
-	l.local.Done(l.work)
-	if err == nil {
-		l.w.owner.Stored(l.work.Queue, l.work.Job, out)
-	}
 }
 
 // sent is told what came of the first try to store the result.
@@ -79,5 +71,5 @@ func (l *leaving) stored(out jobs.Outcome, err error) {
 	if err == nil {
 		l.work.Stored(out)
 	}
-	l.settle(out, err)
+	l.w.owner.Settle(l.work, out, err)
 }
