@@ -1,5 +1,10 @@
 package jobs
 
+import (
+	"iter"
+	"math/bits"
+)
+
 // bitset holds one bit per index of a job. The zero value is empty; it grows as
 // needed. It is not safe for concurrent use.
 type bitset []uint64
@@ -20,5 +25,18 @@ func (s *bitset) add(i int) bool {
 func (s *bitset) clear(i int) {
 	if i>>6 < len(*s) {
 		(*s)[i>>6] &^= 1 << (i & 63)
+	}
+}
+
+// all lists the bits that are set, in their order.
+func (s bitset) all() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for at, word := range s {
+			for ; word != 0; word &= word - 1 {
+				if !yield(at<<6 + bits.TrailingZeros64(word)) {
+					return
+				}
+			}
+		}
 	}
 }

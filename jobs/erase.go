@@ -295,9 +295,11 @@ func (e *eraser) copies(ctx context.Context, stream jetstream.Stream, first *jet
 		if err != nil {
 			return nil, err
 		}
+		if e.rec.Input == "" && hashOf(m.Data) != e.rec.Hash {
+			continue // another content under the same id is another job, with an id of its own
+		}
 		_, want, _ := e.b.readJob(e.queue, &pull.Delivery{Msg: rawMsg(m), Sequence: sequence, Published: m.Time})
-		// Another content under the same id is another job, with an id of its own.
-		if want.ID == e.id && (want.Input != "" && e.rec.Input != "" || want.Hash == e.rec.Hash) {
+		if want.ID == e.id && (want.Input != "" || e.rec.Input == "") {
 			list = append(list, sequence)
 		}
 	}

@@ -28,7 +28,8 @@ type localKey struct{ queue, job string }
 type localJob struct {
 	ready   []*Work // a queue: ready[next:] waits
 	next    int
-	in      map[int]bool // waits, is in a slot, or is on its way to the store
+	in      bitset // waits, is in a slot, or is on its way to the store
+	size    int    // of in
 	running int
 	limit   int  // of running
 	plenty  int  // while so many wait, their owner need not hurry; 0: it always must
@@ -53,14 +54,15 @@ func (l *LocalWork) put(w *Work, limit, ahead int) {
 	key := localKey{w.Queue, w.Job}
 	j := l.jobs[key]
 	if j == nil {
-		j = &localJob{in: map[int]bool{}, key: key}
+		j = &localJob{key: key}
 		l.jobs[key] = j
 	}
 	j.limit, j.plenty = limit, ahead*3/4
-	if j.in[w.Index] {
+	if !j.in.add(w.Index) {
 		return
 	}
-	j.in[w.Index], w.home = true, j
+	j.size++
+	w.home = j
 	if j.next > 64 && j.next > len(j.ready)/2 {
 		kept := copy(j.ready, j.ready[j.next:])
 		clear(j.ready[kept:])
@@ -129,7 +131,8 @@ func (l *LocalWork) done(w *Work) (plenty bool) {
 }
 
 func (l *LocalWork) forget(j *localJob, index int) {
-	if delete(j.in, index); len(j.in) == 0 {
+	j.in.clear(index)
+	if j.size--; j.size == 0 {
 		delete(l.jobs, j.key)
 	}
 }
@@ -148,7 +151,7 @@ func (l *LocalWork) indexes(queue, job string) map[int]bool {
 	defer l.mu.Unlock()
 	list := map[int]bool{}
 	if j := l.jobs[localKey{queue, job}]; j != nil {
-		for index := range j.in {
+		for index := range j.in.all() {
 			list[index] = true
 		}
 	}

@@ -3,6 +3,7 @@ package jobs
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -33,6 +34,9 @@ func TestBitset(t *testing.T) {
 			if s.has(i) != want[i] {
 				t.Fatalf("has(%d) = %v", i, s.has(i))
 			}
+		}
+		if got, want := slices.Collect(s.all()), slices.Sorted(maps.Keys(want)); !slices.Equal(got, want) {
+			t.Fatalf("all() = %v, want %v", got, want)
 		}
 	})
 }
