@@ -46,7 +46,7 @@ soak:
 	SOAK=$(SOAK) go test -tags soak -timeout 120m -v -run 'Soak' ./worker
 
 # A job of 1,000,000 requests beside one of 100,000: memory, time and disk of
-# every process. Some ten minutes; Linux. SIZE=100000 makes it quick.
+# every process. Some five minutes; Linux. SIZE=100000 makes it quick.
 size:
 	internal/benchmark/size/run.sh
 

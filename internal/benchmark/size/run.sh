@@ -85,7 +85,8 @@ for n in "$small" "$large"; do
   upstream
   echo "separate processes, $n requests" >&2
   port=$((20000 + RANDOM % 20000))
-  start "$dir/nats-server" -a 127.0.0.1 -p $port -js -sd "$dir/store" 2> /dev/null
+  # With half the garbage of Go's default, as in the manifests; SERVER_GOGC=100 is that default.
+  start env GOGC="${SERVER_GOGC:-50}" "$dir/nats-server" -a 127.0.0.1 -p $port -js -sd "$dir/store" 2> /dev/null
   server=$started
   export NATS_URL=nats://127.0.0.1:$port
   until "$dir/pelton" check > /dev/null 2>&1 || [ -d "$dir/store/jetstream" ]; do sleep 0.2; done
