@@ -301,17 +301,21 @@ func paused(r *run, moment time.Time, faults []Fault) bool {
 	})
 }
 
-// repeated explains every run after the first that the stored result does not
-// count: by a fault that struck an earlier one.
+// repeated explains every run that the stored result does not count, by a fault:
+// of the run that follows it, or of a run that came beside one that counts.
 func (a *auditor) repeated(at slot, runs []*run) {
 	used := map[pair]bool{}
-	counted := false
+	counted, parked := false, false
 	var lost []*run // not counted, and not yet told why another followed
 	for k, r := range runs {
 		if !r.counted {
 			lost = append(lost, r)
 		}
-		needs := k > 0 && (!r.counted || !counted)
+		if !r.counted && !parked && wasParked(runs[:k]) {
+			parked = true // it is the rightful next; the one that follows it has to be explained
+			continue
+		}
+		needs := k > 0 && (!r.counted || !counted || parked && len(lost) > 0)
 		counted = counted || r.counted
 		if !needs {
 			continue
@@ -324,9 +328,22 @@ func (a *auditor) repeated(at slot, runs []*run) {
 		if f := explain(runs, k, a.e.Faults, used); f >= 0 {
 			a.Extra[a.e.Faults[f].Kind] += calls
 		} else {
-			a.found(CallUnexplained, at.String(), "by %s at %s; the runs:%s", r.worker, clock(r.start), describe(runs))
+			a.unexplained(at, r, runs)
 		}
 	}
+	if parked && len(lost) > 0 { // nothing followed it
+		a.unexplained(at, lost[0], runs)
+	}
+}
+
+// wasParked reports whether runs are all of them attempts of the stored result,
+// the last of which failed: then the request was parked, and went on elsewhere.
+func wasParked(runs []*run) bool {
+	return len(runs) > 0 && !slices.ContainsFunc(runs, func(r *run) bool { return !r.counted || r.latest().good() })
+}
+
+func (a *auditor) unexplained(at slot, r *run, runs []*run) {
+	a.found(CallUnexplained, at.String(), "by %s at %s; the runs:%s", r.worker, clock(r.start), describe(runs))
 }
 
 func describe(runs []*run) string {

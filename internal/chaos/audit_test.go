@@ -56,6 +56,17 @@ func TestAuditFinds(t *testing.T) {
 		want   Breach
 		change func(e *Evidence, j *Job)
 	}{
+		"a call after a counted failure, beside the one that counts": {CallUnexplained, func(e *Evidence, j *Job) {
+			e.Calls = append(e.Calls, call("w1-1", 0, 3.0, 3.1, 429), call("w1-1", 0, 5.0, 5.1, 500))
+			j.Results[0].Attempts = []schema.Attempt{attempt(3.0, 0.1, 429), attempt(10, 0.5, 200)}
+		}},
+		"the same at the end": {CallUnexplained, func(e *Evidence, j *Job) {
+			e.Calls = append(e.Calls, call("w1-1", 0, 10.6, 10.7, 500))
+			e.Calls[0].Status = 500
+			j.Results[0].Status, j.Results[0].Answer = schema.StatusFailed, ""
+			j.Results[0].Attempts = []schema.Attempt{attempt(10, 0.5, 500)}
+			j.Ends[0].Counts, j.Ends[0].State = schema.Counts{Succeeded: 3, Failed: 1}, schema.CompletedWithErrors
+		}},
 		"a result that is not there": {ResultLost, func(e *Evidence, j *Job) {
 			j.Results, e.Calls, e.Readings = j.Results[:3], e.Calls[:3], nil
 			j.Ends[0].Counts, j.Ends[0].State = schema.Counts{Succeeded: 3, NotStarted: 1}, schema.Cancelled
@@ -187,6 +198,16 @@ func TestAuditExplains(t *testing.T) {
 		"a worker killed between its answer and the store": {map[Kind]int{KillWorker: 1}, func(e *Evidence, _ *Job) {
 			e.Calls = append(e.Calls, call("w1-1", 0, 3.0, 3.2, 200))
 			e.Faults = append(e.Faults, Fault{KillWorker, "w1-1", at(3.21), at(3.22)})
+		}},
+		"a worker killed with what had been parked": {map[Kind]int{KillWorker: 2}, func(e *Evidence, j *Job) {
+			e.Calls = append(e.Calls, call("w1-1", 0, 3.0, 3.1, 429), call("w1-1", 0, 5.0, 5.1, 500), call("w1-1", 0, 5.3, 5.5, 0))
+			j.Results[0].Attempts = []schema.Attempt{attempt(3.0, 0.1, 429), attempt(10, 0.5, 200)}
+			e.Faults = append(e.Faults, Fault{KillWorker, "w1-1", at(5.5), at(5.5)})
+		}},
+		"the same twice": {map[Kind]int{KillWorker: 2}, func(e *Evidence, j *Job) {
+			e.Calls = append(e.Calls, call("w1-1", 0, 3.0, 3.1, 429), call("w1-1", 0, 5.0, 5.1, 0), call("w2-1", 0, 7.0, 7.1, 0))
+			j.Results[0].Attempts = []schema.Attempt{attempt(3.0, 0.1, 429), attempt(10, 0.5, 200)}
+			e.Faults = append(e.Faults, Fault{KillWorker, "w1-1", at(5.1), at(5.1)}, Fault{KillWorker, "w2-1", at(7.1), at(7.1)})
 		}},
 		"two deaths": {map[Kind]int{KillWorker: 1, KillServer: 1}, func(e *Evidence, _ *Job) {
 			e.Calls = append(e.Calls, call("w1-1", 0, 3.0, 3.2, 0), call("w2-1", 0, 4.0, 4.9, 0))
