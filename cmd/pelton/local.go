@@ -40,6 +40,16 @@ func (s *site) client() *jobs.Client { return s.broker.Client(s.queue) }
 // local reports whether the job runs in this process.
 func (s *site) local() bool { return s.server != nil }
 
+// reason returns why something failed: what is wrong with our own server, or err.
+func (s *site) reason(err error) error {
+	if s.local() && codeOf(err) != exitInterrupted {
+		if broken := s.server.Healthy(); broken != nil {
+			return setup(broken)
+		}
+	}
+	return err
+}
+
 // close ends everything, the last begun first. Calling it again does nothing.
 func (s *site) close() {
 	if s.stopped != nil {
@@ -129,7 +139,7 @@ func (s *site) work(a *app, cfg *config.Config, log zerolog.Logger, models *rout
 	hard, endHard := context.WithCancel(a.hard)
 	s.soft, s.hard, s.stopped = func() { endSoft(nil) }, endHard, make(chan struct{})
 	if s.server != nil {
-		go watchHealth(soft, s.server, log, endSoft)
+		go watchHealth(soft, s.server, log, func(err error) { endSoft(err); endHard() })
 	}
 	ready := make(chan struct{})
 	go func() {

@@ -229,7 +229,7 @@ func (c *runCmd) see(s *session, job schema.Job, in *input, before int, finish f
 	}
 	h, err := s.submit(job, in)
 	if err != nil {
-		return err
+		return s.site.reason(err)
 	}
 	state, err := s.follow(h)
 	if err != nil {

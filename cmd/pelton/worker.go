@@ -149,11 +149,13 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jo
 			a.say("stopping: finishing what is in hand; once more to stop at once")
 		}
 	}()
+	hard, abort := context.WithCancel(a.hard)
+	defer abort()
 	if server != nil {
-		go watchHealth(soft, server, log, stop)
+		go watchHealth(soft, server, log, func(err error) { stop(err); abort() })
 	}
 	var unready error
-	err = worker.Run(soft, a.hard, worker.Config{
+	err = worker.Run(soft, hard, worker.Config{
 		Broker: broker, Router: upstreams, Queues: queues, Slots: cfg.Slots, Name: cfg.WorkerName, Log: log, Tracer: tracer, Observer: count,
 		Ready: func() {
 			if unready = c.ready(a, cfg, nc, server, upstreams); unready != nil {
@@ -258,9 +260,9 @@ func interruptedOr(a *app, err error) error {
 // unhealthyError ends a process whose own NATS server has given up.
 type unhealthyError struct{ error }
 
-// watchHealth stops the process when its NATS server has turned JetStream off:
-// nothing would work any more, and nobody would say why.
-func watchHealth(ctx context.Context, server *embednats.Server, log zerolog.Logger, stop context.CancelCauseFunc) {
+// watchHealth has the process stopped when its NATS server takes nothing more: no
+// answer could be stored, and every further one would be paid for in vain.
+func watchHealth(ctx context.Context, server *embednats.Server, log zerolog.Logger, stop func(error)) {
 	tick := time.NewTicker(2 * time.Second)
 	defer tick.Stop()
 	for {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -185,10 +186,17 @@ func (s *Server) StoreUsage() (used, max int64) {
 }
 
 // Healthy reports nil while JetStream works. The server turns it off when the
-// disk is full or broken.
+// disk is broken, and takes nothing more for a stream that could not be written
+// once: both until it is started again. It asks every stream: call it every few
+// seconds.
 func (s *Server) Healthy() error {
 	if !s.srv.JetStreamEnabled() {
 		return errors.New("embedded NATS: JetStream is off: the disk is full or cannot be written; free space and start again")
+	}
+	for _, e := range s.srv.Healthz(&server.HealthzOptions{Details: true}).Errors {
+		if _, cause, ok := strings.Cut(e.Error, " write error: "); ok {
+			return fmt.Errorf("embedded NATS: stream %s cannot be written: %s; free space and start again", e.Stream, cause)
+		}
 	}
 	return nil
 }
