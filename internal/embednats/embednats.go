@@ -149,7 +149,7 @@ func (s *Server) ClientURL() string {
 // server. Options given here come last and win.
 func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
 	own := []nats.Option{
-		nats.InProcessServer(s.srv),
+		nats.InProcessServer(inProcess{s.srv}),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(50 * time.Millisecond),
 		nats.ReconnectJitter(10*time.Millisecond, 10*time.Millisecond),
