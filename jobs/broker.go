@@ -95,6 +95,9 @@ type Broker struct {
 	listeners listeners
 }
 
+// jobKey names a job among those of all queues.
+type jobKey struct{ queue, job string }
+
 // NewBroker wraps a connection. It does not talk to the server; [Broker.Setup]
 // does.
 func NewBroker(nc *nats.Conn, set Settings) (*Broker, error) {

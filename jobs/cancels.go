@@ -20,8 +20,8 @@ type Cancels struct {
 	sub *nats.Subscription
 
 	mu     sync.Mutex
-	known  map[string]verdict                     // by state key
-	listen map[string]map[int]func(schema.Cancel) // by state key: who wants to hear of it
+	known  map[jobKey]*verdict
+	listen map[jobKey]map[int]func(schema.Cancel) // who wants to hear of it
 	nextID int
 }
 
@@ -50,7 +50,7 @@ const forgetAfter = 10 * time.Minute
 
 // WatchCancels begins to listen. The caller must call Close.
 func (b *Broker) WatchCancels() (*Cancels, error) {
-	c := &Cancels{b: b, known: map[string]verdict{}, listen: map[string]map[int]func(schema.Cancel){}}
+	c := &Cancels{b: b, known: map[jobKey]*verdict{}, listen: map[jobKey]map[int]func(schema.Cancel){}}
 	sub, err := b.nc.Subscribe(b.names.Cancel("*", "*"), c.hear)
 	if err != nil {
 		return nil, err
@@ -69,28 +69,28 @@ func (c *Cancels) Close() { _ = c.sub.Unsubscribe() }
 
 func (c *Cancels) hear(m *nats.Msg) {
 	if at, ok := c.b.names.Parse("cancel", m.Subject); ok {
-		c.mark(c.b.names.StateKey(at.Queue, at.Job), schema.ParseCancel(m.Data), time.Now())
+		c.mark(jobKey{at.Queue, at.Job}, schema.ParseCancel(m.Data), time.Now())
 	}
 }
 
 // Begun says when a job was published. What is known of a job that had its name
 // before, and was removed or has aged out, is forgotten by it.
 func (c *Cancels) Begun(queue, job string, at time.Time) {
-	key := c.b.names.StateKey(queue, job)
+	key := jobKey{queue, job}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if v := c.known[key]; at.After(v.begun) {
+	if v := c.of(key); at.After(v.begun) {
 		// A cancel that is known may be this job's all the same: its marker tells.
-		c.known[key] = verdict{unsure: true, begun: at, heard: v.heard, used: time.Now()}
+		*v = verdict{unsure: true, begun: at, heard: v.heard, used: time.Now()}
 	}
 }
 
 // mark notes a cancel; heard is zero for one that was looked up.
-func (c *Cancels) mark(key string, marker schema.Cancel, heard time.Time) {
+func (c *Cancels) mark(key jobKey, marker schema.Cancel, heard time.Time) {
 	c.mu.Lock()
-	v := c.known[key]
+	v := c.of(key)
 	fresh := !v.cancelled
-	c.known[key] = verdict{cancelled: true, marker: marker, begun: v.begun, heard: heard, used: time.Now()}
+	*v = verdict{cancelled: true, marker: marker, begun: v.begun, heard: heard, used: time.Now()}
 	var tell []func(schema.Cancel)
 	if fresh {
 		for _, f := range c.listen[key] {
@@ -105,16 +105,15 @@ func (c *Cancels) mark(key string, marker schema.Cancel, heard time.Time) {
 
 // Known is [Cancels.Cancelled] where that needs no look-up; known says so.
 func (c *Cancels) Known(queue, job string) (marker schema.Cancel, cancelled, known bool) {
-	key := c.b.names.StateKey(queue, job)
+	key := jobKey{queue, job}
 	losses := c.b.losses()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	v, ok := c.known[key]
-	if !ok || v.unsure || !v.cancelled && v.losses != losses {
+	v := c.known[key]
+	if v == nil || v.unsure || !v.cancelled && v.losses != losses {
 		return schema.Cancel{}, false, false
 	}
 	v.used = time.Now()
-	c.known[key] = v
 	return v.marker, v.cancelled, true
 }
 
@@ -124,29 +123,29 @@ func (c *Cancels) Cancelled(ctx context.Context, queue, job string) (marker sche
 	if marker, cancelled, known := c.Known(queue, job); known {
 		return marker, cancelled, nil
 	}
-	key := c.b.names.StateKey(queue, job)
+	key := jobKey{queue, job}
 	losses := c.b.losses()
 	m, err := c.b.lastMsg(ctx, c.b.names.CancelsStream(), c.b.names.Cancel(queue, job))
 	if err != nil {
 		return schema.Cancel{}, false, err
 	}
 	c.mu.Lock()
-	v := c.known[key]
+	c.forgetOld()
+	was := *c.of(key)
 	c.mu.Unlock()
-	if m != nil && !olderThan(m, v.begun.Add(-clockSkew)) {
+	if m != nil && !olderThan(m, was.begun.Add(-clockSkew)) {
 		marker := schema.ParseCancel(m.Data)
-		c.mark(key, marker, v.heard)
+		c.mark(key, marker, was.heard)
 		return marker, true, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if v = c.known[key]; v.cancelled { // heard meanwhile
+	v := c.of(key)
+	if v.cancelled { // heard meanwhile
 		return v.marker, true, nil
 	}
-	c.forgetOld()
 	v.unsure = time.Since(v.heard) < storedWithin
 	v.losses, v.used = losses, time.Now()
-	c.known[key] = v
 	return schema.Cancel{}, false, nil
 }
 
@@ -157,6 +156,17 @@ func olderThan(m *jetstream.RawStreamMsg, t time.Time) bool {
 		stored, _ = time.Parse(time.RFC3339Nano, m.Header.Get(jetstream.TimeStampHeaer))
 	}
 	return !stored.IsZero() && stored.Before(t)
+}
+
+// of returns what is known of a job; where nothing was, that it has to be looked
+// up. Called with mu held.
+func (c *Cancels) of(key jobKey) *verdict {
+	v := c.known[key]
+	if v == nil {
+		v = &verdict{unsure: true, used: time.Now()}
+		c.known[key] = v
+	}
+	return v
 }
 
 // forgetOld keeps the table to the jobs of the last minutes. Called with mu held.
@@ -174,10 +184,10 @@ func (c *Cancels) forgetOld() {
 // OnCancel calls f once when the job is cancelled, at once if it is known to be
 // already. f must not block. The returned function takes it back.
 func (c *Cancels) OnCancel(queue, job string, f func(schema.Cancel)) (forget func()) {
-	key := c.b.names.StateKey(queue, job)
+	key := jobKey{queue, job}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if v := c.known[key]; v.cancelled {
+	if v := c.known[key]; v != nil && v.cancelled {
 		f(v.marker)
 		return func() {}
 	}

@@ -10,12 +10,12 @@ import (
 // BenchmarkEvent is what an event costs: nobody listens, somebody listens to
 // another job, and without the sending somebody listens to this one.
 func BenchmarkEvent(b *testing.B) {
-	for name, key := range map[string]string{"nobody": "", "another": "q.other", "listened": "q.j"} {
+	for name, key := range map[string]string{"nobody": "", "another": "other", "listened": "j"} {
 		b.Run(name, func(b *testing.B) {
 			broker := &Broker{}
-			broker.listeners.until, broker.listeners.heed = map[string]time.Time{}, func(string) {}
+			broker.listeners.until, broker.listeners.heed = map[jobKey]time.Time{}, func(jobKey) {}
 			if key != "" {
-				broker.listeners.heard(key, time.Now().Add(time.Hour))
+				broker.listeners.heard(jobKey{"q", key}, time.Now().Add(time.Hour))
 			}
 			w := &Work{Queue: "q", Job: "j", b: broker}
 			b.ReportAllocs()
@@ -30,21 +30,22 @@ func BenchmarkEvent(b *testing.B) {
 
 // A word that a job is listened to holds for its time.
 func TestListenersForget(t *testing.T) {
-	var heeded []string
-	l := listeners{until: map[string]time.Time{}, heed: func(key string) { heeded = append(heeded, key) }}
-	if l.wanted.Load() || l.want("q.j") {
+	var heeded []jobKey
+	job, old := jobKey{"q", "j"}, jobKey{"q", "old"}
+	l := listeners{until: map[jobKey]time.Time{}, heed: func(key jobKey) { heeded = append(heeded, key) }}
+	if l.wanted.Load() || l.want(job) {
 		t.Error("wanted by nobody")
 	}
-	l.heard("q.j", time.Now())
-	l.heard("q.old", time.Now().Add(-schema.ListenTime))
-	if !l.want("q.j") || l.want("q.old") || len(heeded) != 2 {
+	l.heard(job, time.Now())
+	l.heard(old, time.Now().Add(-schema.ListenTime))
+	if !l.want(job) || l.want(old) || len(heeded) != 2 {
 		t.Errorf("%v", l.until)
 	}
 	if len(l.until) != 1 {
 		t.Errorf("what has gone by is kept: %v", l.until)
 	}
-	l.until["q.j"] = time.Now().Add(-time.Second)
-	if l.want("q.j") || l.wanted.Load() || len(l.until) != 0 {
+	l.until[job] = time.Now().Add(-time.Second)
+	if l.want(job) || l.wanted.Load() || len(l.until) != 0 {
 		t.Errorf("%v", l.until)
 	}
 }

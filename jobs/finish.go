@@ -250,7 +250,7 @@ func (b *Broker) publishEnd(ctx context.Context, r *record) error {
 		}
 		if err == nil {
 			if b.set.Alone {
-				b.taps.give(b.names.StateKey(r.Queue, r.ID), item{index: -1, header: m.Header, data: data, seq: math.MaxUint64})
+				b.taps.give(jobKey{r.Queue, r.ID}, item{index: -1, header: m.Header, data: data, seq: math.MaxUint64})
 			}
 			return nil
 		}

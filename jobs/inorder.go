@@ -134,7 +134,8 @@ func (o *inOrder) next(ctx context.Context) (item, error) {
 		}
 		switch {
 		case it.end():
-			o.last = &it
+			last := it // else every item would cost memory of its own
+			o.last = &last
 		case it.index == o.turn:
 			o.turn++
 			return it, nil

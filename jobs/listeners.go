@@ -18,16 +18,16 @@ type listeners struct {
 	wanted atomic.Bool // some job's are
 
 	mu    sync.Mutex
-	until map[string]time.Time // by state key
-	heed  func(key string)
+	until map[jobKey]time.Time
+	heed  func(jobKey)
 }
 
 // mostListened bounds the jobs whose events are sent at once.
 const mostListened = 10_000
 
 // heedListeners begins to listen for listeners; once per broker. heed is called
-// with the state key of a job each time somebody says that he listens.
-func (b *Broker) heedListeners(heed func(key string)) error {
+// with the name of a job each time somebody says that he listens.
+func (b *Broker) heedListeners(heed func(jobKey)) error {
 	l := &b.listeners
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -36,13 +36,13 @@ func (b *Broker) heedListeners(heed func(key string)) error {
 	}
 	sub, err := b.nc.Subscribe(b.names.Listen("*", "*"), func(m *nats.Msg) {
 		if at, ok := b.names.Parse("listen", m.Subject); ok {
-			l.heard(b.names.StateKey(at.Queue, at.Job), time.Now())
+			l.heard(jobKey{at.Queue, at.Job}, time.Now())
 		}
 	})
 	if err != nil {
 		return err
 	}
-	l.sub, l.until, l.heed = sub, map[string]time.Time{}, heed
+	l.sub, l.until, l.heed = sub, map[jobKey]time.Time{}, heed
 	return b.explain(b.watch.Subscribed(sub.Subject))
 }
 
@@ -59,7 +59,7 @@ func (b *Broker) ignoreListeners() {
 	clear(l.until)
 }
 
-func (l *listeners) heard(key string, now time.Time) {
+func (l *listeners) heard(key jobKey, now time.Time) {
 	l.mu.Lock()
 	if _, known := l.until[key]; known || len(l.until) < mostListened {
 		l.until[key] = now.Add(schema.ListenTime)
@@ -71,7 +71,7 @@ func (l *listeners) heard(key string, now time.Time) {
 }
 
 // want reports whether somebody wants the events of a job.
-func (l *listeners) want(key string) bool {
+func (l *listeners) want(key jobKey) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	until, ok := l.until[key]
@@ -92,7 +92,7 @@ func (l *listeners) want(key string) bool {
 
 // Watched reports whether somebody wants to hear the request's events.
 func (w *Work) Watched() bool {
-	return w.b != nil && w.b.listeners.wanted.Load() && w.b.listeners.want(w.b.names.StateKey(w.Queue, w.Job))
+	return w.b != nil && w.b.listeners.wanted.Load() && w.b.listeners.want(jobKey{w.Queue, w.Job})
 }
 
 // Event publishes what happened to the request to whoever listens. It does not
@@ -117,7 +117,7 @@ func (b *Broker) publishEvent(queue, job string, index int, e schema.Event) {
 
 // event publishes what the owner sees of a request, where somebody listens.
 func (j *owned) event(index int, e schema.Event) {
-	if j.b.listeners.wanted.Load() && j.b.listeners.want(j.key()) {
+	if j.b.listeners.wanted.Load() && j.b.listeners.want(j.name()) {
 		j.b.publishEvent(j.rec.Queue, j.rec.ID, index, e)
 	}
 }

@@ -18,11 +18,9 @@ type LocalWork struct {
 	mu     sync.Mutex
 	more   sync.Cond
 	closed bool
-	jobs   map[localKey]*localJob
+	jobs   map[jobKey]*localJob
 	line   []*localJob // a queue of those of which a request may start
 }
-
-type localKey struct{ queue, job string }
 
 // localJob is what is here of one job.
 type localJob struct {
@@ -34,11 +32,11 @@ type localJob struct {
 	limit   int  // of running
 	plenty  int  // while so many wait, their owner need not hurry; 0: it always must
 	lined   bool // is in the line
-	key     localKey
+	key     jobKey
 }
 
 func newLocalWork() *LocalWork {
-	l := &LocalWork{jobs: map[localKey]*localJob{}}
+	l := &LocalWork{jobs: map[jobKey]*localJob{}}
 	l.more.L = &l.mu
 	return l
 }
@@ -51,7 +49,7 @@ func (b *Broker) Local() *LocalWork { return b.local }
 func (l *LocalWork) put(w *Work, limit, ahead int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := localKey{w.Queue, w.Job}
+	key := jobKey{w.Queue, w.Job}
 	j := l.jobs[key]
 	if j == nil {
 		j = &localJob{key: key}
@@ -150,7 +148,7 @@ func (l *LocalWork) indexes(queue, job string) map[int]bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	list := map[int]bool{}
-	if j := l.jobs[localKey{queue, job}]; j != nil {
+	if j := l.jobs[jobKey{queue, job}]; j != nil {
 		for index := range j.in.all() {
 			list[index] = true
 		}
@@ -163,7 +161,7 @@ func (l *LocalWork) indexes(queue, job string) map[int]bool {
 func (l *LocalWork) drop(queue, job string, n int) []int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	j := l.jobs[localKey{queue, job}]
+	j := l.jobs[jobKey{queue, job}]
 	if j == nil {
 		return nil
 	}

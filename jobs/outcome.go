@@ -74,8 +74,15 @@ type headers struct {
 
 // newHeaders has room for those of a usual result: a map of at most eight is one
 // piece of memory.
-func newHeaders() *headers {
-	return &headers{Header: make(nats.Header, 8), values: make([]string, 0, 8)}
+func newHeaders() headers {
+	return headers{Header: make(nats.Header, 8), values: make([]string, 0, 8)}
+}
+
+// reset empties it, for other values in the same memory.
+func (h *headers) reset() {
+	clear(h.Header)
+	clear(h.values)
+	h.values = h.values[:0]
 }
 
 // Set sets a value, as that of nats.Header does.

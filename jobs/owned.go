@@ -80,6 +80,8 @@ const (
 	graceTime      = 3 * time.Second // for calls to be aborted and stored after a cancel
 )
 
+func (j *owned) name() jobKey { return jobKey{j.rec.Queue, j.rec.ID} }
+
 func (j *owned) key() string { return j.b.names.StateKey(j.rec.Queue, j.rec.ID) }
 
 // open makes the job's requests readable, and judges what only they can tell.

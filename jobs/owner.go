@@ -61,7 +61,7 @@ type Owner struct {
 	bg   sync.WaitGroup
 
 	mu   sync.Mutex
-	live map[string]*owned // by state key
+	live map[jobKey]*owned
 }
 
 // StartOwner begins to take jobs. The end of hard drops the jobs in hand where
@@ -75,7 +75,7 @@ func (b *Broker) StartOwner(hard context.Context, cfg OwnerConfig) (*Owner, erro
 	}
 	o := &Owner{
 		b: b, cfg: cfg, hard: hard, shares: map[string]*shares{},
-		quit: make(chan struct{}), live: map[string]*owned{},
+		quit: make(chan struct{}), live: map[jobKey]*owned{},
 	}
 	if err := b.heedListeners(o.listenedTo); err != nil { // of a broker whose rights are older than events
 		cfg.Log.Warn().Err(err).Msg("cannot hear who wants events of requests: none are sent")
@@ -154,7 +154,7 @@ func (o *Owner) Settle(w *Work, out Outcome, err error) {
 func (o *Owner) owned(queue, job string) *owned {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.live[o.b.names.StateKey(queue, job)]
+	return o.live[jobKey{queue, job}]
 }
 
 // TellStored tells a job's owner, wherever it is, that a result is stored. The
@@ -166,7 +166,7 @@ func (b *Broker) TellStored(queue, job string, out Outcome) {
 }
 
 // listenedTo has the present state of a job told to who has begun to listen.
-func (o *Owner) listenedTo(key string) {
+func (o *Owner) listenedTo(key jobKey) {
 	o.mu.Lock()
 	j := o.live[key]
 	o.mu.Unlock()
@@ -297,14 +297,14 @@ func (o *Owner) take(d *pull.Delivery) {
 func (o *Owner) enlist(j *owned) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.live[j.key()] = j
+	o.live[j.name()] = j
 }
 
 func (o *Owner) drop(j *owned) {
 	o.mu.Lock()
-	last := o.live[j.key()] == j // else this process has taken the job anew
+	last := o.live[j.name()] == j // else this process has taken the job anew
 	if last {
-		delete(o.live, j.key())
+		delete(o.live, j.name())
 	}
 	o.mu.Unlock()
 	if s := o.shares[j.rec.Queue]; s != nil && last {

@@ -34,12 +34,18 @@ type publisher struct {
 
 	mu      sync.Mutex
 	last    uint64 // of all lanes that were ever used
-	free    []uint64
+	free    []lane
 	waiting map[uint64]waitingAck // by lane
 	sweeper *time.Timer           // runs while something waits
 }
 
+type lane struct {
+	number uint64
+	reply  string
+}
+
 type waitingAck struct {
+	lane    lane
 	subject string
 	sent    time.Time
 	tell    func(seq uint64, err error)
@@ -84,16 +90,16 @@ func (p *publisher) send(m *nats.Msg, tell func(seq uint64, err error)) error {
 		return p.broken
 	}
 	p.mu.Lock()
-	n := p.lane()
-	p.waiting[n] = waitingAck{m.Subject, time.Now(), tell}
+	l := p.lane()
+	p.waiting[l.number] = waitingAck{l, m.Subject, time.Now(), tell}
 	if p.sweeper == nil {
 		p.sweeper = time.AfterFunc(ackTime/4, p.sweep)
 	}
 	p.mu.Unlock()
-	m.Reply = p.inbox + strconv.FormatUint(n, 36)
+	m.Reply = l.reply
 	err := p.nc.PublishMsg(m)
 	if err != nil {
-		if _, waited := p.take(n); !waited {
+		if _, waited := p.take(l.number); !waited {
 			return nil // it was told meanwhile
 		}
 	}
@@ -101,14 +107,14 @@ func (p *publisher) send(m *nats.Msg, tell func(seq uint64, err error)) error {
 }
 
 // lane returns one that nothing is expected on. Called with mu held.
-func (p *publisher) lane() uint64 {
+func (p *publisher) lane() lane {
 	if last := len(p.free) - 1; last >= 0 {
-		n := p.free[last]
+		l := p.free[last]
 		p.free = p.free[:last]
-		return n
+		return l
 	}
 	p.last++
-	return p.last
+	return lane{p.last, p.inbox + strconv.FormatUint(p.last, 36)}
 }
 
 // store is send that waits.
@@ -169,7 +175,7 @@ func (p *publisher) answered(n uint64) (w waitingAck, ok bool) {
 	defer p.mu.Unlock()
 	if w, ok = p.waiting[n]; ok {
 		delete(p.waiting, n)
-		p.free = append(p.free, n)
+		p.free = append(p.free, w.lane)
 	}
 	return w, ok
 }

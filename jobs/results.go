@@ -26,40 +26,58 @@ var ErrStored = errors.New("this index has its result already")
 // headroom is what the headers of a message may take of the broker's limit.
 const headroom = 16 << 10
 
-// encoded are buffers for results on their way to the store; larger ones than
-// keptBuffer are not kept.
-var encoded = sync.Pool{New: func() any { return new([]byte) }}
+// parcel is a result's message. Its memory is used again once it is sent: the
+// connection copies what it is given.
+type parcel struct {
+	msg    nats.Msg
+	header headers
+	data   []byte
+	object string // where the result itself lies if it does not fit
+}
 
-const keptBuffer = 64 << 10
+var parcels = sync.Pool{New: func() any { return &parcel{header: newHeaders()} }}
+
+// keptData bounds the memory of a parcel that is used again.
+const keptData = 64 << 10
+
+func (p *parcel) free() {
+	if cap(p.data) > keptData {
+		p.data = nil
+	}
+	p.header.reset()
+	p.msg, p.object = nats.Msg{}, ""
+	parcels.Put(p)
+}
 
 // PutResult stores the one final result of an index. It returns an [Outcome]
 // that says what is stored, and [ErrStored] when another result came first;
 // any other error leaves open whether it was stored, and calling again is right.
 // A result above the broker's message limit goes to the object store.
 func (b *Broker) PutResult(ctx context.Context, queue string, r *schema.Result, total int) (Outcome, error) {
-	m, object, free, err := b.resultMsg(ctx, queue, r, total)
-	defer free()
-	if err != nil {
+	p := parcels.Get().(*parcel)
+	defer p.free()
+	if err := b.pack(ctx, p, queue, r, total); err != nil {
 		return Outcome{}, err
 	}
-	return b.storeResult(ctx, queue, r, m, object)
+	return b.storeResult(ctx, queue, r, p)
 }
 
 // SendResult is [Broker.PutResult] that does not wait, but for a result that goes
 // to the object store: tell is called with what it would return, and must not
 // block.
 func (b *Broker) SendResult(ctx context.Context, queue string, r *schema.Result, total int, tell func(Outcome, error)) {
-	m, object, free, err := b.resultMsg(ctx, queue, r, total)
-	defer free()
+	p := parcels.Get().(*parcel)
+	defer p.free()
+	err := b.pack(ctx, p, queue, r, total)
 	switch {
 	case err != nil:
 		tell(Outcome{}, err)
 		return
-	case object != "":
-		tell(b.storeResult(ctx, queue, r, m, object))
+	case p.object != "":
+		tell(b.storeResult(ctx, queue, r, p))
 		return
 	}
-	err = b.pub.send(m, func(seq uint64, err error) {
+	err = b.pub.send(&p.msg, func(seq uint64, err error) {
 		if err != nil {
 			tell(Outcome{}, b.notStored(ctx, r, "", err))
 			return
@@ -71,49 +89,39 @@ func (b *Broker) SendResult(ctx context.Context, queue string, r *schema.Result,
 	}
 }
 
-func (b *Broker) storeResult(ctx context.Context, queue string, r *schema.Result, m *nats.Msg, object string) (Outcome, error) {
-	seq, err := b.pub.store(ctx, m)
+func (b *Broker) storeResult(ctx context.Context, queue string, r *schema.Result, p *parcel) (Outcome, error) {
+	seq, err := b.pub.store(ctx, &p.msg)
 	if err != nil {
-		return Outcome{}, b.notStored(ctx, r, object, err)
+		return Outcome{}, b.notStored(ctx, r, p.object, err)
 	}
 	return b.stored(queue, r, seq), nil
 }
 
-// resultMsg is the message that stores a result; its data is valid until free is
-// called. object is where the result itself lies if it does not fit.
-func (b *Broker) resultMsg(ctx context.Context, queue string, r *schema.Result, total int) (m *nats.Msg, object string, free func(), err error) {
-	buffer := encoded.Get().(*[]byte)
-	free = func() {
-		if cap(*buffer) <= keptBuffer {
-			encoded.Put(buffer)
-		}
+// pack makes the message that stores a result.
+func (b *Broker) pack(ctx context.Context, p *parcel, queue string, r *schema.Result, total int) (err error) {
+	if p.data, err = r.AppendJSON(p.data[:0]); err != nil {
+		return fmt.Errorf("encode result %s: %w", r.ID, err)
 	}
-	data, err := r.AppendJSON((*buffer)[:0])
-	if err != nil {
-		return nil, "", free, fmt.Errorf("encode result %s: %w", r.ID, err)
-	}
-	*buffer = data // the connection copies what it is given
-	header := newHeaders()
-	m = &nats.Msg{Subject: b.names.Result(queue, r.Job, r.Index), Header: header.Header}
-	outcomeOf(r).header(header, r.Job)
-	header.Set(schema.HeaderTotal, strconv.Itoa(total))
+	outcomeOf(r).header(&p.header, r.Job)
+	p.header.Set(schema.HeaderTotal, strconv.Itoa(total))
 	if r.CustomID != "" {
-		header.Set(schema.HeaderCustomID, headerText(r.CustomID))
+		p.header.Set(schema.HeaderCustomID, headerText(r.CustomID))
 	}
-	m.Data = data
-	if len(data)+headroom > b.maxPayload() {
-		if object, err = b.putBody(ctx, b.names.StateKey(queue, r.ID), data); err != nil {
-			return nil, "", free, fmt.Errorf("result %s: %w", r.ID, err)
+	p.msg = nats.Msg{Subject: b.names.Result(queue, r.Job, r.Index), Header: p.header.Header, Data: p.data}
+	if len(p.data)+headroom > b.maxPayload() {
+		if p.object, err = b.putBody(ctx, b.names.StateKey(queue, r.ID), p.data); err != nil {
+			return fmt.Errorf("result %s: %w", r.ID, err)
 		}
-		m.Header.Set(schema.HeaderObject, object)
-		if m.Data, err = withoutBodies(r).AppendJSON(nil); err != nil {
-			return nil, "", free, err
+		p.header.Set(schema.HeaderObject, p.object)
+		if p.msg.Data, err = withoutBodies(r).AppendJSON(nil); err != nil {
+			return err
 		}
 	}
 	if resultsOnce {
-		expectNew(m)
+		expectNew(&p.msg)
 	}
-	return asNewer(m), object, free, nil
+	asNewer(&p.msg)
+	return nil
 }
 
 // stored is the outcome of a result that the stream has taken.
@@ -122,7 +130,7 @@ func (b *Broker) stored(queue string, r *schema.Result, seq uint64) Outcome {
 	out.Seq = seq
 	if b.set.Alone {
 		r.Seq = seq
-		b.taps.give(b.names.StateKey(queue, r.Job), item{index: r.Index, seq: seq, result: r})
+		b.taps.give(jobKey{queue, r.Job}, item{index: r.Index, seq: seq, result: r})
 	}
 	return out
 }
@@ -156,7 +164,7 @@ func (b *Broker) SettleResult(ctx context.Context, queue string, r *schema.Resul
 		return Outcome{}, fmt.Errorf("result %s is said to exist but cannot be read", r.ID)
 	}
 	if b.set.Alone { // ours, when the answer to an earlier try was lost: nobody was given it
-		b.taps.give(b.names.StateKey(queue, r.Job), item{index: r.Index, header: m.Header, data: m.Data, seq: m.Sequence})
+		b.taps.give(jobKey{queue, r.Job}, item{index: r.Index, header: m.Header, data: m.Data, seq: m.Sequence})
 	}
 	out, _ = parseOutcome(m.Header)
 	out.Seq = m.Sequence

@@ -13,7 +13,7 @@ import (
 // results stream is needed to follow a job.
 type taps struct {
 	mu sync.RWMutex
-	of map[string][]*tap // by state key
+	of map[jobKey][]*tap
 }
 
 // tap is what one reader has not read yet.
@@ -25,18 +25,18 @@ type tap struct {
 	wake    chan struct{}
 }
 
-func (t *taps) open(key string) *tap {
+func (t *taps) open(key jobKey) *tap {
 	one := &tap{wake: make(chan struct{}, 1)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.of == nil {
-		t.of = map[string][]*tap{}
+		t.of = map[jobKey][]*tap{}
 	}
 	t.of[key] = append(t.of[key], one)
 	return one
 }
 
-func (t *taps) close(key string, one *tap) {
+func (t *taps) close(key jobKey, one *tap) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var rest []*tap
@@ -51,7 +51,7 @@ func (t *taps) close(key string, one *tap) {
 }
 
 // give hands an item to whoever reads the job.
-func (t *taps) give(key string, it item) {
+func (t *taps) give(key jobKey, it item) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for _, one := range t.of[key] {
@@ -107,13 +107,13 @@ type tapped struct {
 }
 
 func (b *Broker) tapped(queue, job string, after uint64) *tapped {
-	s := &tapped{b: b, queue: queue, job: job, tap: b.taps.open(b.names.StateKey(queue, job)), after: after}
+	s := &tapped{b: b, queue: queue, job: job, tap: b.taps.open(jobKey{queue, job}), after: after}
 	s.reread(after)
 	return s
 }
 
 func (s *tapped) close() {
-	s.b.taps.close(s.b.names.StateKey(s.queue, s.job), s.tap)
+	s.b.taps.close(jobKey{s.queue, s.job}, s.tap)
 	if s.past != nil {
 		s.past.close()
 	}
@@ -140,7 +140,8 @@ func (s *tapped) next(ctx context.Context) (item, error) {
 			return it, nil
 		}
 		// One was stored unseen: it is in the stream.
-		s.end = &it
+		end := it // else every item would cost memory of its own
+		s.end = &end
 		s.reread(0)
 	}
 }
