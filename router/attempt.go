@@ -194,12 +194,8 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (verdic
 		}
 		err = d.call(ctx, r.req.Endpoint, model, c)
 	}
-	var none *tokenError
-	switch {
-	case errors.As(err, &none):
-		return verdict{err: &schema.Error{Class: schema.ClassUpstreamFatal, Code: codeNoToken, Message: none.Error()}}, c
-	case err != nil:
-		return verdict{err: &schema.Error{Class: schema.ClassInternal, Message: "the request could not be made: " + err.Error()}}, c
+	if err != nil {
+		return verdict{err: notSent(err)}, c
 	}
 	a := answer{
 		endpoint: r.req.Endpoint, base: d.BaseURL, host: d.host, status: c.status, header: c.answer,
@@ -220,6 +216,15 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (verdic
 		v.err.Class, v.retry = schema.ClassTransient, true // with another token
 	}
 	return v, c
+}
+
+// notSent is why a request did not go out.
+func notSent(err error) *schema.Error {
+	var none *tokenError
+	if errors.As(err, &none) {
+		return &schema.Error{Class: schema.ClassUpstreamFatal, Code: codeNoToken, Message: none.Error()}
+	}
+	return &schema.Error{Class: schema.ClassInternal, Message: "the request could not be made: " + err.Error()}
 }
 
 func (r *run) addUsage(u *schema.Usage) {

@@ -35,7 +35,8 @@ type answer struct {
 
 func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Parked) (a answer) {
 	result := work.Result()
-	started := time.Now().UTC()
+	var at struct{ started, finished time.Time }
+	at.started = time.Now().UTC()
 	job := w.join(work)
 	defer w.leave(work, job)
 	call, done := job.within(ctx, w.hard)
@@ -48,8 +49,11 @@ func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Pa
 	if cancelled {
 		return answer{result: uncalled(result, causeOf(marker.Code), earlier)}
 	}
-	if ended := (*schema.Error)(nil); errors.As(context.Cause(job.ctx), &ended) {
-		return answer{result: uncalled(result, ended, earlier)}
+	if cause := context.Cause(job.ctx); cause != nil {
+		var ended *schema.Error
+		if errors.As(cause, &ended) {
+			return answer{result: uncalled(result, ended, earlier)}
+		}
 	}
 	request := router.Request{
 		Job: work.Job, Index: work.Index, Endpoint: work.Endpoint, Body: work.Body, Timeout: work.Timeout, Header: traceHeader(work.Trace), Tags: work.Tags,
@@ -64,7 +68,7 @@ func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Pa
 		request.Earlier, request.Timeout = earlier.Attempts, max(1, time.Duration(earlier.LeftMs)*time.Millisecond)
 	}
 	if w.cfg.Tracer != nil {
-		trace := w.cfg.Tracer.Request(work, started, request.Earlier)
+		trace := w.cfg.Tracer.Request(work, at.started, request.Earlier)
 		request.Trace = trace
 		defer func() { trace.Ended(a.result, a.parked) }()
 	}
@@ -80,14 +84,14 @@ func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Pa
 	if out.Status == schema.StatusCancelled && ctx.Err() != nil {
 		return answer{} // not the job was ended, but we
 	}
-	finished := time.Now().UTC()
+	at.finished = time.Now().UTC()
 	result.Status, result.Response, result.Error = out.Status, out.Response, out.Error
 	result.Attempts, result.Usage, result.Cost = out.Attempts, out.Usage, out.Cost
-	result.StartedAt, result.FinishedAt = &started, &finished
+	result.StartedAt, result.FinishedAt = &at.started, &at.finished
 	if n := len(out.Attempts); n > 0 {
 		result.TTFTMs = out.Attempts[n-1].TTFTMs
 	}
-	if len(out.Attempts) > 0 && out.Attempts[0].StartedAt.Before(started) {
+	if len(out.Attempts) > 0 && out.Attempts[0].StartedAt.Before(at.started) {
 		result.StartedAt = &out.Attempts[0].StartedAt // before it was parked
 	}
 	if out.Error != nil && out.Error.Code == schema.CodeNoDeployment {
