@@ -114,6 +114,7 @@ func start(o Options) (*Server, error) {
 		MaxPending:             max(maxPending, 2*int64(o.MaxPayload)),
 		NoSigs:                 true,
 		DisableJetStreamBanner: true,
+		NoSublistCache:         true, // hardly a subject comes twice: each request and each result has its own
 	})
 	if err != nil {
 		return nil, fmt.Errorf("embedded NATS: %w", err)
