@@ -81,8 +81,10 @@ func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Pa
 			ReadyAt: p.ReadyAt.UTC(), LeftMs: p.Left.Milliseconds(), Reason: p.Reason, Attempts: out.Attempts,
 		}}
 	}
-	if out.Status == schema.StatusCancelled && ctx.Err() != nil {
-		return answer{} // not the job was ended, but we
+	// Not the job was ended, but we: a hard stop reaches the job's context, from
+	// which the call has its own, before or after that of the delivery.
+	if out.Status == schema.StatusCancelled && (ctx.Err() != nil || w.hard.Err() != nil) {
+		return answer{}
 	}
 	at.finished = time.Now().UTC()
 	result.Status, result.Response, result.Error = out.Status, out.Response, out.Error

@@ -3,7 +3,9 @@ package worker_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,7 +15,9 @@ import (
 	"pelton/internal/faultyllm"
 	"pelton/internal/testenv"
 	"pelton/jobs"
+	"pelton/router"
 	"pelton/schema"
+	"pelton/worker"
 )
 
 // crash is a job that is being run by processes that the test then kills.
@@ -248,6 +252,103 @@ func TestHardStopHandsBack(t *testing.T) {
 	}
 	release()
 	if state, err := h.Wait(e.Ctx()); err != nil || state.Counts.Succeeded != 8 {
+		t.Errorf("%+v, %v", state, err)
+	}
+}
+
+// ended is a context that tells the youngest of those that hang on it first, and
+// the others when it is asked to.
+type ended struct {
+	context.Context
+	done chan struct{}
+
+	mu   sync.Mutex
+	tell []*func()
+}
+
+func (c *ended) Done() <-chan struct{} { return c.done }
+
+func (c *ended) Err() error {
+	select {
+	case <-c.done:
+		return context.Canceled
+	default:
+		return nil
+	}
+}
+
+func (c *ended) AfterFunc(f func()) (stop func() bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	one := &f
+	c.tell = append(c.tell, one)
+	return func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		at := slices.Index(c.tell, one)
+		if at >= 0 {
+			c.tell = slices.Delete(c.tell, at, at+1)
+		}
+		return at >= 0
+	}
+}
+
+// youngest tells the youngest, and reports false when there was none.
+func (c *ended) youngest() bool {
+	c.mu.Lock()
+	last := len(c.tell) - 1
+	if last < 0 {
+		c.mu.Unlock()
+		return false
+	}
+	f := *c.tell[last]
+	c.tell = c.tell[:last]
+	c.mu.Unlock()
+	f()
+	return true
+}
+
+// untilEnd is a router whose calls last until their context ends.
+type untilEnd struct{ began chan struct{} }
+
+func (r untilEnd) Priced(string) bool { return true }
+
+func (r untilEnd) Do(ctx context.Context, _ router.Request) router.Outcome {
+	r.began <- struct{}{}
+	<-ctx.Done()
+	return router.Outcome{Status: schema.StatusCancelled, Error: &schema.Error{Class: schema.ClassCancelled}}
+}
+
+// A hard stop is no cancel, though the call may hear of it through its job's context
+// before the delivery does: nothing is stored of what others begin anew.
+func TestHardStopIsNoCancel(t *testing.T) {
+	e := testenv.New(t)
+	r := untilEnd{make(chan struct{})}
+	soft, drain := context.WithCancel(t.Context())
+	hard := &ended{Context: context.Background(), done: make(chan struct{})}
+	gone := make(chan error)
+	b := e.Broker(defaultQueue)
+	go func() {
+		gone <- worker.Run(soft, hard, worker.Config{Broker: b, Router: r, Queues: defaultQueue, Name: "first", Log: testenv.Logger(t)})
+	}()
+	h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-r.began
+	close(hard.done)
+	hard.youngest() // the job's context, made when its first request began
+	drain()
+	if err := <-gone; err != nil {
+		t.Error(err)
+	}
+	for hard.youngest() {
+	}
+	if out, stored, err := b.StoredOutcome(e.Ctx(), "default", h.ID(), 0); stored || err != nil {
+		t.Errorf("stored: %+v, %v", out, err)
+	}
+	e.Worker(defaultQueue)
+	if state, err := h.Wait(e.Ctx()); err != nil || state.Counts.Succeeded != 1 {
 		t.Errorf("%+v, %v", state, err)
 	}
 }

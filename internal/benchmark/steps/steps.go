@@ -29,8 +29,9 @@ var own = []rule{
 	on("call: router", `^pelton/router/`),
 	on("call: worker", `^pelton/worker/answer\.go .*(answer|causeOf|traceHeader)`),
 	on("look-up of a stored result", `^pelton/worker/.*lookUp|^pelton/jobs/results\.go .*(StoredOutcome|lastMsg|leaderMsg)`),
-	on("store: encode and publish", `^pelton/worker/answer\.go .*store|^pelton/jobs/results\.go .*(SettleResult|PutResult)|^pelton/jobs/outcome\.go .*header`),
-	on("word to the owner", `^pelton/jobs/owner\.go .*(Stored|TellStored)$`),
+	on("store: encode and publish", `^pelton/worker/answer\.go .*store|^pelton/jobs/results\.go .*(SettleResult|PutResult|SendResult|storeResult|pack|free|tored)|^pelton/jobs/outcome\.go .*(header|Headers|Set|reset)|^pelton/jobs/publisher\.go `),
+	on("word to the owner", `^pelton/jobs/owner\.go .*(Stored|TellStored|Settle)$`),
+	on("hand-over in memory", `^pelton/(jobs|worker)/local\.go `),
 	on("acknowledgement of the work", `^pelton/internal/pull/delivery\.go .*(settle|Ack)$`),
 	on("pull", `^pelton/internal/pull/`),
 	on("work message: decode", `^pelton/jobs/work\.go .*(ReadWork|Result|headerValue)$`),
@@ -38,10 +39,11 @@ var own = []rule{
 	on("feed: encode and publish", `^pelton/jobs/(feed|share|bound)\.go |^pelton/jobs/work\.go .*workMsg$`),
 	on("owner: read the input", `^pelton/jobs/(accept|source)\.go `),
 	on("owner: count and keep", `^pelton/jobs/(owned|owner|tally|record|inbox|bits|finish|cancels|queues|outcome|match|prices)\.go `),
-	on("collector", `^pelton/jobs/(collector|inorder|tail|wait)\.go |^pelton/jobs/results\.go .*(readResult|GetResult)|^main/benchload\.go .*Run`),
+	on("collector", `^pelton/jobs/(collector|inorder|tail|tap|wait)\.go |^pelton/jobs/results\.go .*(readResult|GetResult)|^main/benchload\.go .*Run`),
 	on("relay", `^pelton/jobs/relay\.go `),
 	on("submit", `^pelton/jobs/client\.go |^main/benchload\.go .*submit`),
 	on("fleet", `^pelton/internal/fleet/`),
+	on("server: connections and routing", `^pelton/internal/embednats/gather\.go `),
 }
 
 // helpers serve several steps: they count for what calls them.
