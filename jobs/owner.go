@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/internal/pull"
+	"pelton/schema"
 )
 
 // DefaultUnservedAfter is the patience with jobs of unknown queues.
@@ -144,7 +145,7 @@ func (o *Owner) Settle(w *Work, out Outcome, err error) {
 	}
 	switch j := o.owned(w.Queue, w.Job); {
 	case j == nil: // whoever owns the job next finds the result
-	case plenty && !w.Watched():
+	case plenty && out.Status == schema.StatusSucceeded && !w.Watched():
 		j.inbox.putLater(out)
 	default:
 		j.inbox.put(out)
