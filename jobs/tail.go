@@ -147,9 +147,15 @@ func (t *tail) history(ctx context.Context, f func(jetstream.Msg, *jetstream.Msg
 		return nil
 	}
 	for {
-		m, meta, err := t.next(ctx)
+		m, meta, err := t.within(ctx, historyGap)
 		if err != nil {
 			return err
+		}
+		if m == nil {
+			if t.pending == 0 {
+				return nil
+			}
+			continue
 		}
 		if err := f(m, meta); err != nil {
 			return err
@@ -158,6 +164,27 @@ func (t *tail) history(ctx context.Context, f func(jetstream.Msg, *jetstream.Msg
 			return nil
 		}
 	}
+}
+
+// historyGap is how long a history waits for its next message before it looks
+// whether there still is one: what was there may have been removed meanwhile.
+const historyGap = 2 * time.Second
+
+// within is next that looks anew what is there when nothing comes for a while: then
+// it returns no message, and pending says what is left.
+func (t *tail) within(ctx context.Context, gap time.Duration) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+	one, cancel := context.WithTimeout(ctx, gap)
+	defer cancel()
+	m, meta, err := t.next(one)
+	if err == nil || ctx.Err() != nil || one.Err() == nil {
+		return m, meta, err
+	}
+	t.close()
+	t.pending = 1 // for as long as it cannot be told
+	if err := t.open(ctx); permanent(err) {
+		return nil, nil, err
+	}
+	return nil, nil, nil
 }
 
 func (t *tail) close() {

@@ -459,11 +459,21 @@ func TestClusterNoStaleMiss(t *testing.T) {
 		}
 		return b
 	}
-	follower, others := r.Nodes[0], r.Nodes[1:]
-	writer := broker(jobs.Settings{Replicas: 3}, others...)
-	if err := writer.Setup(r.ctx, defaultQueue); err != nil {
+	if err := broker(jobs.Settings{Replicas: 3}, r.Nodes[:]...).Setup(r.ctx, defaultQueue); err != nil {
 		t.Fatal(err)
 	}
+	// A leader that is cut off goes on answering as one for up to ten seconds.
+	leader := r.Leader(r.js, "PELTON_RESULTS", "")
+	var follower *testenv.Member
+	var others []*testenv.Member
+	for _, node := range r.Nodes {
+		if node != leader && follower == nil {
+			follower = node
+		} else {
+			others = append(others, node)
+		}
+	}
+	writer := broker(jobs.Settings{Replicas: 3}, others...)
 	reader := broker(jobs.Settings{}, follower)
 	store := func(index int) {
 		t.Helper()
