@@ -129,7 +129,7 @@ func (o *Owner) Stop() {
 // Stored passes on that a result is stored: straight to the job's owner where
 // that is this process, else over the broker.
 func (o *Owner) Stored(queue, job string, out Outcome) {
-	if j := o.owned(queue, job); j != nil {
+	if j := o.owned(jobKey{queue, job}); j != nil {
 		j.inbox.put(out)
 		return
 	}
@@ -143,7 +143,7 @@ func (o *Owner) Settle(w *Work, out Outcome, err error) {
 	if err != nil {
 		return
 	}
-	switch j := o.owned(w.Queue, w.Job); {
+	switch j := o.owned(jobKey{w.Queue, w.Job}); {
 	case j == nil: // whoever owns the job next finds the result
 	case plenty && out.Status == schema.StatusSucceeded && !w.Watched():
 		j.inbox.putLater(out)
@@ -152,10 +152,10 @@ func (o *Owner) Settle(w *Work, out Outcome, err error) {
 	}
 }
 
-func (o *Owner) owned(queue, job string) *owned {
+func (o *Owner) owned(key jobKey) *owned {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.live[jobKey{queue, job}]
+	return o.live[key]
 }
 
 // TellStored tells a job's owner, wherever it is, that a result is stored. The
@@ -168,10 +168,7 @@ func (b *Broker) TellStored(queue, job string, out Outcome) {
 
 // listenedTo has the present state of a job told to who has begun to listen.
 func (o *Owner) listenedTo(key jobKey) {
-	o.mu.Lock()
-	j := o.live[key]
-	o.mu.Unlock()
-	if j != nil {
+	if j := o.owned(key); j != nil {
 		j.asked.Store(true)
 	}
 }
