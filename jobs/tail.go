@@ -146,45 +146,45 @@ func (t *tail) history(ctx context.Context, f func(jetstream.Msg, *jetstream.Msg
 	if t.pending == 0 {
 		return nil
 	}
-	for {
-		m, meta, err := t.within(ctx, historyGap)
+	for left := true; left; {
+		m, meta, more, err := t.past(ctx)
 		if err != nil {
 			return err
 		}
-		if m == nil {
-			if t.pending == 0 {
-				return nil
+		if m != nil {
+			if err := f(m, meta); err != nil {
+				return err
 			}
-			continue
 		}
-		if err := f(m, meta); err != nil {
-			return err
-		}
-		if meta.NumPending == 0 {
-			return nil
-		}
+		left = more
 	}
+	return nil
 }
 
-// historyGap is how long a history waits for its next message before it looks
-// whether there still is one: what was there may have been removed meanwhile.
-const historyGap = 2 * time.Second
+// pastGap is how long the next message of what is there already is waited for
+// before it is asked whether there still is one: it may have been removed meanwhile.
+const pastGap = 2 * time.Second
 
-// within is next that looks anew what is there when nothing comes for a while: then
-// it returns no message, and pending says what is left.
-func (t *tail) within(ctx context.Context, gap time.Duration) (jetstream.Msg, *jetstream.MsgMetadata, error) {
-	one, cancel := context.WithTimeout(ctx, gap)
+// past is next for what is there already. left says whether more of it is; without
+// a message it was looked up again.
+func (t *tail) past(ctx context.Context) (m jetstream.Msg, meta *jetstream.MsgMetadata, left bool, err error) {
+	one, cancel := context.WithTimeout(ctx, pastGap)
 	defer cancel()
-	m, meta, err := t.next(one)
-	if err == nil || ctx.Err() != nil || one.Err() == nil {
-		return m, meta, err
+	m, meta, err = t.next(one)
+	if err == nil {
+		return m, meta, meta.NumPending > 0, nil
+	}
+	if ctx.Err() != nil || one.Err() == nil {
+		return nil, nil, false, err
 	}
 	t.close()
-	t.pending = 1 // for as long as it cannot be told
-	if err := t.open(ctx); permanent(err) {
-		return nil, nil, err
+	if err := t.open(ctx); err != nil {
+		if permanent(err) {
+			return nil, nil, false, err
+		}
+		return nil, nil, true, nil // it cannot be told yet
 	}
-	return nil, nil, nil
+	return nil, nil, t.pending > 0, nil
 }
 
 func (t *tail) close() {

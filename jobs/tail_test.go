@@ -27,3 +27,21 @@ func TestHistoryOfWhatIsRemoved(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Nor does a reader in the process wait for it, who has what came since by hand.
+func TestTapBesideWhatIsRemoved(t *testing.T) {
+	t.Parallel()
+	b := testBroker(t)
+	if err := b.Setup(t.Context(), map[string]int{"default": 1}); err != nil {
+		t.Fatal(err)
+	}
+	s := b.tapped("default", "j", 0)
+	defer s.close()
+	if err := s.past.open(t.Context()); err != nil { // as if something had been there
+		t.Fatal(err)
+	}
+	b.taps.give(jobKey{"default", "j"}, item{index: 3, seq: 9})
+	if it, err := s.next(t.Context()); err != nil || it.index != 3 {
+		t.Errorf("%+v, %v", it, err)
+	}
+}

@@ -200,13 +200,16 @@ func (s *tapped) fromPast(ctx context.Context) (it item, ok bool, err error) {
 		}
 	}
 	for s.past != nil {
-		m, meta, err := s.past.next(ctx)
+		m, meta, left, err := s.past.past(ctx)
 		if err != nil {
 			return item{}, false, err
 		}
-		if meta.NumPending == 0 {
+		if !left {
 			s.past.close()
 			s.past = nil
+		}
+		if m == nil {
+			continue
 		}
 		if it, ok := s.b.itemOf(m, meta); ok {
 			return it, true, nil
