@@ -347,14 +347,23 @@ func stateLeaderKilled(r *clusterRun) {
 	r.check(1)
 }
 
+// follower returns a node that does not lead the stream, and the others.
+func (r *clusterRun) follower(stream string) (one *testenv.Member, others []*testenv.Member) {
+	leader := r.Leader(r.js, stream, "")
+	for _, node := range r.Nodes {
+		if node != leader && one == nil {
+			one = node
+		} else {
+			others = append(others, node)
+		}
+	}
+	return one, others
+}
+
 // A node that follows is killed, and brought back on its store.
 func followerKilled(r *clusterRun) {
 	r.threeWorkers()
-	leader := r.Leader(r.js, "PELTON_RESULTS", "")
-	follower := r.Nodes[0]
-	if follower == leader {
-		follower = r.Nodes[1]
-	}
+	follower, _ := r.follower("PELTON_RESULTS")
 	r.Kill(follower)
 	r.more(r.total / 4)
 	r.Start(follower)
@@ -463,16 +472,7 @@ func TestClusterNoStaleMiss(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A leader that is cut off goes on answering as one for up to ten seconds.
-	leader := r.Leader(r.js, "PELTON_RESULTS", "")
-	var follower *testenv.Member
-	var others []*testenv.Member
-	for _, node := range r.Nodes {
-		if node != leader && follower == nil {
-			follower = node
-		} else {
-			others = append(others, node)
-		}
-	}
+	follower, others := r.follower("PELTON_RESULTS")
 	writer := broker(jobs.Settings{Replicas: 3}, others...)
 	reader := broker(jobs.Settings{}, follower)
 	store := func(index int) {
