@@ -3,11 +3,14 @@ package router
 import (
 	"compress/gzip"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -208,8 +211,13 @@ func TestHTTP2(t *testing.T) {
 	if !strings.Contains(out.Error.Message, "not trusted") {
 		t.Errorf("with a certificate nobody knows: %v", out.Error)
 	}
-	r = start(t, &Config{Deployments: []Deployment{deploymentAt("a", srv.URL)}}, noWait)
-	r.transports.made[route{}].TLSClientConfig = srv.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	d := deploymentAt("a", srv.URL)
+	d.CAFile = filepath.Join(t.TempDir(), "ca.pem")
+	authority := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	if err := os.WriteFile(d.CAFile, authority, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r = start(t, &Config{Deployments: []Deployment{d}}, noWait)
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"pelton/internal/http1"
 )
 
 // transports are those of a router: one, shared by all deployments, and one
@@ -16,7 +18,7 @@ import (
 type transports struct {
 	conns int
 	given http.RoundTripper // in the place of all
-	made  map[route]*http.Transport
+	made  map[route]*http1.Transport
 }
 
 // route is what makes a transport differ.
@@ -51,13 +53,13 @@ func (t *transports) of(d Deployment) (http.RoundTripper, error) {
 		made.TLSClientConfig = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // the configuration says so, and is warned about
 	}
 	if t.made == nil {
-		t.made = map[route]*http.Transport{}
+		t.made = map[route]*http1.Transport{}
 	}
-	t.made[key] = made
-	return t.orGiven(made), nil
+	t.made[key] = http1.New(made)
+	return t.orGiven(t.made[key]), nil
 }
 
-func (t *transports) orGiven(made *http.Transport) http.RoundTripper {
+func (t *transports) orGiven(made *http1.Transport) http.RoundTripper {
 	if t.given != nil {
 		return t.given
 	}

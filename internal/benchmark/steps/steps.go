@@ -25,7 +25,7 @@ func on(step, pattern string) rule { return rule{regexp.MustCompile(pattern), st
 // decides, so that what a library does on behalf of a step counts for the step.
 // A frame of ours that none matches is a step of its own, named after its file.
 var own = []rule{
-	on("net/http, under the call", `^net/http/`),
+	on("HTTP, under the call", `^net/http/|^pelton/internal/http1/`),
 	on("call: router", `^pelton/router/`),
 	on("call: worker", `^pelton/worker/answer\.go .*(answer|causeOf|traceHeader)`),
 	on("look-up of a stored result", `^pelton/worker/.*lookUp|^pelton/jobs/results\.go .*(StoredOutcome|lastMsg|leaderMsg)`),

@@ -1,0 +1,120 @@
+package http1
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+)
+
+// past is a deadline that ends what waits at once.
+var past = time.Unix(1, 0)
+
+// conn is a connection. One call uses it at a time.
+type conn struct {
+	net.Conn
+	host  *host
+	raw   syscall.RawConn // nil: it cannot be looked at, and is not kept
+	in    *bufio.Reader
+	limit int64     // bytes that may still be read
+	used  bool      // it had a call before
+	stale bool      // it was closed before it took anything of the last call
+	since time.Time // when it was last given back
+
+	abort func() // ends what it waits for
+	quiet bool   // what peek found
+	peek  func(fd uintptr) bool
+}
+
+func newConn(h *host, dialed net.Conn) *conn {
+	c := &conn{Conn: dialed, host: h}
+	if socket, ok := dialed.(syscall.Conn); ok {
+		c.raw, _ = socket.SyscallConn()
+	}
+	c.in = bufio.NewReader(c)
+	c.abort = func() { _ = dialed.SetDeadline(past) }
+	c.peek = func(fd uintptr) bool {
+		c.quiet = nothingToRead(fd)
+		return true
+	}
+	return c
+}
+
+// Read reads from the server, as much as the limit allows.
+func (c *conn) Read(p []byte) (int, error) {
+	if c.limit <= 0 {
+		return 0, fmt.Errorf("the header of the answer has more than %d bytes", c.host.maxHeader)
+	}
+	if int64(len(p)) > c.limit {
+		p = p[:c.limit]
+	}
+	n, err := c.Conn.Read(p)
+	c.limit -= int64(n)
+	return n, err
+}
+
+// good reports whether a kept connection can be used: the server has neither
+// closed it nor said anything on it.
+func (c *conn) good() bool {
+	c.quiet = false
+	_ = c.raw.Read(c.peek)
+	return c.quiet
+}
+
+// exchange sends a request and returns its answer, whose body then has the
+// connection. After an error the connection is closed. The end of the request's
+// context ends it, and the reading of the body.
+func (c *conn) exchange(req *http.Request, text []byte) (*http.Response, error) {
+	ctx := req.Context()
+	stop := context.AfterFunc(ctx, c.abort)
+	resp, err := c.ask(req, text)
+	c.used = true
+	if err != nil {
+		stop()
+		_ = c.Close()
+		if ctx.Err() != nil {
+			c.stale, err = false, context.Cause(ctx)
+		}
+		return nil, err
+	}
+	b := &body{conn: c, from: resp.Body, ctx: ctx, stop: stop}
+	b.keep = !resp.Close && resp.StatusCode != http.StatusSwitchingProtocols && c.raw != nil
+	if resp.Body == http.NoBody {
+		b.end(eof)
+		return resp, nil
+	}
+	resp.Body = b
+	if unzips(req) {
+		unzip(resp)
+	}
+	return resp, nil
+}
+
+// ask writes a request and reads the answer up to its body.
+func (c *conn) ask(req *http.Request, text []byte) (*http.Response, error) {
+	n, failed := c.Write(text)
+	if failed != nil && n == 0 {
+		c.stale = c.used
+		return nil, failed
+	}
+	c.limit = c.host.maxHeader
+	for {
+		resp, err := http.ReadResponse(c.in, req)
+		switch {
+		case failed != nil && err != nil:
+			return nil, failed
+		case err != nil:
+			return nil, fmt.Errorf("HTTP/1.1 connection broken: %w", err)
+		case resp.StatusCode/100 == 1 && resp.StatusCode != http.StatusSwitchingProtocols:
+			continue // more is to come
+		}
+		// A server that has not read all may have said why.
+		resp.Close = resp.Close || failed != nil
+		c.limit = math.MaxInt64
+		return resp, nil
+	}
+}
