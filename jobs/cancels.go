@@ -98,6 +98,9 @@ func (c *Cancels) mark(key jobKey, marker schema.Cancel, heard time.Time) {
 		}
 	}
 	c.mu.Unlock()
+	if c.b.local != nil { // before the calls in flight end, and their slots take the next
+		c.b.local.stop(key)
+	}
 	for _, f := range tell {
 		f(marker)
 	}

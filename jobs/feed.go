@@ -303,6 +303,9 @@ func (j *owned) catchUp(ctx context.Context) error {
 	}
 	// Requests are fed in their order: the earlier owner had come no further.
 	j.doubtful = j.tally.counts.Stored() + j.bound.most()
+	if j.b.local != nil {
+		j.doubtful += mostAhead
+	}
 	for model := range died {
 		if err := j.died(ctx, model); err != nil {
 			return err

@@ -89,7 +89,7 @@ func (j *owned) endSoftly(ctx context.Context, reason schema.Reason) error {
 func (j *owned) recall(why ending) {
 	j.ending = &why
 	if j.b.local != nil { // what was fed ahead has not been begun
-		for _, index := range j.b.local.drop(j.rec.Queue, j.rec.ID, len(j.window)-j.parked-j.bound.now()) {
+		for _, index := range j.b.local.recall(jobKey{j.rec.Queue, j.rec.ID}) {
 			delete(j.window, index)
 		}
 	}

@@ -33,6 +33,9 @@ type localJob struct {
 	plenty  int  // while so many wait, their owner need not hurry; 0: it always must
 	lined   bool // is in the line
 	key     jobKey
+
+	stopped bool  // it has ended: what would be ahead of the bound does not wait any more
+	dropped []int // which its owner has yet to hear of
 }
 
 func newLocalWork() *LocalWork {
@@ -56,6 +59,10 @@ func (l *LocalWork) put(w *Work, limit, ahead int) {
 		l.jobs[key] = j
 	}
 	j.limit, j.plenty = limit, ahead*3/4
+	if j.stopped && !w.Again {
+		j.dropped = append(j.dropped, w.Index)
+		return
+	}
 	if !j.in.add(w.Index) {
 		return
 	}
@@ -130,7 +137,14 @@ func (l *LocalWork) done(w *Work) (plenty bool) {
 
 func (l *LocalWork) forget(j *localJob, index int) {
 	j.in.clear(index)
-	if j.size--; j.size == 0 {
+	j.size--
+	l.leave(j)
+}
+
+// leave takes a job of which nothing is left out of the table. That it was
+// stopped is remembered until it is purged.
+func (l *LocalWork) leave(j *localJob) {
+	if j.size == 0 && !j.stopped && l.jobs[j.key] == j {
 		delete(l.jobs, j.key)
 	}
 }
@@ -156,23 +170,56 @@ func (l *LocalWork) indexes(queue, job string) map[int]bool {
 	return list
 }
 
-// drop takes the last requests of a job that wait out of the line, at most n of
-// them, and returns their indexes: they have never been begun.
-func (l *LocalWork) drop(queue, job string, n int) []int {
+// stop is told that a job has ended, before its calls are: of what waits, only
+// as much goes on to a slot as may be in flight, and what an earlier process may
+// have begun. The rest has never been begun, nor is what is fed from now on.
+func (l *LocalWork) stop(key jobKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	j := l.jobs[jobKey{queue, job}]
-	if j == nil {
-		return nil
+	if j := l.jobs[key]; j != nil {
+		j.stopped = true
+		room := j.limit - j.running
+		j.dropped = append(j.dropped, j.trim(func(k int, w *Work) bool { return k < room || w.Again })...)
 	}
-	var dropped []int
-	for ; n > 0 && j.next < len(j.ready); n-- {
-		last := len(j.ready) - 1
-		index := j.ready[last].Index
-		j.ready[last] = nil
-		j.ready = j.ready[:last]
-		dropped = append(dropped, index)
-		l.forget(j, index)
+}
+
+// recall stops a job and returns what has never been begun of what was fed.
+func (l *LocalWork) recall(key jobKey) (dropped []int) {
+	l.stop(key)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if j := l.jobs[key]; j != nil {
+		dropped, j.dropped = j.dropped, nil
 	}
+	return dropped
+}
+
+// purge forgets a job, but for what is in slots or on its way to the store.
+func (l *LocalWork) purge(key jobKey) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if j := l.jobs[key]; j != nil {
+		j.trim(func(int, *Work) bool { return false })
+		j.stopped, j.dropped = false, nil
+		l.leave(j)
+	}
+}
+
+// trim takes the requests that wait out of the line, but those that are to stay,
+// and returns their indexes. Called with mu held.
+func (j *localJob) trim(stays func(k int, w *Work) bool) (dropped []int) {
+	waiting := j.ready[j.next:]
+	kept := waiting[:0]
+	for k, w := range waiting {
+		if stays(k, w) {
+			kept = append(kept, w)
+			continue
+		}
+		dropped = append(dropped, w.Index)
+		j.in.clear(w.Index)
+		j.size--
+	}
+	clear(waiting[len(kept):])
+	j.ready = j.ready[:j.next+len(kept)]
 	return dropped
 }

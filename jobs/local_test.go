@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"math"
 	"slices"
 	"testing"
 )
@@ -45,7 +44,7 @@ func TestLocalWorkHoldsTheBound(t *testing.T) {
 	if have := l.indexes("q", "a"); len(have) != 3 || have[0] {
 		t.Errorf("here are %v", have)
 	}
-	if got := l.drop("q", "a", math.MaxInt); !slices.Equal(got, []int{3}) {
+	if got := l.recall(jobKey{"q", "a"}); !slices.Equal(got, []int{3}) {
 		t.Errorf("dropped %v", got)
 	}
 	l.Close()
@@ -73,21 +72,60 @@ func TestLocalWorkCountsAnew(t *testing.T) {
 	}
 }
 
-// What is dropped are the last that wait, so many as are asked for.
-func TestLocalWorkDropsTheLast(t *testing.T) {
-	l := newLocalWork()
+// Of a job that has ended, as much goes on as may be in flight, and what may have
+// been begun before; of what is fed later nothing does, until the job is purged.
+func TestLocalWorkStops(t *testing.T) {
+	l, key := newLocalWork(), jobKey{"q", "a"}
+	put := func(index int, again bool) {
+		l.put(&Work{Queue: "q", Job: "a", Index: index, Again: again}, 2, 9)
+	}
 	for i := range 5 {
-		l.put(&Work{Queue: "q", Job: "a", Index: i}, 1, 0)
+		put(i, false)
 	}
+	put(5, true)
 	w, _ := l.Take(nil)
-	if got := l.drop("q", "a", 2); !slices.Equal(got, []int{4, 3}) {
+	l.stop(key)
+	put(6, false)
+	put(7, true)
+	if got := l.recall(key); !slices.Equal(got, []int{2, 3, 4, 6}) {
 		t.Errorf("dropped %v", got)
 	}
-	if got := l.drop("q", "a", 0); got != nil {
+	if got := l.recall(key); got != nil {
+		t.Errorf("dropped once more: %v", got)
+	}
+	for _, index := range []int{1, 5, 7} {
+		l.done(w)
+		if w, _ = l.Take(w); w.Index != index {
+			t.Errorf("took %d, want %d", w.Index, index)
+		}
+	}
+	put(8, true)
+	l.purge(key)
+	l.done(w)
+	if have := l.indexes("q", "a"); len(have) != 0 || len(l.jobs) != 0 {
+		t.Errorf("here are %v", have)
+	}
+	put(0, false)
+	if w, ok := l.Take(w); !ok || w.Index != 0 {
+		t.Errorf("a job of the same name: took %+v", w)
+	}
+}
+
+// A job that was stopped while all it had were in slots is still stopped when they
+// have ended.
+func TestLocalWorkStaysStopped(t *testing.T) {
+	l, key := newLocalWork(), jobKey{"q", "a"}
+	l.put(&Work{Queue: "q", Job: "a", Index: 0}, 1, 0)
+	w, _ := l.Take(nil)
+	l.stop(key)
+	l.done(w)
+	l.put(&Work{Queue: "q", Job: "a", Index: 1}, 1, 0)
+	if got := l.recall(key); !slices.Equal(got, []int{1}) {
 		t.Errorf("dropped %v", got)
 	}
-	if w, ok := l.Take(w); !ok || w.Index != 1 {
-		t.Errorf("took %+v", w)
+	l.purge(key)
+	if len(l.jobs) != 0 {
+		t.Error("remembered after it was purged")
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"sync"
 	"time"
@@ -333,7 +332,7 @@ func (b *Broker) workIndexes(ctx context.Context, queue, job string) (present ma
 // purgeWork removes what is left of a job in the work stream.
 func (b *Broker) purgeWork(ctx context.Context, queue, job string) error {
 	if b.local != nil {
-		b.local.drop(queue, job, math.MaxInt)
+		b.local.purge(jobKey{queue, job})
 		return nil
 	}
 	if err := b.purge(ctx, b.names.WorkStream(), b.names.WorkOf(queue, job)); err != nil {

@@ -55,7 +55,7 @@ func TestTally(t *testing.T) {
 	const want = `| Step | Share | µs per request |
 |---|---|---|
 | server: storing | 30.0 % | 3.0 |
-| net/http, under the call | 20.0 % | 2.0 |
+| HTTP, under the call | 20.0 % | 2.0 |
 | nats.go | 15.0 % | 1.5 |
 | garbage collection | 10.0 % | 1.0 |
 | store: encode and publish | 10.0 % | 1.0 |
