@@ -118,8 +118,9 @@ func (r *Router) Do(ctx context.Context, req Request) Outcome {
 	}
 	run.now = time.Now()
 	run.deadline = run.now.Add(timeout)
-	ctx, cancel := context.WithDeadlineCause(ctx, run.deadline, &timeUp{after: timeout})
-	defer cancel()
+	limit := newTimeLimit(ctx, run.deadline, &timeUp{after: timeout})
+	ctx = limit
+	defer limit.end()
 	free := run.now // since when the request has been ready for its next call
 	if n := len(req.Earlier); n > 0 {
 		run.replay(req.Earlier)

@@ -48,8 +48,8 @@ func (b *body) Read(p []byte) (int, error) {
 		b.end(eof)
 	default:
 		b.end(failed)
-		if b.ctx.Err() != nil {
-			err = context.Cause(b.ctx)
+		if ended := endOf(b.ctx); ended != nil {
+			err = ended
 		}
 	}
 	return n, err

@@ -25,6 +25,8 @@ type conn struct {
 	stale bool      // it was closed before it took anything of the last call
 	since time.Time // when it was last given back
 
+	deadline time.Time // that it keeps
+
 	abort func() // ends what it waits for
 	quiet bool   // what peek found
 	peek  func(fd uintptr) bool
@@ -65,19 +67,59 @@ func (c *conn) good() bool {
 	return c.quiet
 }
 
+// Patient is a context that leaves its deadline to the connection, which has a
+// clock anyway: a timer less for each call.
+type Patient interface {
+	context.Context
+
+	// OwnDeadline is when it ends, if it has not before.
+	OwnDeadline() time.Time
+
+	// OnCancel is [context.AfterFunc] for every other end.
+	OnCancel(f func()) (stop func() bool)
+}
+
+// endOf is why a context has ended; nil: it has not.
+func endOf(ctx context.Context) error {
+	err := ctx.Err()
+	if cause := context.Cause(ctx); err != nil && cause != nil {
+		return cause
+	}
+	return err
+}
+
+// watch has what the connection waits for end with the context.
+func (c *conn) watch(ctx context.Context) (stop func() bool) {
+	p, ok := ctx.(Patient)
+	if !ok {
+		c.keep(time.Time{})
+		return context.AfterFunc(ctx, c.abort)
+	}
+	c.keep(p.OwnDeadline()) // first: abort sets another
+	return p.OnCancel(c.abort)
+}
+
+// keep has the connection end at a deadline; zero: it need not.
+func (c *conn) keep(deadline time.Time) {
+	if !deadline.Equal(c.deadline) {
+		c.deadline = deadline
+		_ = c.SetDeadline(deadline)
+	}
+}
+
 // exchange sends a request and returns its answer, whose body then has the
 // connection. After an error the connection is closed. The end of the request's
 // context ends it, and the reading of the body.
 func (c *conn) exchange(req *http.Request, text []byte) (*http.Response, error) {
 	ctx := req.Context()
-	stop := context.AfterFunc(ctx, c.abort)
+	stop := c.watch(ctx)
 	resp, err := c.ask(req, text)
 	c.used = true
 	if err != nil {
 		stop()
 		_ = c.Close()
-		if ctx.Err() != nil {
-			c.stale, err = false, context.Cause(ctx)
+		if ended := endOf(ctx); ended != nil {
+			c.stale, err = false, ended
 		}
 		return nil, err
 	}
@@ -96,6 +138,10 @@ func (c *conn) exchange(req *http.Request, text []byte) (*http.Response, error) 
 
 // ask writes a request and reads the answer up to its body.
 func (c *conn) ask(req *http.Request, text []byte) (*http.Response, error) {
+	if c.used && !c.good() {
+		c.stale = true
+		return nil, net.ErrClosed
+	}
 	n, failed := c.Write(text)
 	if failed != nil && n == 0 {
 		c.stale = c.used

@@ -63,10 +63,10 @@ func (h *host) conn(ctx context.Context) (*conn, error) {
 		return c, nil
 	}
 	dialed, err := h.dial(ctx, "tcp", h.addr)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, context.Cause(ctx)
-	case err != nil:
+	if err != nil {
+		if ended := endOf(ctx); ended != nil {
+			err = ended
+		}
 		return nil, err
 	}
 	return newConn(h, dialed), nil

@@ -17,19 +17,8 @@ type idle struct {
 	shut  bool // nothing is kept until one is asked for
 }
 
-// take returns the connection that was used last and is still good; nil: there
-// is none.
+// take returns the connection that was used last; nil: there is none.
 func (i *idle) take() *conn {
-	for {
-		c := i.pop()
-		if c == nil || c.good() {
-			return c
-		}
-		_ = c.Close()
-	}
-}
-
-func (i *idle) pop() *conn {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.shut = false

@@ -40,7 +40,7 @@ func TestIdleForLong(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		want("after 61 s", true, false, false)
-		c := kept.pop()
+		c := kept.take()
 		if c.Conn != stubs[2] {
 			t.Error("not the one that was used last")
 		}
@@ -51,7 +51,7 @@ func TestIdleForLong(t *testing.T) {
 		want("after 140 s", true, true, false)
 		time.Sleep(2 * time.Second)
 		want("after 142 s", true, true, true)
-		if kept.pop() != nil || kept.timer != nil {
+		if kept.take() != nil || kept.timer != nil {
 			t.Error("something is left")
 		}
 	})

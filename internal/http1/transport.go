@@ -13,7 +13,6 @@
 package http1
 
 import (
-	"context"
 	"net/http"
 	"sync"
 )
@@ -54,8 +53,8 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	defer text.free()
 	for ctx := req.Context(); ; {
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
+		if ended := endOf(ctx); ended != nil {
+			return nil, ended
 		}
 		c, err := h.conn(ctx)
 		if err != nil {

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"pelton/internal/http1"
 )
@@ -153,6 +154,79 @@ func (c fullConn) Write(p []byte) (int, error) {
 	})
 	c.full()
 	return c.TCPConn.Write(p)
+}
+
+// patient leaves its deadline to the connection.
+type patient struct {
+	context.Context
+	deadline time.Time
+}
+
+func (p patient) OwnDeadline() time.Time                  { return p.deadline }
+func (p patient) OnCancel(f func()) (stop func() bool)    { return context.AfterFunc(p.Context, f) }
+func (p patient) Deadline() (deadline time.Time, ok bool) { return p.deadline, true }
+func (p patient) Err() error {
+	if time.Now().Before(p.deadline) {
+		return p.Context.Err()
+	}
+	return context.DeadlineExceeded
+}
+
+// A connection that keeps a context's deadline ends the call at it, and before it
+// with the context's parent.
+func TestPatient(t *testing.T) {
+	for name, tt := range map[string]struct {
+		text   string
+		after  time.Duration
+		parent bool
+		want   error
+	}{
+		"deadline before the answer": {"", 30 * time.Millisecond, false, context.DeadlineExceeded},
+		"deadline in the body":       {"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nhi", 30 * time.Millisecond, false, context.DeadlineExceeded},
+		"parent before the answer":   {"", time.Hour, true, errStop},
+		"passed":                     {"", -time.Second, false, context.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reached := make(chan struct{}, 1)
+			s := serve(t, func(c net.Conn, _ *http.Request, _ []byte) bool {
+				_, _ = io.WriteString(c, tt.text)
+				reached <- struct{}{}
+				_, err := c.Read(make([]byte, 1))
+				return err == nil
+			})
+			parent, cancel := context.WithCancelCause(t.Context())
+			defer cancel(nil)
+			if tt.parent {
+				go func() {
+					<-reached
+					cancel(errStop)
+				}()
+			}
+			rt := newTransport(t, newNext())
+			if _, err := call(rt, post(patient{parent, time.Now().Add(tt.after)}, t, s.url(), "{}")); !errors.Is(err, tt.want) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A deadline that a kept connection had is not that of the next call on it.
+func TestPatientBefore(t *testing.T) {
+	t.Parallel()
+	s := serve(t, says(ok, true))
+	rt := newTransport(t, newNext())
+	soon := patient{t.Context(), time.Now().Add(time.Second)}
+	if a, err := call(rt, post(soon, t, s.url(), "{}")); err != nil || a.Body != "hi" {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	<-time.After(time.Until(soon.deadline))
+	mustCall(t, rt, s.url())
+	if a, err := call(rt, post(patient{t.Context(), time.Now().Add(time.Hour)}, t, s.url(), "{}")); err != nil || a.Body != "hi" {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if conns, _ := s.seen(); conns != 1 {
+		t.Errorf("%d connections", conns)
+	}
 }
 
 // A connection that the server has closed meanwhile is noticed before it costs a
