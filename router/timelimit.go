@@ -17,10 +17,11 @@ type timeLimit struct {
 	deadline        time.Time
 	cause           error // of its end, when the deadline has passed
 
-	mu     sync.Mutex
-	real   context.Context // nil: nobody waits yet
-	cancel context.CancelFunc
-	over   bool
+	mu      sync.Mutex
+	real    context.Context // nil: nobody waits yet
+	expired context.Context // nil: nobody has seen that the deadline passed
+	cancel  context.CancelFunc
+	over    bool
 }
 
 var _ http1.Patient = (*timeLimit)(nil)
@@ -53,15 +54,23 @@ func (l *timeLimit) Err() error { return l.current().Err() }
 // Value is also where context.Cause looks.
 func (l *timeLimit) Value(key any) any { return l.current().Value(key) }
 
-// current is the context that answers for l now: as long as it has not ended, its
-// parent does.
+// current is the context that answers for l now. It has ended as soon as the parent
+// has, or the deadline has passed: a connection may end by either before the real
+// context has been told, and then asks why.
 func (l *timeLimit) current() context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.real == nil && (l.Context.Err() != nil || time.Now().Before(l.deadline)) {
+	switch {
+	case l.over, l.real != nil && l.real.Err() != nil:
+		return l.makeReal()
+	case l.Context.Err() != nil:
 		return l.Context
+	case !time.Now().Before(l.deadline):
+		return l.makeExpired()
+	case l.real != nil:
+		return l.real
 	}
-	return l.makeReal()
+	return l.Context
 }
 
 func (l *timeLimit) made() context.Context {
@@ -79,6 +88,16 @@ func (l *timeLimit) makeReal() context.Context {
 		}
 	}
 	return l.real
+}
+
+// makeExpired makes one that has ended at the deadline. Called with mu held.
+func (l *timeLimit) makeExpired() context.Context {
+	if l.expired == nil {
+		var cancel context.CancelFunc
+		l.expired, cancel = context.WithDeadlineCause(l.Context, l.deadline, l.cause)
+		cancel()
+	}
+	return l.expired
 }
 
 // end ends it, and gives up what it holds.

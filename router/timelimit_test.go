@@ -112,3 +112,45 @@ func TestTimeLimitOfParent(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Who is told of an end finds that it has ended, though the real context may be
+// told after him: a parent tells its children one after the other.
+func TestTimeLimitHasEndedForWhoIsTold(t *testing.T) {
+	stopped := errors.New("stopped")
+	parent, cancel := context.WithCancelCause(t.Context())
+	seen := make(chan error)
+	const children = 5000
+	for range children {
+		l := newTimeLimit(parent, time.Now().Add(time.Hour), errors.New("time is up"))
+		defer l.end()
+		l.Done()
+		l.OnCancel(func() { seen <- errors.Join(l.Err(), context.Cause(l)) })
+	}
+	go cancel(stopped)
+	early := 0
+	for range children {
+		if err := <-seen; !errors.Is(err, context.Canceled) || !errors.Is(err, stopped) {
+			early++
+		}
+	}
+	if early > 0 {
+		t.Errorf("%d of %d were told before it had ended", early, children)
+	}
+}
+
+// The same at the deadline, when somebody else's timer is the first.
+func TestTimeLimitIsOverAtItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		up := errors.New("time is up")
+		for range 50 {
+			first := time.NewTimer(time.Minute)
+			l := newTimeLimit(t.Context(), time.Now().Add(time.Minute), up)
+			l.Done()
+			<-first.C
+			if err := errors.Join(l.Err(), context.Cause(l)); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, up) {
+				t.Fatal(err)
+			}
+			l.end()
+		}
+	})
+}
