@@ -177,21 +177,25 @@ func (l *LocalWork) stop(key jobKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if j := l.jobs[key]; j != nil {
-		j.stopped = true
-		room := j.limit - j.running
-		j.dropped = append(j.dropped, j.trim(func(k int, w *Work) bool { return k < room || w.Again })...)
+		j.stop()
 	}
 }
 
 // recall stops a job and returns what has never been begun of what was fed.
 func (l *LocalWork) recall(key jobKey) (dropped []int) {
-	l.stop(key)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if j := l.jobs[key]; j != nil {
+		j.stop()
 		dropped, j.dropped = j.dropped, nil
 	}
 	return dropped
+}
+
+func (j *localJob) stop() {
+	j.stopped = true
+	room := j.limit - j.running
+	j.dropped = append(j.dropped, j.trim(func(k int, w *Work) bool { return k < room || w.Again })...)
 }
 
 // purge forgets a job, but for what is in slots or on its way to the store.
