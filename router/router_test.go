@@ -291,3 +291,29 @@ func TestManyAtOnce(t *testing.T) {
 		t.Errorf("%d attempts on record, %d calls made", attempts.Load(), got)
 	}
 }
+
+// Calls that a cancel aborts are cancelled, however many they are and whoever hears
+// of it first: none is a failure of its deployment.
+func TestCancelOfManyIsNoFailure(t *testing.T) {
+	const calls = 300
+	begun := make(chan struct{}, calls)
+	r, _ := serve(t, func(_ http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		begun <- struct{}{}
+		<-req.Context().Done()
+	})
+	ctx, cancel := context.WithCancelCause(background)
+	outs := make(chan Outcome, calls)
+	for range calls {
+		go func() { outs <- r.Do(ctx, chat("m")) }()
+	}
+	for range calls {
+		<-begun
+	}
+	cancel(&schema.Error{Class: schema.ClassCancelled, Code: schema.CodeCancelled, Message: "the job was cancelled"})
+	for range calls {
+		if out := <-outs; out.Status != schema.StatusCancelled || out.Error.Message != "the job was cancelled" {
+			t.Errorf("%s: %v", out.Status, out.Error)
+		}
+	}
+}
