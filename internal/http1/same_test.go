@@ -129,6 +129,8 @@ func TestRequestsAsNetHTTP(t *testing.T) {
 			req.Header["Content-Length"] = []string{"77"}
 			req.Header["Host"] = []string{"x"}
 		},
+		"no agent":        func(req *http.Request) { req.Header.Del("User-Agent") },
+		"empty agent":     func(req *http.Request) { req.Header.Set("User-Agent", "") },
 		"own compression": func(req *http.Request) { req.Header["Accept-Encoding"] = []string{"br"} },
 		"a part":          func(req *http.Request) { req.Header["Range"] = []string{"bytes=0-1"} },
 		"large":           func(req *http.Request) { setBody(req, long) },

@@ -86,7 +86,8 @@ func (t *Transport) host(req *http.Request) *host {
 // small reports whether a request can be sent in one go, and is as plain as the
 // calls of an API are.
 func small(req *http.Request) bool {
-	return req.Method == http.MethodPost && req.URL.Scheme == "http" &&
+	agent := req.Header["User-Agent"] // net/http has one of its own, and takes "" for none
+	return req.Method == http.MethodPost && req.URL.Scheme == "http" && len(agent) == 1 && agent[0] != "" &&
 		req.Body != nil && req.ContentLength > 0 && req.ContentLength <= maxBody &&
 		len(req.TransferEncoding) == 0 && len(req.Trailer) == 0 && !req.Close &&
 		req.Header["Expect"] == nil && req.Header["Connection"] == nil && req.Header["Upgrade"] == nil
