@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -47,9 +48,7 @@ func encode(req *http.Request) (*text, error) {
 	}
 	b, err := appendHeader(b, req.Header)
 	if err == nil {
-		head := len(b)
-		b = append(b, make([]byte, req.ContentLength)...)
-		_, err = io.ReadFull(req.Body, b[head:])
+		b, err = appendBody(b, req)
 	}
 	t.bytes = b
 	if err != nil {
@@ -57,6 +56,23 @@ func encode(req *http.Request) (*text, error) {
 		return nil, err
 	}
 	return t, nil
+}
+
+// appendBody appends what the body holds, which must be what was announced.
+func appendBody(b []byte, req *http.Request) ([]byte, error) {
+	head := len(b)
+	b = append(b, make([]byte, req.ContentLength+1)...) // one more, to see whether there is more
+	n, err := io.ReadFull(req.Body, b[head:])
+	switch {
+	case err == nil:
+		err = fmt.Errorf("the body has more than the %d bytes that its request says", req.ContentLength)
+	case !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF):
+	case int64(n) < req.ContentLength:
+		err = fmt.Errorf("the body has %d bytes, its request says %d", n, req.ContentLength)
+	default:
+		err = nil
+	}
+	return b[:head+n], err
 }
 
 func isControl(r rune) bool { return r < ' ' || r == 0x7f }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"io"
 	"maps"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 
 	"pelton/internal/http1"
 )
@@ -145,6 +147,8 @@ func TestRequestsAsNetHTTP(t *testing.T) {
 		"bad name":        func(req *http.Request) { req.Header["X A"] = []string{"1"} },
 		"bad value":       func(req *http.Request) { req.Header["X-A"] = []string{"1\r\nX-B: 2"} },
 		"bad path":        func(req *http.Request) { req.URL.RawQuery = "a\r\nb" },
+		"long body":       func(req *http.Request) { req.ContentLength-- },
+		"failing body":    func(req *http.Request) { req.Body = io.NopCloser(iotest.ErrReader(errors.New("no"))) },
 		"short body":      func(req *http.Request) { req.ContentLength += 3 },
 		"no scheme":       func(req *http.Request) { req.URL.Scheme = "" },
 		"no host":         func(req *http.Request) { req.URL.Host = "" },
