@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,9 +71,14 @@ func TenantsVars(t testing.TB) (vars map[string]string, ca string) {
 	return vars, ca
 }
 
+// environment is the process's: tests that run at once take turns with it.
+var environment sync.Mutex
+
 // processConfig reads a configuration whose variables come from the environment
 // of the process, for as long as that takes.
 func processConfig(file string, vars map[string]string) (*server.Options, error) {
+	environment.Lock()
+	defer environment.Unlock()
 	for name, value := range vars {
 		before, was := os.LookupEnv(name)
 		if err := os.Setenv(name, value); err != nil {
