@@ -40,6 +40,10 @@ type OwnerConfig struct {
 	// Tracer follows jobs. Nil: their requests carry the producer's traceparent.
 	Tracer Tracer
 
+	// HandedBack is told why a job could not be run here, such as a full temporary
+	// directory; it is tried again after a while. Nil: only the log is told.
+	HandedBack func(error)
+
 	// UnservedAfter is how old a job of a queue that nobody has ever served
 	// gets before it is ended: a worker for it may be starting just now.
 	// 0: [DefaultUnservedAfter].
@@ -282,6 +286,9 @@ func (o *Owner) take(d *pull.Delivery) {
 		case !errors.Is(err, errHandedBack) && o.hard.Err() == nil:
 			o.named(o.cfg.Log.Warn(), d).Err(err).Msg("the job is handed back, to be tried again shortly")
 			d.NakAfter(retryJob)
+			if o.cfg.HandedBack != nil {
+				o.cfg.HandedBack(err)
+			}
 			return
 		}
 		d.Nak()

@@ -71,6 +71,8 @@ type Config struct {
 	Ready    func()   // called once work is being taken; nil: nobody is told
 	Tracer   Tracer   // follows jobs and requests; nil: nobody does
 	Observer Observer // counts; nil: nobody does
+
+	HandedBack func(error) // is told why a job could not be run here for now; nil: only the log is
 }
 
 // worker is one process's part of the loop.
@@ -103,6 +105,7 @@ func Run(soft, hard context.Context, cfg Config) error {
 	defer w.cancels.Close()
 	w.owner, err = cfg.Broker.StartOwner(hard, jobs.OwnerConfig{
 		Queues: cfg.Queues, Name: cfg.Name, Cancels: w.cancels, Priced: cfg.Router.Priced, Tracer: cfg.Tracer, Observer: cfg.Observer, Log: cfg.Log,
+		HandedBack: cfg.HandedBack,
 	})
 	if err != nil {
 		return fmt.Errorf("take jobs: %w", err)

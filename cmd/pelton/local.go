@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 
@@ -138,15 +139,16 @@ func (s *site) work(a *app, cfg *config.Config, log zerolog.Logger, models *rout
 	soft, endSoft := context.WithCancelCause(context.Background())
 	hard, endHard := context.WithCancel(a.hard)
 	s.soft, s.hard, s.stopped = func() { endSoft(nil) }, endHard, make(chan struct{})
+	broken := func(err error) { endSoft(&unhealthyError{err}); endHard() }
 	if s.server != nil {
-		go watchHealth(soft, s.server, log, func(err error) { endSoft(err); endHard() })
+		go watchHealth(soft, s.server, log, broken)
 	}
 	ready := make(chan struct{})
 	go func() {
 		defer close(s.stopped)
 		s.err = worker.Run(soft, hard, worker.Config{
 			Broker: s.broker, Router: upstreams, Queues: queues, Slots: slots, Name: cfg.WorkerName, Log: log, Tracer: tracer,
-			Ready: func() { close(ready) },
+			Ready: func() { close(ready) }, HandedBack: func(err error) { noRoom(err, broken) },
 		})
 		if broken := (*unhealthyError)(nil); errors.As(context.Cause(soft), &broken) {
 			s.err = broken
@@ -157,6 +159,14 @@ func (s *site) work(a *app, cfg *config.Config, log zerolog.Logger, models *rout
 		return nil
 	case <-s.stopped:
 		return setup(s.err)
+	}
+}
+
+// noRoom ends a run that cannot keep a file of its own, its input as a rule: it has
+// nothing else to do until there is room. A service waits for that.
+func noRoom(err error, end func(error)) {
+	if file := (*fs.PathError)(nil); errors.As(err, &file) {
+		end(fmt.Errorf("%w; make room for it, or set TMPDIR to a directory that has some", err))
 	}
 }
 

@@ -152,7 +152,7 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jo
 	hard, abort := context.WithCancel(a.hard)
 	defer abort()
 	if server != nil {
-		go watchHealth(soft, server, log, func(err error) { stop(err); abort() })
+		go watchHealth(soft, server, log, func(err error) { stop(&unhealthyError{err}); abort() })
 	}
 	var unready error
 	err = worker.Run(soft, hard, worker.Config{
@@ -257,7 +257,8 @@ func interruptedOr(a *app, err error) error {
 	return err
 }
 
-// unhealthyError ends a process whose own NATS server has given up.
+// unhealthyError ends a process that cannot do its work any more: its own NATS
+// server has given up, or there is no room for a file.
 type unhealthyError struct{ error }
 
 // watchHealth has the process stopped when its NATS server takes nothing more: no
@@ -272,7 +273,7 @@ func watchHealth(ctx context.Context, server *embednats.Server, log zerolog.Logg
 		case <-tick.C:
 			if err := server.Healthy(); err != nil {
 				log.Error().Err(err).Msg("stopping")
-				stop(&unhealthyError{err})
+				stop(err)
 				return
 			}
 		}
