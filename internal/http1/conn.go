@@ -3,6 +3,7 @@ package http1
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -10,6 +11,10 @@ import (
 	"syscall"
 	"time"
 )
+
+// errStale is the end of a kept connection that took nothing of its call: another
+// one can have it.
+var errStale = errors.New("the connection was closed meanwhile")
 
 // past is a deadline that ends what waits at once.
 var past = time.Unix(1, 0)
@@ -22,7 +27,6 @@ type conn struct {
 	in    *bufio.Reader
 	limit int64     // bytes that may still be read
 	used  bool      // it had a call before
-	stale bool      // it was closed before it took anything of the last call
 	since time.Time // when it was last given back
 
 	deadline time.Time // that it keeps
@@ -119,7 +123,7 @@ func (c *conn) exchange(req *http.Request, text []byte) (*http.Response, error) 
 		stop()
 		_ = c.Close()
 		if ended := endOf(ctx); ended != nil {
-			c.stale, err = false, ended
+			err = ended
 		}
 		return nil, err
 	}
@@ -139,12 +143,13 @@ func (c *conn) exchange(req *http.Request, text []byte) (*http.Response, error) 
 // ask writes a request and reads the answer up to its body.
 func (c *conn) ask(req *http.Request, text []byte) (*http.Response, error) {
 	if c.used && !c.good() {
-		c.stale = true
-		return nil, net.ErrClosed
+		return nil, errStale
 	}
 	n, failed := c.Write(text)
-	if failed != nil && n == 0 {
-		c.stale = c.used
+	switch {
+	case failed != nil && n == 0 && c.used:
+		return nil, errStale
+	case failed != nil && n == 0:
 		return nil, failed
 	}
 	c.limit = c.host.maxHeader

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -57,10 +58,8 @@ func (i *idle) expire() {
 		_ = i.conns[old].Close()
 		old++
 	}
-	kept := copy(i.conns, i.conns[old:])
-	clear(i.conns[kept:])
-	i.conns = i.conns[:kept]
-	if kept > 0 {
+	i.conns = slices.Delete(i.conns, 0, old)
+	if len(i.conns) > 0 {
 		i.timer = time.AfterFunc(i.life-now.Sub(i.conns[0].since), i.expire)
 	}
 }

@@ -13,6 +13,7 @@
 package http1
 
 import (
+	"errors"
 	"net/http"
 	"sync"
 )
@@ -61,7 +62,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		resp, err := c.exchange(req, text.bytes)
-		if err == nil || !c.stale {
+		if !errors.Is(err, errStale) {
 			return resp, err
 		}
 	}
