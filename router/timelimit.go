@@ -17,11 +17,10 @@ type timeLimit struct {
 	deadline        time.Time
 	cause           error // of its end, when the deadline has passed
 
-	mu      sync.Mutex
-	real    context.Context // nil: nobody waits yet
-	expired context.Context // nil: nobody has seen that the deadline passed
-	cancel  context.CancelFunc
-	over    bool
+	mu     sync.Mutex
+	real   context.Context // nil: nobody waits yet
+	cancel context.CancelFunc
+	over   bool
 }
 
 var _ http1.Patient = (*timeLimit)(nil)
@@ -66,7 +65,7 @@ func (l *timeLimit) current() context.Context {
 	case l.Context.Err() != nil:
 		return l.Context
 	case !time.Now().Before(l.deadline):
-		return l.makeExpired()
+		return l.expired()
 	case l.real != nil:
 		return l.real
 	}
@@ -90,14 +89,11 @@ func (l *timeLimit) makeReal() context.Context {
 	return l.real
 }
 
-// makeExpired makes one that has ended at the deadline. Called with mu held.
-func (l *timeLimit) makeExpired() context.Context {
-	if l.expired == nil {
-		var cancel context.CancelFunc
-		l.expired, cancel = context.WithDeadlineCause(l.Context, l.deadline, l.cause)
-		cancel()
-	}
-	return l.expired
+// expired is a context that has ended at the deadline, once that has passed.
+func (l *timeLimit) expired() context.Context {
+	ended, cancel := context.WithDeadlineCause(l.Context, l.deadline, l.cause)
+	cancel() // too late to be its cause
+	return ended
 }
 
 // end ends it, and gives up what it holds.
