@@ -139,16 +139,16 @@ func (s *site) work(a *app, cfg *config.Config, log zerolog.Logger, models *rout
 	soft, endSoft := context.WithCancelCause(context.Background())
 	hard, endHard := context.WithCancel(a.hard)
 	s.soft, s.hard, s.stopped = func() { endSoft(nil) }, endHard, make(chan struct{})
-	broken := func(err error) { endSoft(&unhealthyError{err}); endHard() }
+	end := giveUp(endSoft, endHard)
 	if s.server != nil {
-		go watchHealth(soft, s.server, log, broken)
+		go watchHealth(soft, s.server, log, end)
 	}
 	ready := make(chan struct{})
 	go func() {
 		defer close(s.stopped)
 		s.err = worker.Run(soft, hard, worker.Config{
 			Broker: s.broker, Router: upstreams, Queues: queues, Slots: slots, Name: cfg.WorkerName, Log: log, Tracer: tracer,
-			Ready: func() { close(ready) }, HandedBack: func(err error) { noRoom(err, broken) },
+			Ready: func() { close(ready) }, HandedBack: func(err error) { noRoom(err, end) },
 		})
 		if broken := (*unhealthyError)(nil); errors.As(context.Cause(soft), &broken) {
 			s.err = broken

@@ -152,7 +152,7 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jo
 	hard, abort := context.WithCancel(a.hard)
 	defer abort()
 	if server != nil {
-		go watchHealth(soft, server, log, func(err error) { stop(&unhealthyError{err}); abort() })
+		go watchHealth(soft, server, log, giveUp(stop, abort))
 	}
 	var unready error
 	err = worker.Run(soft, hard, worker.Config{
@@ -260,6 +260,14 @@ func interruptedOr(a *app, err error) error {
 // unhealthyError ends a process that cannot do its work any more: its own NATS
 // server has given up, or there is no room for a file.
 type unhealthyError struct{ error }
+
+// giveUp returns what ends such a process, by the two ends of its worker.
+func giveUp(soft context.CancelCauseFunc, hard context.CancelFunc) func(error) {
+	return func(err error) {
+		soft(&unhealthyError{err})
+		hard()
+	}
+}
 
 // watchHealth has the process stopped when its NATS server takes nothing more: no
 // answer could be stored, and every further one would be paid for in vain.
