@@ -27,7 +27,7 @@ race:
 SLOW     = FleetHolds|LongOutage|AdaptiveConcurrency|Soak|Upgrade|Cluster/^LeaderKilled$$$$|Chaos|UnsafeBuild|Poison
 SLOW_RUN ?= $(SLOW)|Size
 slow:
-	go test -tags slow -p 3 -timeout 15m -v -run '$(SLOW_RUN)' ./worker ./cmd/pelton ./internal/chaos
+	go test -tags slow -p 3 -timeout 15m -v -run '$(SLOW_RUN)' ./worker ./cmd/pelton ./internal/dev/chaos
 
 # What of it CI runs: not the 10,000 jobs and the reader that stops for a minute,
 # for want of time.
@@ -37,7 +37,7 @@ slow-in-ci:
 # Everything broken on a schedule, and audited: some ten minutes, at least
 # 200 faults over at least 100,000 requests. SEED=n draws another schedule.
 chaos:
-	go run ./internal/chaos/cmd -seed $(SEED)
+	go run ./internal/dev/chaos/cmd -seed $(SEED)
 
 # A mix of jobs for 10 minutes (SOAK=2m shortens it), and a table of memory,
 # goroutines, files, connections and disk that must not grow.
@@ -98,7 +98,7 @@ bench:
 # What each stage of a request allocates, against .ci/allocs. UPDATE=1 writes
 # the file.
 bench-allocs:
-	go run ./internal/benchmark/allocs $(if $(UPDATE),-update) .ci/allocs
+	go run ./internal/dev/allocs $(if $(UPDATE),-update) .ci/allocs
 
 cover:
 	go test -coverpkg ./... -coverprofile cover.out ./...

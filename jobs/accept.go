@@ -15,8 +15,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
-	"pelton/internal/denied"
-	"pelton/internal/pull"
+	"pelton/internal/nats/denied"
+	"pelton/internal/nats/pull"
 	"pelton/schema"
 )
 

@@ -11,7 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
-	"pelton/internal/denied"
+	"pelton/internal/nats/denied"
 	"pelton/schema"
 )
 

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"pelton/internal/denied"
+	"pelton/internal/nats/denied"
 	"pelton/schema"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"pelton/internal/pull"
+	"pelton/internal/nats/pull"
 	"pelton/schema"
 )
 

@@ -13,7 +13,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"pelton/internal/pull"
+	"pelton/internal/nats/pull"
 )
 
 // eraser takes everything that lies in the broker of one job away.

@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
-	"pelton/internal/embednats"
+	"pelton/internal/nats/embednats"
 )
 
 // noise is n bytes in which every place is told from every other.

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
 	"pelton/schema"
 )
 

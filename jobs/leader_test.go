@@ -8,7 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
-	"pelton/internal/embednats"
+	"pelton/internal/nats/embednats"
 )
 
 // The leader says what a direct get says.

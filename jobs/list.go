@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"pelton/internal/pull"
+	"pelton/internal/nats/pull"
 	"pelton/schema"
 )
 

@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
-	"pelton/internal/pull"
+	"pelton/internal/nats/pull"
 	"pelton/schema"
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"pelton/internal/denied"
+	"pelton/internal/nats/denied"
 )
 
 // publisher stores messages in streams and tells what became of each. It is

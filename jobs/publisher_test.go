@@ -6,7 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"pelton/internal/denied"
+	"pelton/internal/nats/denied"
 )
 
 // A lane is used again once its acknowledgement is here, and never after it has

@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"pelton/internal/denied"
+	"pelton/internal/nats/denied"
 	"pelton/schema"
 )
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"pelton/internal/denied"
+	"pelton/internal/nats/denied"
 )
 
 // tail reads the messages of one filter of a stream in their order: what is

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
 	"pelton/jobs"
 	"pelton/schema"
 )

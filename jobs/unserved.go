@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"pelton/internal/pull"
+	"pelton/internal/nats/pull"
 	"pelton/schema"
 )
 

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"pelton/internal/http1"
+	"pelton/router/internal/http1"
 )
 
 // timeLimit is what context.WithDeadlineCause returns, but cheaper: there is no

@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"time"
 
-	"pelton/internal/http1"
+	"pelton/router/internal/http1"
 )
 
 // transports are those of a router: one, shared by all deployments, and one

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
 	"pelton/schema"
 )
 

@@ -13,7 +13,7 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
 	"pelton/internal/webhook"
 	"pelton/jobs"
 	"pelton/schema"

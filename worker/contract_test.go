@@ -14,8 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 
+	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
-	"pelton/internal/testenv"
 	"pelton/jobs"
 	"pelton/schema"
 )

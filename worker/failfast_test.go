@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
 	"pelton/jobs"
 	"pelton/schema"
 )

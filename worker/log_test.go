@@ -9,7 +9,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
 	"pelton/router"
 	"pelton/schema"
 	"pelton/worker"

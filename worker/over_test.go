@@ -6,7 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
 	"pelton/schema"
 )
 

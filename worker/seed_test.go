@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
-	"pelton/internal/testenv"
 	"pelton/jobs"
 	"pelton/router"
 	"pelton/schema"

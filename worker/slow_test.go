@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
-	"pelton/internal/testenv"
 	"pelton/router"
 	"pelton/schema"
 	"pelton/worker"

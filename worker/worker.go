@@ -44,7 +44,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"pelton/internal/pull"
+	"pelton/internal/nats/pull"
 	"pelton/jobs"
 	"pelton/router"
 )

@@ -5,7 +5,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
 	"pelton/schema"
 )
 

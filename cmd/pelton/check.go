@@ -10,7 +10,7 @@ import (
 
 	"pelton/internal/config"
 	"pelton/internal/fleet"
-	"pelton/internal/natsconn"
+	"pelton/internal/nats/natsconn"
 	"pelton/jobs"
 	"pelton/router"
 	"pelton/schema"

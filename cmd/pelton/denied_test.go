@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
 )
 
 // command runs a verb in a process of its own, and returns its exit code and

@@ -16,8 +16,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
-	"pelton/internal/embednats"
 	"pelton/internal/faultyllm"
+	"pelton/internal/nats/embednats"
 	"pelton/jobs"
 	"pelton/schema"
 )

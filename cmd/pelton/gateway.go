@@ -11,7 +11,7 @@ import (
 
 	"pelton/internal/config"
 	"pelton/internal/gateway"
-	"pelton/internal/natsconn"
+	"pelton/internal/nats/natsconn"
 	"pelton/internal/web"
 	"pelton/jobs"
 	"pelton/router"

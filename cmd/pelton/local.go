@@ -13,8 +13,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/internal/config"
-	"pelton/internal/embednats"
 	"pelton/internal/faultyllm"
+	"pelton/internal/nats/embednats"
 	"pelton/jobs"
 	"pelton/router"
 	"pelton/worker"

@@ -8,7 +8,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// referenceCmd prints docs/reference.md; go test ./internal/docs -update writes it.
+// referenceCmd prints docs/reference.md; go test ./internal/dev/docs -update writes it.
 type referenceCmd struct{}
 
 func (c *referenceCmd) Run(a *app) error {
@@ -17,7 +17,7 @@ func (c *referenceCmd) Run(a *app) error {
 		return err
 	}
 	var b strings.Builder
-	b.WriteString("# All verbs and flags\n\n<!-- made by go test ./internal/docs -update -->\n\n")
+	b.WriteString("# All verbs and flags\n\n<!-- made by go test ./internal/dev/docs -update -->\n\n")
 	b.WriteString("`pelton VERB -h` tells the same. [The command](cli.md) tells what they are for. Most flags\nbeat a variable, which stands in brackets.\n")
 	for _, node := range parser.Model.Leaves(true) {
 		writeVerb(&b, node)

@@ -18,8 +18,8 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
-	"pelton/internal/testenv"
 )
 
 // account is a tenant with its streams, a worker that has the rights of that

@@ -14,8 +14,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"pelton/internal/embednats"
 	"pelton/internal/faultyllm"
+	"pelton/internal/nats/embednats"
 )
 
 // bench is a command run inside the test, with an upstream that the test holds.

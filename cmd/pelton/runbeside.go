@@ -10,7 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/internal/config"
-	"pelton/internal/natsconn"
+	"pelton/internal/nats/natsconn"
 	"pelton/internal/outfile"
 	"pelton/router"
 	"pelton/schema"

@@ -16,10 +16,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/internal/config"
-	"pelton/internal/embednats"
 	"pelton/internal/fleet"
 	"pelton/internal/metrics"
-	"pelton/internal/natsconn"
+	"pelton/internal/nats/embednats"
+	"pelton/internal/nats/natsconn"
 	"pelton/internal/webhook"
 	"pelton/jobs"
 	"pelton/router"

@@ -15,9 +15,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"pelton/internal/denied"
+	"pelton/internal/dev/testenv"
 	"pelton/internal/gateway"
-	"pelton/internal/testenv"
+	"pelton/internal/nats/denied"
 	"pelton/jobs"
 	"pelton/schema"
 )

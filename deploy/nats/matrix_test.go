@@ -11,8 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"pelton/internal/denied"
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
+	"pelton/internal/nats/denied"
 )
 
 var update = flag.Bool("update", false, "write the table of rights into docs/security.md")

@@ -11,9 +11,9 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
+	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
 	"pelton/internal/fleet"
-	"pelton/internal/testenv"
 	"pelton/jobs"
 	"pelton/router"
 	"pelton/schema"

@@ -12,10 +12,10 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"pelton/internal/denied"
+	"pelton/internal/dev/testenv"
 	"pelton/internal/fleet"
-	"pelton/internal/natsconn"
-	"pelton/internal/testenv"
+	"pelton/internal/nats/denied"
+	"pelton/internal/nats/natsconn"
 	"pelton/jobs"
 	"pelton/schema"
 )

@@ -7,8 +7,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"pelton/internal/embednats"
 	"pelton/internal/faultyllm"
+	"pelton/internal/nats/embednats"
 )
 
 // upstream is the part of the model: the mock, with a bound on what it remembers.

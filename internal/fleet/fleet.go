@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/rs/zerolog"
 
-	"pelton/internal/denied"
+	"pelton/internal/nats/denied"
 	"pelton/router"
 	"pelton/schema"
 )

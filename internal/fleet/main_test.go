@@ -17,7 +17,7 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
-	"pelton/internal/embednats"
+	"pelton/internal/nats/embednats"
 	"pelton/router"
 	"pelton/schema"
 )

@@ -7,7 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"pelton/internal/denied"
+	"pelton/internal/nats/denied"
 	"pelton/schema"
 )
 

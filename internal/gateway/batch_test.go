@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
 	"pelton/jobs"
 	"pelton/schema"
 )

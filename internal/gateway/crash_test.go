@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"pelton/internal/dev/testenv"
 	"pelton/internal/gateway"
-	"pelton/internal/testenv"
 	"pelton/jobs"
 )
 

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"pelton/internal/dev/testenv"
 	"pelton/internal/gateway"
-	"pelton/internal/testenv"
 	"pelton/schema"
 )
 

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
 	"pelton/jobs"
 )
 

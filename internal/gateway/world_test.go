@@ -22,8 +22,8 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"pelton/internal/dev/testenv"
 	"pelton/internal/gateway"
-	"pelton/internal/testenv"
 	"pelton/jobs"
 )
 

@@ -18,8 +18,8 @@ import (
 	"github.com/prometheus/common/model"
 	"go.uber.org/goleak"
 
+	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
-	"pelton/internal/testenv"
 	"pelton/jobs"
 	"pelton/router"
 	"pelton/schema"

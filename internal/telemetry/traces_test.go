@@ -22,8 +22,8 @@ import (
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"pelton/internal/dev/testenv"
 	"pelton/internal/telemetry"
-	"pelton/internal/testenv"
 	"pelton/jobs"
 	"pelton/router"
 	"pelton/schema"

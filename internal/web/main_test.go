@@ -5,7 +5,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
 	"pelton/jobs"
 	"pelton/schema"
 )

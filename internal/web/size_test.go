@@ -20,7 +20,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
 	"pelton/schema"
 )
 

@@ -13,8 +13,8 @@ import (
 	"go.uber.org/goleak"
 
 	"pelton/internal/config"
-	"pelton/internal/natsconn"
-	"pelton/internal/testenv"
+	"pelton/internal/dev/testenv"
+	"pelton/internal/nats/natsconn"
 	"pelton/jobs"
 	"pelton/schema"
 )
