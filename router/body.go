@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 
+	"pelton/internal/rawjson"
 	"pelton/schema"
 )
 
@@ -61,14 +62,14 @@ func (a array) fault() []byte {
 func parseBody(raw []byte) body {
 	b := body{raw: raw}
 	var object bool
-	if object, b.valid = scanObject(raw, b.take); object {
+	if object, b.valid = rawjson.Object(raw, b.take); object {
 		return b
 	}
 	b = body{raw: raw, valid: b.valid}
 	if trimmed := bytes.TrimSpace(raw); b.valid && trimmed[0] == '[' { // Gemini puts its errors into an array
 		var all []json.RawMessage
 		if json.Unmarshal(raw, &all) == nil && len(all) > 0 {
-			_, _ = scanObject(all[0], b.take)
+			_, _ = rawjson.Object(all[0], b.take)
 		}
 	}
 	return b
@@ -76,7 +77,7 @@ func parseBody(raw []byte) body {
 
 // take keeps one member of the top level, where it says something.
 func (b *body) take(key, value []byte) {
-	switch string(keyText(key)) {
+	switch string(rawjson.FoldedKey(key)) {
 	case "error":
 		b.failure = value
 	case "choices":

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/tiktoken-go/tokenizer"
+
+	"pelton/internal/rawjson"
 )
 
 // encoding counts tokens. Its tables are in the program and are built when a
@@ -54,8 +56,8 @@ func (r *run) count() {
 	}
 	r.tokens = 1
 	var newer, older int
-	_, _ = scanObject(r.req.Body, func(key, value []byte) {
-		switch string(plainKey(key)) {
+	_, _ = rawjson.Object(r.req.Body, func(key, value []byte) {
+		switch string(rawjson.Key(key)) {
 		case "messages", "input", "prompt", "instructions", "tools", "functions":
 			r.tokens += countTokens(value)
 		case "max_completion_tokens", "max_output_tokens":
@@ -73,7 +75,7 @@ func (r *run) count() {
 // they stand for what the model is given around each message.
 func countTokens(raw []byte) int {
 	total, pictures := 0, 0
-	eachString(raw, func(text []byte) {
+	rawjson.Strings(raw, func(text []byte) {
 		if len(text) > pictureSize && bytes.HasPrefix(text, []byte("data:")) {
 			pictures++
 			return
@@ -89,7 +91,7 @@ func countTokens(raw []byte) int {
 	}
 	sample := make([]byte, 0, min(total, maxCounted)+64)
 	at := 0
-	eachString(raw, func(text []byte) {
+	rawjson.Strings(raw, func(text []byte) {
 		if len(text) > pictureSize && bytes.HasPrefix(text, []byte("data:")) {
 			return
 		}
@@ -103,23 +105,6 @@ func countTokens(raw []byte) int {
 		sample = append(sample, '\n')
 	})
 	return pictures*pictureTokens + codeTokens(sample, total)
-}
-
-// eachString calls visit with each string within a valid JSON value, as it is
-// written between its quotes.
-func eachString(raw []byte, visit func(text []byte)) {
-	for s := (scanner{b: raw}); ; {
-		next := bytes.IndexByte(raw[s.i:], '"')
-		if next < 0 {
-			return
-		}
-		s.i += next
-		start := s.i + 1
-		if !s.text() {
-			return
-		}
-		visit(raw[start : s.i-1])
-	}
 }
 
 // codeTokens counts the tokens of a sample that stands for total bytes.

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"pelton/internal/rawjson"
 )
 
 // fault is an error as an upstream describes it.
@@ -154,7 +156,7 @@ func scalar(raw []byte) string {
 	}
 	switch c := raw[0]; {
 	case c == '"':
-		return textOf(raw)
+		return rawjson.Text(raw)
 	case c == '-' || c >= '0' && c <= '9':
 		if f, err := strconv.ParseFloat(string(raw), 64); err == nil && f == math.Trunc(f) && math.Abs(f) < 1e15 {
 			return strconv.FormatInt(int64(f), 10)

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"pelton/internal/rawjson"
 	"pelton/schema"
 )
 
@@ -65,7 +66,7 @@ func (m *merger) add(data []byte) bool {
 	if m.endpoint == schema.Responses {
 		return m.addEvent(data)
 	}
-	object, _ := scanObject(data, m.take)
+	object, _ := rawjson.Object(data, m.take)
 	return object
 }
 
@@ -73,7 +74,7 @@ func (m *merger) take(key, value []byte) {
 	switch string(key) {
 	case "choices":
 		position := 0
-		elements(value, func(raw []byte) {
+		rawjson.Array(value, func(raw []byte) {
 			m.addChoice(raw, position)
 			position++
 		})
@@ -83,7 +84,7 @@ func (m *merger) take(key, value []byte) {
 		}
 	case "obfuscation": // OpenAI's, which hides the length of a token
 	case "x_groq":
-		_, _ = scanObject(value, func(key, value []byte) {
+		_, _ = rawjson.Object(value, func(key, value []byte) {
 			if string(key) == "usage" && present(value) {
 				m.aside = append(m.aside[:0], value...)
 			}
@@ -102,7 +103,7 @@ func (m *merger) addChoice(raw []byte, position int) {
 	if c == nil {
 		return
 	}
-	_, _ = scanObject(raw, func(key, value []byte) {
+	_, _ = rawjson.Object(raw, func(key, value []byte) {
 		switch string(key) {
 		case "index":
 		case "delta":
@@ -159,7 +160,7 @@ func (c *strand) said() bool {
 }
 
 func (m *merger) addDelta(c *strand, raw []byte) {
-	_, _ = scanObject(raw, func(key, value []byte) {
+	_, _ = rawjson.Object(raw, func(key, value []byte) {
 		if string(key) == "tool_calls" && value[0] == '[' {
 			m.addToolCalls(&c.message, value)
 			return
@@ -181,16 +182,16 @@ func (m *merger) addToolCalls(message *node, raw []byte) {
 	if list.kind != '[' {
 		list.kind, list.text = '[', nil
 	}
-	elements(raw, func(raw []byte) {
+	rawjson.Array(raw, func(raw []byte) {
 		m.grew = true
 		index, indexed := indexOf(raw)
 		var id, name []byte
-		_, _ = scanObject(raw, func(key, value []byte) {
+		_, _ = rawjson.Object(raw, func(key, value []byte) {
 			switch string(key) {
 			case "id":
 				id = value
 			case "function":
-				_, _ = scanObject(value, func(key, value []byte) {
+				_, _ = rawjson.Object(value, func(key, value []byte) {
 					if string(key) == "name" {
 						name = value
 					}
@@ -210,7 +211,7 @@ func (m *merger) addToolCalls(message *node, raw []byte) {
 			list.kids = append(list.kids, call)
 			m.size += nodeSize
 		}
-		_, _ = scanObject(raw, func(key, value []byte) {
+		_, _ = rawjson.Object(raw, func(key, value []byte) {
 			if string(key) != "index" {
 				m.put(call, key, value, join)
 			}
@@ -331,7 +332,7 @@ func (m *merger) mergeObject(n *node, raw []byte, how mode) {
 	if n.kind != '{' {
 		n.kind, n.text, n.kids = '{', nil, nil
 	}
-	_, _ = scanObject(raw, func(key, value []byte) { m.put(n, key, value, how) })
+	_, _ = rawjson.Object(raw, func(key, value []byte) { m.put(n, key, value, how) })
 }
 
 // mergeArray joins arrays: members with an index by that, others in their order.
@@ -343,7 +344,7 @@ func (m *merger) mergeArray(n *node, raw []byte, how mode) {
 	case n.kind != '[' || how == keepLast:
 		n.kind, n.text, n.kids = '[', n.text[:0], nil
 	}
-	elements(raw, func(raw []byte) {
+	rawjson.Array(raw, func(raw []byte) {
 		index, ok := indexOf(raw)
 		if how != join || !ok || len(n.kids) >= mostKids && n.at(index) == nil {
 			if len(n.text) > 0 {
@@ -362,32 +363,12 @@ func (m *merger) mergeArray(n *node, raw []byte, how mode) {
 	})
 }
 
-// elements calls visit for each member of the array raw.
-func elements(raw []byte, visit func(raw []byte)) {
-	s := scanner{b: raw}
-	if !s.is('[') {
-		return
-	}
-	for {
-		s.space()
-		start := s.i
-		if !s.value(0) {
-			return
-		}
-		visit(raw[start:s.i])
-		s.space()
-		if !s.is(',') {
-			return
-		}
-	}
-}
-
 // indexOf returns the "index" of an object.
 func indexOf(raw []byte) (index int, ok bool) {
 	if len(raw) == 0 || raw[0] != '{' {
 		return 0, false
 	}
-	_, _ = scanObject(raw, func(key, value []byte) {
+	_, _ = rawjson.Object(raw, func(key, value []byte) {
 		if string(key) == "index" {
 			n, err := strconv.Atoi(string(value))
 			index, ok = n, err == nil && n >= 0

@@ -3,6 +3,8 @@ package router
 import (
 	"bytes"
 	"strconv"
+
+	"pelton/internal/rawjson"
 )
 
 // responseMerger follows the typed events of the Responses API. Its last event
@@ -42,7 +44,7 @@ func (m *merger) addEvent(data []byte) bool {
 	r := &m.response
 	var kind, response, item, delta []byte
 	output, content := 0, 0
-	object, _ := scanObject(data, func(key, value []byte) {
+	object, _ := rawjson.Object(data, func(key, value []byte) {
 		switch string(key) {
 		case "type":
 			kind = value
@@ -61,7 +63,7 @@ func (m *merger) addEvent(data []byte) bool {
 	if !object {
 		return false
 	}
-	name := textOf(kind)
+	name := rawjson.Text(kind)
 	switch name {
 	case "response.completed", "response.incomplete", "response.failed", "response.cancelled":
 		r.whole = append(r.whole[:0], response...)
@@ -140,7 +142,7 @@ func (r *responseMerger) render(m *merger) []byte {
 		return bytes.Clone(r.whole)
 	}
 	out := append(make([]byte, 0, m.size+256), '{')
-	_, _ = scanObject(outline, func(key, value []byte) {
+	_, _ = rawjson.Object(outline, func(key, value []byte) {
 		if string(key) != "output" {
 			out = append(append(append(append(comma(out), '"'), key...), `":`...), value...)
 		}
@@ -153,7 +155,7 @@ func (r *responseMerger) render(m *merger) []byte {
 }
 
 func hasOutput(response []byte) (has bool) {
-	_, _ = scanObject(response, func(key, value []byte) {
+	_, _ = rawjson.Object(response, func(key, value []byte) {
 		if string(key) == "output" {
 			has = arrayOf(value).any
 		}
@@ -172,7 +174,7 @@ func (item *outputItem) render(out []byte) []byte {
 	if item.raw == nil {
 		out = append(out, `"type":"message","role":"assistant"`...)
 	}
-	_, _ = scanObject(item.raw, func(key, value []byte) {
+	_, _ = rawjson.Object(item.raw, func(key, value []byte) {
 		if string(key) != "content" {
 			out = append(append(append(append(comma(out), '"'), key...), `":`...), value...)
 		}

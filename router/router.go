@@ -66,6 +66,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"pelton/internal/rawjson"
 	"pelton/schema"
 )
 
@@ -173,8 +174,8 @@ func (r *Router) prepare(req Request) (*run, *schema.Error) {
 		return fatal(schema.CodeInvalidRequest, fmt.Sprintf("unknown endpoint %q", req.Endpoint))
 	}
 	var model, stream, options []byte
-	object, _ := scanObject(req.Body, func(key, value []byte) {
-		switch string(plainKey(key)) {
+	object, _ := rawjson.Object(req.Body, func(key, value []byte) {
+		switch string(rawjson.Key(key)) {
 		case "model":
 			model = value
 		case "stream":
@@ -183,7 +184,7 @@ func (r *Router) prepare(req Request) (*run, *schema.Error) {
 			options = value
 		}
 	})
-	name := textOf(model)
+	name := rawjson.Text(model)
 	switch {
 	case !object || name == "":
 		return fatal(schema.CodeInvalidRequest, "the body must be a JSON object with a model")

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"pelton/internal/rawjson"
 	"pelton/schema"
 )
 
@@ -64,8 +65,8 @@ func askForUsage(body, options json.RawMessage, endpoint schema.Endpoint) (json.
 	wish := json.RawMessage(`{"include_usage":true}`)
 	if len(options) > 0 && options[0] == '{' {
 		asked := false
-		_, _ = scanObject(options, func(key, value []byte) {
-			if string(plainKey(key)) == "include_usage" {
+		_, _ = rawjson.Object(options, func(key, value []byte) {
+			if string(rawjson.Key(key)) == "include_usage" {
 				asked = string(value) == "true"
 			}
 		})
@@ -285,7 +286,7 @@ func usageAlone(data []byte) bool {
 		return false
 	}
 	counts, choices := false, false
-	_, _ = scanObject(data, func(key, value []byte) {
+	_, _ = rawjson.Object(data, func(key, value []byte) {
 		switch string(key) {
 		case "usage":
 			counts = present(value)

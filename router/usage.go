@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 
+	"pelton/internal/rawjson"
 	"pelton/schema"
 )
 
@@ -42,7 +43,7 @@ func parseUsage(raw []byte) (*schema.Usage, details) {
 		return nil, details{}
 	}
 	var u usage
-	if object, _ := scanObject(raw, u.take); !object || !u.hasPrompt && !u.hasCompletion && !u.hasTotal {
+	if object, _ := rawjson.Object(raw, u.take); !object || !u.hasPrompt && !u.hasCompletion && !u.hasTotal {
 		return nil, details{}
 	}
 	if !u.hasTotal {
@@ -64,7 +65,7 @@ func (u *usage) take(key, value []byte) {
 	case "total_tokens":
 		u.set(&u.total, &u.hasTotal, value, true)
 	case "prompt_tokens_details", "input_tokens_details", "completion_tokens_details", "output_tokens_details":
-		_, _ = scanObject(value, u.take)
+		_, _ = rawjson.Object(value, u.take)
 	case "cached_tokens", "cache_read_input_tokens", "prompt_cache_hit_tokens": // DeepSeek's is the last
 		if n, ok := count(value); ok {
 			u.cacheRead = max(u.cacheRead, n)

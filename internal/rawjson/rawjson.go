@@ -1,8 +1,14 @@
-package router
+// Package rawjson reads JSON where it stands: in one pass, without memory of its
+// own, it checks a text and finds the members of objects and the elements of
+// arrays. What it accepts is what encoding/json accepts. The slices that it
+// hands out are parts of the text and live as long as it does. All functions
+// may be called at the same time.
+package rawjson
 
 import (
 	"bytes"
 	"encoding/json"
+	"unicode/utf8"
 )
 
 // A scanner reads JSON in one pass without memory of its own: it checks and
@@ -76,7 +82,7 @@ func (s *scanner) object(visit func(key, value []byte), depth int) bool {
 	}
 }
 
-func (s *scanner) array(depth int) bool {
+func (s *scanner) array(visit func(value []byte), depth int) bool {
 	if !s.is('[') || depth > maxNesting {
 		return false
 	}
@@ -85,8 +91,12 @@ func (s *scanner) array(depth int) bool {
 		return true
 	}
 	for {
+		start := s.i
 		if !s.value(depth + 1) {
 			return false
+		}
+		if visit != nil {
+			visit(s.b[start:s.i])
 		}
 		s.space()
 		switch {
@@ -109,7 +119,7 @@ func (s *scanner) value(depth int) bool {
 	case '{':
 		return s.object(nil, depth)
 	case '[':
-		return s.array(depth)
+		return s.array(nil, depth)
 	case 't':
 		return s.word("true")
 	case 'f':
@@ -198,10 +208,11 @@ func (s *scanner) number() bool {
 	return true
 }
 
-// scanObject calls visit for each member of raw. It reports whether raw is an
-// object, and whether it is JSON at all; visit may have been called for what
+// Object calls visit for each member of raw, with the key as it is written
+// between its quotes and the value as it is written. It reports whether raw is
+// an object, and whether it is JSON at all; visit may have been called for what
 // came before a fault.
-func scanObject(raw []byte, visit func(key, value []byte)) (object, valid bool) {
+func Object(raw []byte, visit func(key, value []byte)) (object, valid bool) {
 	s := scanner{b: raw}
 	s.space()
 	if object = s.i < len(raw) && raw[s.i] == '{'; object {
@@ -209,13 +220,53 @@ func scanObject(raw []byte, visit func(key, value []byte)) (object, valid bool) 
 	} else {
 		valid = s.value(0)
 	}
-	s.space()
-	valid = valid && s.i == len(raw)
-	return object && valid, valid
+	return object && valid && s.ended(), valid && s.ended()
 }
 
-// plainKey is a key as it is meant.
-func plainKey(key []byte) []byte {
+// Array is Object for the elements of an array.
+func Array(raw []byte, visit func(value []byte)) (array, valid bool) {
+	s := scanner{b: raw}
+	s.space()
+	if array = s.i < len(raw) && raw[s.i] == '['; array {
+		valid = s.array(visit, 0)
+	} else {
+		valid = s.value(0)
+	}
+	return array && valid && s.ended(), valid && s.ended()
+}
+
+// Valid reports whether raw is JSON.
+func Valid(raw []byte) bool {
+	_, valid := Object(raw, nil)
+	return valid
+}
+
+// ended goes past white space, and reports whether nothing else is left.
+func (s *scanner) ended() bool {
+	s.space()
+	return s.i == len(s.b)
+}
+
+// Strings calls visit with each string within a valid value, keys of objects
+// too, as it is written between its quotes. It stops at the first string that
+// does not end.
+func Strings(raw []byte, visit func(text []byte)) {
+	for s := (scanner{b: raw}); ; {
+		next := bytes.IndexByte(raw[s.i:], '"')
+		if next < 0 {
+			return
+		}
+		s.i += next
+		start := s.i + 1
+		if !s.text() {
+			return
+		}
+		visit(raw[start : s.i-1])
+	}
+}
+
+// Key is a member's key without its escapes.
+func Key(key []byte) []byte {
 	if bytes.IndexByte(key, '\\') < 0 {
 		return key
 	}
@@ -224,28 +275,85 @@ func plainKey(key []byte) []byte {
 	return []byte(text)
 }
 
-// keyText is the same in lower case: encoding/json does not tell upper from
-// lower case either.
-func keyText(key []byte) []byte {
+// FoldedKey is Key in lower case, for documents whose keys encoding/json reads:
+// it does not tell upper from lower case.
+func FoldedKey(key []byte) []byte {
 	for _, c := range key {
 		if c == '\\' || c >= 'A' && c <= 'Z' {
-			return bytes.ToLower(plainKey(key))
+			return bytes.ToLower(Key(key))
 		}
 	}
 	return key
 }
 
-// textOf is a JSON string's text, "" for anything else.
-func textOf(raw []byte) string {
+// Text is a string's text, "" for a value of any other kind. What is no UTF-8 in
+// it becomes U+FFFD, as for encoding/json.
+func Text(raw []byte) string {
 	if len(raw) < 2 || raw[0] != '"' {
 		return ""
 	}
 	for _, c := range raw {
-		if c == '\\' || c >= 0x80 { // encoding/json mends what is no UTF-8
+		if c == '\\' || c >= utf8.RuneSelf {
 			var text string
 			_ = json.Unmarshal(raw, &text)
 			return text
 		}
 	}
 	return string(raw[1 : len(raw)-1])
+}
+
+// IsString, IsArray, IsObject and IsNull tell the kind of a valid value.
+func IsString(raw []byte) bool { return len(raw) > 0 && raw[0] == '"' }
+
+// IsArray is described at IsString.
+func IsArray(raw []byte) bool { return len(raw) > 0 && raw[0] == '[' }
+
+// IsObject is described at IsString.
+func IsObject(raw []byte) bool { return len(raw) > 0 && raw[0] == '{' }
+
+// IsNull is described at IsString. Nothing, as of a member that is absent, is
+// null too.
+func IsNull(raw []byte) bool { return len(raw) == 0 || raw[0] == 'n' }
+
+const hexDigits = "0123456789abcdef"
+
+// AppendString appends text to out as a JSON string and returns the longer
+// slice. Bytes that are not UTF-8 become U+FFFD.
+func AppendString[T []byte | string](out []byte, s T) []byte {
+	out = append(out, '"')
+	from := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+			i++
+			continue
+		}
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(string(s[i:min(len(s), i+utf8.UTFMax)]))
+			if r == utf8.RuneError && n == 1 {
+				out = append(out, s[from:i]...)
+				out = append(out, "\ufffd"...)
+				from = i + 1
+			}
+			i += n
+			continue
+		}
+		out = append(out, s[from:i]...)
+		switch c {
+		case '"', '\\':
+			out = append(out, '\\', c)
+		case '\n':
+			out = append(out, '\\', 'n')
+		case '\r':
+			out = append(out, '\\', 'r')
+		case '\t':
+			out = append(out, '\\', 't')
+		default:
+			out = append(out, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		}
+		i++
+		from = i
+	}
+	out = append(out, s[from:]...)
+	return append(out, '"')
 }
