@@ -125,7 +125,7 @@ func (j *owned) work(index int, r schema.Request) (*Work, error) {
 	w := &Work{
 		Queue: j.rec.Queue, Job: j.rec.ID, Index: index, Total: j.rec.Total,
 		CustomID: r.CustomID, Endpoint: r.URL, Timeout: r.Timeout, Deadline: j.deadline,
-		QueuedAt: j.rec.CreatedAt, Include: j.job.WithBodies, Trace: j.trace, Body: body, Tags: j.job.Tags,
+		QueuedAt: j.rec.CreatedAt, Include: j.job.IncludeRequest, Trace: j.trace, Body: body, Tags: j.job.Tags,
 	}
 	if w.Endpoint == "" {
 		w.Endpoint = schema.ChatCompletions

@@ -197,7 +197,7 @@ func (h *Handle) remainingLines(ctx context.Context, job *schema.Job, done bitse
 func (h *Handle) copyRemaining(w io.Writer, input io.Reader, job *schema.Job, done bitset) error {
 	lines := schema.NewLineReader(input, h.b.limits(), job.Defaults)
 	lines.Endpoint = job.Input.Endpoint
-	lines.SkipBad = true // an invalid line is judged again by the new job's owner
+	lines.SkipInvalid = true // an invalid line is judged again by the new job's owner
 	var line []byte
 	for lines.Next() {
 		if done.has(lines.Index()) {

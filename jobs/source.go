@@ -94,7 +94,7 @@ func noInput(name, bucket string) error {
 // fill copies the input, and judges every line of it.
 func (s *spool) fill(r io.Reader, job *schema.Job) error {
 	lines := schema.NewLineReader(r, s.limits, job.Defaults)
-	lines.SkipBad, lines.Endpoint = job.SkipBad, job.Input.Endpoint
+	lines.SkipInvalid, lines.Endpoint = job.SkipInvalid, job.Input.Endpoint
 	out := bufio.NewWriterSize(s.file, 256<<10)
 	var offset int64
 	var line []byte

@@ -196,7 +196,7 @@ func (h *Handle) Requests(ctx context.Context) iter.Seq2[schema.Request, error] 
 		}
 		defer func() { _ = input.Close() }()
 		lines := schema.NewLineReader(input, h.b.limits(), job.Defaults)
-		lines.Endpoint, lines.SkipBad = job.Input.Endpoint, true
+		lines.Endpoint, lines.SkipInvalid = job.Input.Endpoint, true
 		for lines.Next() {
 			if !yield(lines.Request(), nil) {
 				return

@@ -90,11 +90,11 @@ func (j *Job) AppendJSON(dst []byte) ([]byte, error) {
 		key("max_cost")
 		dst = strconv.AppendFloat(dst, j.MaxCost, 'g', -1, 64)
 	}
-	if j.WithBodies {
+	if j.IncludeRequest {
 		key("include_request")
 		dst = append(dst, "true"...)
 	}
-	if j.SkipBad {
+	if j.SkipInvalid {
 		key("invalid")
 		dst = append(dst, `"skip"`...)
 	}

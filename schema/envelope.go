@@ -102,12 +102,12 @@ func (p *envelope) member(seen map[string]json.RawMessage, key string, raw json.
 	case "defaults":
 		j.Defaults, bad = readObject(raw)
 	case "include_request":
-		j.WithBodies, bad = readBool(raw)
+		j.IncludeRequest, bad = readBool(raw)
 	case "invalid":
 		if string(raw) != `"skip"` {
 			bad = faulty(ProblemValue, `must be "skip" or left out`)
 		}
-		j.SkipBad = bad.code == ""
+		j.SkipInvalid = bad.code == ""
 	case "metadata":
 		if j.Metadata, bad = readObject(raw); bad.code == "" {
 			if bad = p.checkMetadata(raw, depth); bad.code != "" {

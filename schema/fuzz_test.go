@@ -51,7 +51,7 @@ func FuzzParseJob(f *testing.F) {
 			if !bytes.Contains(data, r.Body) || !json.Valid(r.Body) {
 				t.Fatalf("request %d: body is not the input's", i)
 			}
-			if (r.Problem != nil) && !j.SkipBad {
+			if (r.Problem != nil) && !j.SkipInvalid {
 				t.Fatalf("request %d: %v", i, r.Problem)
 			}
 		}

@@ -18,22 +18,22 @@ const (
 // queue. The zero value of every field but Requests (or Input) means its
 // default.
 type Job struct {
-	ID         string    // letters, digits, - and _, up to 64; empty: given at publish
-	Requests   []Request // either these …
-	Input      *Input    // … or a reference to NDJSON in the object store
-	Order      Order
-	FailFast   FailFast
-	Reply      string          // subject to relay results to; empty: none
-	Callback   string          // webhook of the configuration to tell the end to; empty: none
-	Notify     string          // subject to publish the final state to; empty: none
-	Timeout    time.Duration   // per request with all its retries; 0: [DefaultTimeout]
-	Deadline   Deadline        // for the whole job; zero: [DefaultDeadline] after publish
-	Defaults   json.RawMessage // a JSON object whose fields fill in where a body lacks them
-	Metadata   json.RawMessage // a JSON object, carried into the state
-	Tags       []string        // only deployments with one of these are used
-	MaxCost    float64         // USD at which the job ends; 0: no limit; needs the prices of its models
-	SkipBad    bool            // "invalid": "skip": invalid requests become failed results instead of ending the job
-	WithBodies bool            // "include_request": results repeat the request's body
+	ID             string    // letters, digits, - and _, up to 64; empty: given at publish
+	Requests       []Request // either these …
+	Input          *Input    // … or a reference to NDJSON in the object store
+	Order          Order
+	FailFast       FailFast
+	Reply          string          // subject to relay results to; empty: none
+	Callback       string          // webhook of the configuration to tell the end to; empty: none
+	Notify         string          // subject to publish the final state to; empty: none
+	Timeout        time.Duration   // per request with all its retries; 0: [DefaultTimeout]
+	Deadline       Deadline        // for the whole job; zero: [DefaultDeadline] after publish
+	Defaults       json.RawMessage // a JSON object whose fields fill in where a body lacks them
+	Metadata       json.RawMessage // a JSON object, carried into the state
+	Tags           []string        // only deployments with one of these are used
+	MaxCost        float64         // USD at which the job ends; 0: no limit; needs the prices of its models
+	SkipInvalid    bool            // "invalid": "skip": invalid requests become failed results instead of ending the job
+	IncludeRequest bool            // "include_request": results repeat the request's body
 
 	// Concurrency bounds the requests in flight on all workers together.
 	// 0: [DefaultConcurrency]; at most [MaxConcurrency]; or [AutoConcurrency].
@@ -57,7 +57,7 @@ type Request struct {
 	// the error of its failed result. Body then holds what stood in its place,
 	// the batch line around it included, always as valid JSON (text that is no
 	// JSON as one string), or nil where it was too long to hold. Only parsers
-	// set it; a job with such a request is invalid unless SkipBad is set. Other
+	// set it; a job with such a request is invalid unless SkipInvalid is set. Other
 	// requests may share it: do not modify it.
 	Problem *Error
 }

@@ -20,9 +20,9 @@ import (
 //	if err := lines.Err(); err != nil { … }      // the reader failed
 //	if err := lines.Problems(); err != nil { … } // the input is no valid job
 type LineReader struct {
-	// SkipBad is the job's: invalid requests are not among the Problems then,
+	// SkipInvalid is the job's: invalid requests are not among the Problems then,
 	// and are told by their [Request.Problem] alone. Set it before the first Next.
-	SkipBad bool
+	SkipInvalid bool
 
 	// Endpoint is the input's: a line that names another is invalid, and one that
 	// names none is for it. Empty: each line says. Set it before the first Next.
@@ -50,7 +50,7 @@ func NewLineReader(r io.Reader, limits Limits, defaults json.RawMessage) *LineRe
 // is one too: it takes an index, its [Request.Problem] is set, and reading goes
 // on behind it.
 func (l *LineReader) Next() bool {
-	l.checker.skip, l.checker.endpoint = l.SkipBad, l.Endpoint
+	l.checker.skip, l.checker.endpoint = l.SkipInvalid, l.Endpoint
 	for !l.done {
 		line, tooLong, ok := l.readLine()
 		if !ok {

@@ -112,7 +112,7 @@ func TestLineReaderTellsProblemsAndGoesOn(t *testing.T) {
 func TestLineReaderSkipsBad(t *testing.T) {
 	long := `{"model":"` + strings.Repeat("m", 200_000) + `"}`
 	l := schema.NewLineReader(strings.NewReader("oops \"\n"+long+"\n"+okBody+"\n7\n"), schema.Limits{MaxBody: 1000}, nil)
-	l.SkipBad = true
+	l.SkipInvalid = true
 	got := readAll(l)
 	want := []string{`0 1 "oops \"" !`, "1 2  !", "2 3 " + okBody, "3 4 7 !"}
 	if strings.Join(got, ";") != strings.Join(want, ";") || l.Problems() != nil {
@@ -133,7 +133,7 @@ func TestLineReaderEnds(t *testing.T) {
 		t.Errorf("%d requests, %v, %v", n, l.Err(), l.Problems())
 	}
 	l = schema.NewLineReader(strings.NewReader(strings.Repeat(okBody+"\n", 3)), schema.Limits{MaxRequests: 2}, nil)
-	l.SkipBad = true // that there are too many is the job's problem, not a request's
+	l.SkipInvalid = true // that there are too many is the job's problem, not a request's
 	if n := len(readAll(l)); n != 2 || !strings.Contains(fmt.Sprint(l.Problems()), "line 3: more than 2 requests") {
 		t.Errorf("%d requests, %v", n, l.Problems())
 	}

@@ -39,7 +39,7 @@ func ParseJob(data []byte, limits Limits) (*Job, error) {
 	p.source(raw)
 	p.flush()
 	c.setDefaults(j.Defaults)
-	c.skip = j.SkipBad
+	c.skip = j.SkipInvalid
 	if array := raw["requests"]; len(array) > 0 && array[0] == '[' {
 		p.requests(array)
 	}

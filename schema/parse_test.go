@@ -69,7 +69,7 @@ func TestParseJobReadsEveryField(t *testing.T) {
 	want := &schema.Job{
 		ID: "nightly-42", Concurrency: 9, Order: schema.OrderCompletion, FailFast: schema.FailFast{Rate: 0.1, After: 100},
 		Reply: "my.app.answers", Timeout: 5 * time.Minute, Deadline: schema.Deadline{At: time.Date(2030, 1, 31, 18, 0, 0, 0, time.UTC)},
-		Defaults: json.RawMessage(`{"temperature": 0 }`), Metadata: json.RawMessage(`{"team": "search" }`), WithBodies: true, SkipBad: true,
+		Defaults: json.RawMessage(`{"temperature": 0 }`), Metadata: json.RawMessage(`{"team": "search" }`), IncludeRequest: true, SkipInvalid: true,
 		Requests: []schema.Request{
 			{Body: json.RawMessage(`{"model": "m", "messages": [{"role": "user", "content": "Hello"}]}`)},
 			{CustomID: "b", URL: schema.Embeddings, Timeout: 30 * time.Second, Body: json.RawMessage(`{"model": "e", "input": 1.0}`)},

@@ -82,17 +82,17 @@ var anyRequest = rapid.Custom(func(t *rapid.T) schema.Request {
 
 var anyJob = rapid.Custom(func(t *rapid.T) schema.Job {
 	j := schema.Job{
-		ID:          rapid.StringMatching(`([A-Z_-][a-zA-Z0-9_-]{0,63})?`).Draw(t, "id"),
-		Concurrency: rapid.IntRange(0, schema.MaxConcurrency).Draw(t, "concurrency"),
-		Tags:        rapid.SampledFrom([][]string{nil, {"free"}, {"a,b", "\u00e9"}}).Draw(t, "tags"),
-		MaxCost:     rapid.SampledFrom([]float64{0, 0.01, 5}).Draw(t, "max_cost"),
-		Order:       rapid.SampledFrom([]schema.Order{"", schema.OrderInput, schema.OrderCompletion}).Draw(t, "order"),
-		Callback:    rapid.StringMatching(`([a-zA-Z0-9_-]{1,5})?`).Draw(t, "callback"),
-		Notify:      rapid.StringMatching(`([a-zA-Z_é-]{1,5}(\.[a-z$0-9]{1,5}){0,3})?`).Draw(t, "notify"),
-		Reply:       rapid.StringMatching(`([a-zA-Z_é-]{1,5}(\.[a-z$0-9]{1,5}){0,3})?`).Draw(t, "reply"),
-		Timeout:     time.Duration(rapid.Int64Range(0, 1e17).Draw(t, "timeout")),
-		WithBodies:  rapid.Bool().Draw(t, "include"),
-		SkipBad:     rapid.Bool().Draw(t, "skip"),
+		ID:             rapid.StringMatching(`([A-Z_-][a-zA-Z0-9_-]{0,63})?`).Draw(t, "id"),
+		Concurrency:    rapid.IntRange(0, schema.MaxConcurrency).Draw(t, "concurrency"),
+		Tags:           rapid.SampledFrom([][]string{nil, {"free"}, {"a,b", "\u00e9"}}).Draw(t, "tags"),
+		MaxCost:        rapid.SampledFrom([]float64{0, 0.01, 5}).Draw(t, "max_cost"),
+		Order:          rapid.SampledFrom([]schema.Order{"", schema.OrderInput, schema.OrderCompletion}).Draw(t, "order"),
+		Callback:       rapid.StringMatching(`([a-zA-Z0-9_-]{1,5})?`).Draw(t, "callback"),
+		Notify:         rapid.StringMatching(`([a-zA-Z_é-]{1,5}(\.[a-z$0-9]{1,5}){0,3})?`).Draw(t, "notify"),
+		Reply:          rapid.StringMatching(`([a-zA-Z_é-]{1,5}(\.[a-z$0-9]{1,5}){0,3})?`).Draw(t, "reply"),
+		Timeout:        time.Duration(rapid.Int64Range(0, 1e17).Draw(t, "timeout")),
+		IncludeRequest: rapid.Bool().Draw(t, "include"),
+		SkipInvalid:    rapid.Bool().Draw(t, "skip"),
 		FailFast: schema.FailFast{
 			Failures: rapid.IntRange(0, 3).Draw(t, "failures"),
 			Rate:     rapid.SampledFrom([]float64{0, 1e-300, 0.1, 1. / 3, 1}).Draw(t, "rate"),

@@ -3,7 +3,7 @@ package schema
 import "encoding/json"
 
 // Validate reports what is wrong with a job built in Go, by the rules of
-// [ParseJob], as a [*Problems]; nil for nothing. With SkipBad, invalid requests
+// [ParseJob], as a [*Problems]; nil for nothing. With SkipInvalid, invalid requests
 // are no problem, but each body must be JSON even so. It changes nothing.
 func (j *Job) Validate(limits Limits) error {
 	c := newChecker(limits)
@@ -28,7 +28,7 @@ func (j *Job) Validate(limits Limits) error {
 	c.sameID = func(first int, id string) bool { return j.Requests[first].CustomID == id }
 	if len(j.Requests) <= c.limits.MaxRequests {
 		for i := range j.Requests {
-			c.built(j.Requests[i], i, j.SkipBad)
+			c.built(j.Requests[i], i, j.SkipInvalid)
 		}
 	}
 	return c.problems.err()

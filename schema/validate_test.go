@@ -50,8 +50,8 @@ func TestValidate(t *testing.T) {
 		"its timeout":   {schema.Job{Requests: []schema.Request{{Body: ok.Body, Timeout: -1}}}, "request 0: timeout: must not be negative"},
 		"custom_id":     {schema.Job{Requests: []schema.Request{{Body: ok.Body, CustomID: strings.Repeat("a", 1025)}}}, "request 0: custom_id: must not be longer"},
 		"twice":         {schema.Job{Requests: []schema.Request{{Body: ok.Body, CustomID: "a"}, ok, {Body: ok.Body, CustomID: "a"}}}, `request 2: custom_id: "a" is request 0's already`},
-		"skipped":       {schema.Job{SkipBad: true, Requests: []schema.Request{ok, raw(`{}`), raw(`1`), {Body: ok.Body, URL: "/v2"}}}, ""},
-		"not skippable": {schema.Job{SkipBad: true, Requests: []schema.Request{raw(`{}`), raw(`{`), raw(`{}`)}}, "request 1: body: not valid JSON"},
+		"skipped":       {schema.Job{SkipInvalid: true, Requests: []schema.Request{ok, raw(`{}`), raw(`1`), {Body: ok.Body, URL: "/v2"}}}, ""},
+		"not skippable": {schema.Job{SkipInvalid: true, Requests: []schema.Request{raw(`{}`), raw(`{`), raw(`{}`)}}, "request 1: body: not valid JSON"},
 		"read as bad":   {schema.Job{Requests: []schema.Request{{Body: []byte(`7`), Problem: &schema.Error{Message: "is a number"}}}}, "request 0: is a number"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -135,7 +135,7 @@ func removeErases(t *testing.T, large bool) {
 		requests[4] = testenv.Chat("4", `{"answer":"`+c.add("large")+strings.Repeat(" large", limit)+`"}`)
 	}
 	requests[5] = testenv.Chat("5", `{"status":400,"message":"`+c.add("error")+`"}`)
-	job := schema.Job{ID: c["job"], Requests: requests, WithBodies: true, Metadata: []byte(`{"team":"` + inMetadata["metadata"] + `"}`)}
+	job := schema.Job{ID: c["job"], Requests: requests, IncludeRequest: true, Metadata: []byte(`{"team":"` + inMetadata["metadata"] + `"}`)}
 	h, err := client.Submit(e.Ctx(), job)
 	if err != nil {
 		t.Fatal(err)

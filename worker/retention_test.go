@@ -72,7 +72,7 @@ func TestAgesOutTogether(t *testing.T) {
 		testenv.Chat("small", ""),
 		testenv.Chat(large, ""),
 		testenv.Chat("slow", `{"latency_ms":600000}`),
-	}, Concurrency: 4, WithBodies: true, Reply: "my.answers"}
+	}, Concurrency: 4, IncludeRequest: true, Reply: "my.answers"}
 	h, err := client.Submit(e.Ctx(), job)
 	if err != nil {
 		t.Fatal(err)

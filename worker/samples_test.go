@@ -65,7 +65,7 @@ func sampleJobs(n int) []schema.Job {
 	named.CustomID = "first"
 	requests := append([]schema.Request{named, fail, wait}, testenv.Chats(n)...)
 	return []schema.Job{{
-		ID: "samples", Requests: requests, Concurrency: 16, WithBodies: true,
+		ID: "samples", Requests: requests, Concurrency: 16, IncludeRequest: true,
 		Timeout: time.Minute, Metadata: json.RawMessage(`{"team":"search"}`),
 	}, {ID: "cancelled", Requests: []schema.Request{endless}}}
 }

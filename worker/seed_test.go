@@ -43,7 +43,7 @@ func TestSeedResult(t *testing.T) {
 	e.Worker(defaultQueue)
 	request := testenv.Chat("hello", "")
 	request.CustomID = "greeting"
-	results, err := e.Client().Run(e.Ctx(), schema.Job{ID: "seed", Requests: []schema.Request{request}, WithBodies: true})
+	results, err := e.Client().Run(e.Ctx(), schema.Job{ID: "seed", Requests: []schema.Request{request}, IncludeRequest: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func TestBodiesOfAllSizes(t *testing.T) {
 		requests = append(requests, testenv.Chat(text, ""), testenv.Chat("small", `{"answer":"`+text+`"}`))
 		want = append(want, fmt.Sprintf("You said: %d ", size), text) // the first is repeated in part
 	}
-	results, err := e.Client().Run(e.Ctx(), schema.Job{ID: "sizes", Requests: requests, WithBodies: true})
+	results, err := e.Client().Run(e.Ctx(), schema.Job{ID: "sizes", Requests: requests, IncludeRequest: true})
 	if err != nil || len(results) != len(requests) {
 		t.Fatalf("%d results, %v", len(results), err)
 	}

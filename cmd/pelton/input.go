@@ -234,7 +234,7 @@ func (s *secondPass) Close() error { return s.file.Close() }
 func requests(lines []byte) []schema.Request {
 	var list []schema.Request
 	reader := schema.NewLineReader(bytes.NewReader(lines), schema.Limits{}, nil)
-	reader.SkipBad = true
+	reader.SkipInvalid = true
 	for reader.Next() {
 		list = append(list, reader.Request())
 	}

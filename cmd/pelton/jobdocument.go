@@ -66,7 +66,7 @@ func (f *inputFlags) readJob(in *input, file io.Reader) error {
 		lines = append(schema.AppendRequest(lines, r), '\n')
 	}
 	options := f.options()
-	options.Format, options.Skip = dataset.OpenAI, options.Skip || job.SkipBad
+	options.Format, options.Skip = dataset.OpenAI, options.Skip || job.SkipInvalid
 	reader, err := dataset.New(bytes.NewReader(lines), in.name, options)
 	if err != nil {
 		return usage(err)
@@ -78,7 +78,7 @@ func (f *inputFlags) readJob(in *input, file io.Reader) error {
 		return usage(err)
 	}
 	in.stats, in.hash, in.problems = reader.Stats(), reader.Hash(), reader.Problems()
-	job.Defaults, job.SkipBad = nil, options.Skip
+	job.Defaults, job.SkipInvalid = nil, options.Skip
 	job.Requests = nil
 	in.job = job
 	return nil

@@ -47,8 +47,8 @@ func (f *jobFlags) job(in *input, skip bool) (schema.Job, error) {
 	over(&job.Concurrency, concurrency)
 	over(&job.Concurrency, orZero(job.Concurrency == 0, schema.DefaultConcurrency))
 	over(&job.Timeout, f.Timeout)
-	over(&job.WithBodies, f.IncludeRequest)
-	over(&job.SkipBad, skip)
+	over(&job.IncludeRequest, f.IncludeRequest)
+	over(&job.SkipInvalid, skip)
 	if f.FailFast {
 		job.FailFast = schema.FailFast{Failures: 1}
 	}

@@ -72,7 +72,7 @@ func TestFourUsers(t *testing.T) {
 	t.Run("bodies above the message limit", func(t *testing.T) {
 		large := strings.Repeat("x", 150<<10)
 		requests := []schema.Request{testenv.Chat(large, ""), testenv.Chat("small", "")}
-		if _, err := producer.Submit(ctx(t), schema.Job{ID: "large", Requests: requests, WithBodies: true}); err != nil {
+		if _, err := producer.Submit(ctx(t), schema.Job{ID: "large", Requests: requests, IncludeRequest: true}); err != nil {
 			t.Fatal(err)
 		}
 		n := 0

@@ -69,11 +69,11 @@ var extensions = map[string]func(job *schema.Job, value string) error{
 		if value != "skip" {
 			return fmt.Errorf(`must be "skip"`)
 		}
-		job.SkipBad = true
+		job.SkipInvalid = true
 		return nil
 	},
 	"pelton_include_request": func(job *schema.Job, value string) (err error) {
-		if job.WithBodies, err = strconv.ParseBool(value); err != nil {
+		if job.IncludeRequest, err = strconv.ParseBool(value); err != nil {
 			return fmt.Errorf("must be true or false")
 		}
 		return nil
