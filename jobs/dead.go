@@ -27,7 +27,7 @@ func (j *owned) died(ctx context.Context, model string) error {
 	j.dead.names[model] = true
 	for ; j.dead.scanned < j.rec.Total; j.dead.scanned++ {
 		index := j.dead.scanned
-		if _, fed := j.window[index]; fed || j.tally.done.has(index) {
+		if _, fed := j.window[index]; fed || j.tally.done.Has(index) {
 			continue
 		}
 		request, err := j.src.At(index)

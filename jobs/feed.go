@@ -60,14 +60,14 @@ func (j *owned) nextIndex() (int, bool) {
 	for len(j.again) > 0 {
 		index := j.again[len(j.again)-1]
 		j.again = j.again[:len(j.again)-1]
-		if !j.tally.done.has(index) {
+		if !j.tally.done.Has(index) {
 			return index, true
 		}
 	}
 	for j.cursor < j.rec.Total {
 		index := j.cursor
 		j.cursor++
-		if _, fed := j.window[index]; !fed && !j.tally.done.has(index) {
+		if _, fed := j.window[index]; !fed && !j.tally.done.Has(index) {
 			return index, true
 		}
 	}
@@ -89,7 +89,7 @@ func (j *owned) feedOne(ctx context.Context, index int) error {
 		return err
 	}
 	fed := fedRequest{at: time.Now()}
-	w.FedAt, w.Again = fed.at, index < j.doubtful || j.returning.has(index)
+	w.FedAt, w.Again = fed.at, index < j.doubtful || j.returning.Has(index)
 	j.event(index, schema.Event{Kind: schema.EventQueued})
 	if j.b.local != nil {
 		j.window[index], j.bulk = fed, max(len(w.Body), j.bulk*7/8)
@@ -192,7 +192,7 @@ func (j *owned) lost(index int) {
 	if fed, ok := j.window[index]; ok && !fed.parked {
 		delete(j.window, index)
 		j.again = append(j.again, index)
-		j.returning.add(index)
+		j.returning.Add(index)
 		j.hold = time.Now().Add(retryFeed)
 	}
 }
@@ -294,7 +294,7 @@ func (j *owned) catchUp(ctx context.Context) error {
 	}
 	now := time.Now()
 	for index := range present {
-		if index < j.rec.Total && !j.tally.done.has(index) {
+		if index < j.rec.Total && !j.tally.done.Has(index) {
 			j.window[index] = fedRequest{at: now}
 		}
 	}

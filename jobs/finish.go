@@ -95,7 +95,7 @@ func (j *owned) recall(why ending) {
 	}
 	fed := fedRequest{at: time.Now()}
 	enter := func(index int) {
-		if _, there := j.window[index]; !there && !j.tally.done.has(index) {
+		if _, there := j.window[index]; !there && !j.tally.done.Has(index) {
 			j.window[index] = fed
 		}
 	}

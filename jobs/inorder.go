@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pelton/internal/bitset"
 	"pelton/schema"
 )
 
@@ -83,7 +84,7 @@ type inOrder struct {
 	queue, job string
 	from       sequence
 	turn       int // the index whose turn it is
-	stored     bitset
+	stored     bitset.Set
 	held       map[int]item
 	heldBytes  int
 	last       *item // the end, once it was read
@@ -111,7 +112,7 @@ func (o *inOrder) next(ctx context.Context) (item, error) {
 			o.turn++
 			return it, nil
 		}
-		if o.stored.has(o.turn) {
+		if o.stored.Has(o.turn) {
 			it, err := o.fetch(ctx)
 			if err != nil || !it.end() {
 				return it, err
@@ -120,7 +121,7 @@ func (o *inOrder) next(ctx context.Context) (item, error) {
 		}
 		if o.last != nil {
 			// What has no result never started: on to the next that has one.
-			for o.turn <= o.highest && !o.stored.has(o.turn) {
+			for o.turn <= o.highest && !o.stored.Has(o.turn) {
 				o.turn++
 			}
 			if o.turn > o.highest {
@@ -146,7 +147,7 @@ func (o *inOrder) next(ctx context.Context) (item, error) {
 }
 
 func (o *inOrder) note(it item) {
-	o.stored.add(it.index)
+	o.stored.Add(it.index)
 	o.highest = max(o.highest, it.index)
 	if len(o.held) < maxHeld && o.heldBytes+it.size() <= maxHeldBytes {
 		o.held[it.index] = it
@@ -165,7 +166,7 @@ func (o *inOrder) fetch(ctx context.Context) (item, error) {
 		return item{}, err
 	}
 	index := o.turn
-	o.stored.clear(index)
+	o.stored.Remove(index)
 	o.turn++
 	if m == nil {
 		return item{index: -1}, nil

@@ -3,6 +3,8 @@ package jobs
 import (
 	"slices"
 	"sync"
+
+	"pelton/internal/bitset"
 )
 
 // LocalWork is the work stream of an installation that is one process
@@ -26,8 +28,8 @@ type LocalWork struct {
 type localJob struct {
 	ready   []*Work // a queue: ready[next:] waits
 	next    int
-	in      bitset // waits, is in a slot, or is on its way to the store
-	size    int    // of in
+	in      bitset.Set // waits, is in a slot, or is on its way to the store
+	size    int        // of in
 	running int
 	limit   int  // of running
 	plenty  int  // while so many wait, their owner need not hurry; 0: it always must
@@ -63,7 +65,7 @@ func (l *LocalWork) put(w *Work, limit, ahead int) {
 		j.dropped = append(j.dropped, w.Index)
 		return
 	}
-	if !j.in.add(w.Index) {
+	if !j.in.Add(w.Index) {
 		return
 	}
 	j.size++
@@ -136,7 +138,7 @@ func (l *LocalWork) done(w *Work) (plenty bool) {
 }
 
 func (l *LocalWork) forget(j *localJob, index int) {
-	j.in.clear(index)
+	j.in.Remove(index)
 	j.size--
 	l.leave(j)
 }
@@ -163,7 +165,7 @@ func (l *LocalWork) indexes(queue, job string) map[int]bool {
 	defer l.mu.Unlock()
 	list := map[int]bool{}
 	if j := l.jobs[jobKey{queue, job}]; j != nil {
-		for index := range j.in.all() {
+		for index := range j.in.All() {
 			list[index] = true
 		}
 	}
@@ -220,7 +222,7 @@ func (j *localJob) trim(stays func(k int, w *Work) bool) (dropped []int) {
 			continue
 		}
 		dropped = append(dropped, w.Index)
-		j.in.clear(w.Index)
+		j.in.Remove(w.Index)
 		j.size--
 	}
 	clear(waiting[len(kept):])

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"pelton/internal/bitset"
 	"pelton/internal/nats/pull"
 	"pelton/schema"
 )
@@ -38,7 +39,7 @@ type owned struct {
 	waiting   parkList           // the parked requests of the window
 	parked    int                // how many they are
 	ready     <-chan time.Time   // when the next of them is ready
-	returning bitset             // fed before: the next worker looks up what is known of it
+	returning bitset.Set         // fed before: the next worker looks up what is known of it
 	doubtful  int                // so is every index below, by an earlier owner
 	unknown   bool               // which of them the earlier owner had fed, the broker has forgotten
 	wake      func()             // has the loop look again

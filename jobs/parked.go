@@ -59,7 +59,7 @@ func (w *parkList) Pop() any {
 // plus fed never exceeds the job's concurrency.
 func (j *owned) park(index int, readyAt time.Time) {
 	fed, ok := j.window[index]
-	if !ok || j.tally.done.has(index) {
+	if !ok || j.tally.done.Has(index) {
 		return
 	}
 	if !fed.parked {
@@ -82,7 +82,7 @@ func (j *owned) unpark(ctx context.Context, now time.Time) {
 		j.b.dropBody(ctx, fed.object)
 		j.forget(index, fed)
 		j.again = append(j.again, index)
-		j.returning.add(index)
+		j.returning.Add(index)
 	}
 	j.want()
 	j.setParkTimer()
@@ -102,7 +102,7 @@ func (j *owned) readParked(ctx context.Context, present map[int]bool) error {
 	t := j.b.newTail(j.b.names.ParkedStream(), j.b.names.ParkedOf(j.rec.Queue, j.rec.ID), 0, false)
 	return t.history(ctx, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		at, ok := j.b.names.Parse("parked", m.Subject())
-		if !ok || at.Index >= j.rec.Total || j.tally.done.has(at.Index) || present[at.Index] {
+		if !ok || at.Index >= j.rec.Total || j.tally.done.Has(at.Index) || present[at.Index] {
 			return nil
 		}
 		p, err := schema.ParseParked(m.Data())

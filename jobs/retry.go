@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pelton/internal/bitset"
 	"pelton/schema"
 )
 
@@ -109,11 +110,11 @@ func (h *Handle) Retry(ctx context.Context) (*Handle, error) {
 func retryOf(job string) SubmitOption { return func(s *submission) { s.retryOf = job } }
 
 // succeeded returns the indexes that need not run again.
-func (h *Handle) succeeded(ctx context.Context, rec *record) (done bitset, err error) {
+func (h *Handle) succeeded(ctx context.Context, rec *record) (done bitset.Set, err error) {
 	n := 0
 	results := h.b.newTail(h.b.names.ResultsStream(), h.b.names.ResultsOf(h.queue, h.id), 0, true)
 	err = results.history(ctx, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
-		if out, ok := parseOutcome(m.Headers()); ok && out.Status == schema.StatusSucceeded && out.Index < rec.Total && done.add(out.Index) {
+		if out, ok := parseOutcome(m.Headers()); ok && out.Status == schema.StatusSucceeded && out.Index < rec.Total && done.Add(out.Index) {
 			n++
 		}
 		return nil
@@ -158,10 +159,10 @@ func (c *Client) retryID(ctx context.Context, rec *record) (string, error) {
 }
 
 // remaining returns the requests that are to run again.
-func (h *Handle) remaining(requests []schema.Request, done bitset) []schema.Request {
+func (h *Handle) remaining(requests []schema.Request, done bitset.Set) []schema.Request {
 	var rest []schema.Request
 	for i, r := range requests {
-		if !done.has(i) {
+		if !done.Has(i) {
 			rest = append(rest, h.named(r, i))
 		}
 	}
@@ -176,7 +177,7 @@ func (h *Handle) named(r schema.Request, index int) schema.Request {
 }
 
 // remainingLines streams them from the job's input.
-func (h *Handle) remainingLines(ctx context.Context, job *schema.Job, done bitset) (io.ReadCloser, error) {
+func (h *Handle) remainingLines(ctx context.Context, job *schema.Job, done bitset.Set) (io.ReadCloser, error) {
 	bucket, name := h.b.names.InputBucket(), job.Input.Object
 	info, err := h.b.objectInfo(ctx, bucket, name)
 	if err != nil {
@@ -194,13 +195,13 @@ func (h *Handle) remainingLines(ctx context.Context, job *schema.Job, done bitse
 	return r, nil
 }
 
-func (h *Handle) copyRemaining(w io.Writer, input io.Reader, job *schema.Job, done bitset) error {
+func (h *Handle) copyRemaining(w io.Writer, input io.Reader, job *schema.Job, done bitset.Set) error {
 	lines := schema.NewLineReader(input, h.b.limits(), job.Defaults)
 	lines.Endpoint = job.Input.Endpoint
 	lines.SkipInvalid = true // an invalid line is judged again by the new job's owner
 	var line []byte
 	for lines.Next() {
-		if done.has(lines.Index()) {
+		if done.Has(lines.Index()) {
 			continue
 		}
 		line = append(schema.AppendRequest(line[:0], h.named(lines.Request(), lines.Index())), '\n')

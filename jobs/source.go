@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 
+	"pelton/internal/bitset"
 	"pelton/schema"
 )
 
@@ -34,8 +35,8 @@ type spool struct {
 	limits  schema.Limits
 	extra   json.RawMessage // the job's defaults, which may hold what a body lacks
 	n       int
-	offsets []int64 // of every stride-th line
-	bad     bitset  // lines that hold a badLine
+	offsets []int64    // of every stride-th line
+	bad     bitset.Set // lines that hold a badLine
 	in      *bufio.Reader
 	parser  *schema.RequestParser
 	next    int // the index in stands before
@@ -107,7 +108,7 @@ func (s *spool) fill(r io.Reader, job *schema.Job) error {
 		if request.Problem == nil {
 			line = schema.AppendRequest(line, request)
 		} else {
-			s.bad.add(index)
+			s.bad.Add(index)
 			data, err := json.Marshal(badLine{request.CustomID, request.Problem})
 			if err != nil {
 				return err
@@ -150,7 +151,7 @@ func (s *spool) At(index int) (schema.Request, error) {
 		return schema.Request{}, fmt.Errorf("read the copied input: %w", err)
 	}
 	s.next++
-	if s.bad.has(index) {
+	if s.bad.Has(index) {
 		var b badLine
 		err := json.Unmarshal(line, &b)
 		return schema.Request{CustomID: b.CustomID, Problem: b.Error}, err

@@ -4,12 +4,13 @@ import (
 	"slices"
 	"time"
 
+	"pelton/internal/bitset"
 	"pelton/schema"
 )
 
 // tally counts a job's results, each index once.
 type tally struct {
-	done   bitset
+	done   bitset.Set
 	counts schema.Counts
 	usage  schema.Usage
 	used   bool // usage is known of some result
@@ -28,7 +29,7 @@ const rateHalfLife = 5 * time.Second
 
 // add counts an outcome, and reports false for an index it has counted already.
 func (t *tally) add(o Outcome) bool {
-	if !t.done.add(o.Index) {
+	if !t.done.Add(o.Index) {
 		return false
 	}
 	t.changed = true

@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 
+	"pelton/internal/bitset"
 	"pelton/schema"
 )
 
@@ -95,7 +96,7 @@ type tapped struct {
 	b          *Broker
 	queue, job string
 	tap        *tap
-	given      bitset
+	given      bitset.Set
 	count      int
 	after      uint64 // nothing up to it is asked for
 
@@ -130,7 +131,7 @@ func (s *tapped) next(ctx context.Context) (item, error) {
 			return item{}, err
 		}
 		if !it.end() {
-			if s.given.add(it.index) {
+			if s.given.Add(it.index) {
 				s.count++
 				return it, nil
 			}

@@ -3,7 +3,6 @@ package jobs
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -15,31 +14,6 @@ import (
 
 	"pelton/schema"
 )
-
-func TestBitset(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		var s bitset
-		want := map[int]bool{}
-		for range rapid.IntRange(0, 200).Draw(t, "steps") {
-			i := rapid.IntRange(0, 300).Draw(t, "index")
-			if rapid.Bool().Draw(t, "add") {
-				if s.add(i) == want[i] {
-					t.Fatalf("add(%d) after %v", i, want[i])
-				}
-				want[i] = true
-			} else {
-				s.clear(i)
-				delete(want, i)
-			}
-			if s.has(i) != want[i] {
-				t.Fatalf("has(%d) = %v", i, s.has(i))
-			}
-		}
-		if got, want := slices.Collect(s.all()), slices.Sorted(maps.Keys(want)); !slices.Equal(got, want) {
-			t.Fatalf("all() = %v, want %v", got, want)
-		}
-	})
-}
 
 func TestShares(t *testing.T) {
 	type want map[string]int

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"pelton/internal/bitset"
 	"pelton/internal/config"
 	"pelton/internal/outfile"
 	"pelton/jobs"
@@ -49,7 +50,7 @@ func (c *runCmd) resumable(in *input) (*resumption, error) {
 
 // harvestOld brings what the old job has stored, and the output lacks, into the
 // output: no result that was paid for is asked for again.
-func (c *runCmd) harvestOld(a *app, cfg *config.Config, log zerolog.Logger, r *resumption, out *outfile.Writer, in *input) (marks, error) {
+func (c *runCmd) harvestOld(a *app, cfg *config.Config, log zerolog.Logger, r *resumption, out *outfile.Writer, in *input) (bitset.Set, error) {
 	b := beside{c.Output}
 	if r.old == nil {
 		return nil, nil
@@ -137,10 +138,10 @@ func (s *session) harvestRemote() error {
 }
 
 // remaining lists the indexes that have not succeeded; nil for all of them.
-func remaining(total int, done *outfile.Set, harvested marks) subset {
+func remaining(total int, done *bitset.Set, harvested bitset.Set) subset {
 	var s subset
 	for i := range total {
-		if !done.Has(i) && !harvested.has(i) {
+		if !done.Has(i) && !harvested.Has(i) {
 			s = append(s, uint32(i))
 		}
 	}

@@ -174,7 +174,7 @@ func quiet(err error) bool {
 // explain adds to an error that ends a run early how to go on.
 func (c *runCmd) explain(a *app, s *session, in *input, err error) error {
 	if codeOf(err) == exitInterrupted {
-		a.say("stopped: %d of %d requests have succeeded; to go on: %s", s.out.Done().Len()+s.successes(), in.total(), c.again(a))
+		a.say("stopped: %d of %d requests have succeeded; to go on: %s", s.out.Done().Len()+s.succeeded.Len(), in.total(), c.again(a))
 		return err
 	}
 	var known *Error
@@ -191,16 +191,6 @@ func removeEmpty(path string) error {
 		return err
 	}
 	return os.Remove(path)
-}
-
-func (s *session) successes() int {
-	n := 0
-	for i := range len(s.succeeded) * 64 {
-		if s.succeeded.has(i) {
-			n++
-		}
-	}
-	return n
 }
 
 // allDone is a resume with nothing left to do.

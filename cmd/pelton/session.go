@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pelton/internal/bitset"
 	"pelton/internal/outfile"
 	"pelton/internal/progress"
 	"pelton/jobs"
@@ -29,23 +30,11 @@ type session struct {
 	id     string // of the job
 	subset subset // of the input, when resuming
 
-	written   marks // original indexes that this session has written
-	succeeded marks // those of them that succeeded
-	count     int   // how many were written
-	ended     bool  // the job has, and all its results are in the output
+	written   bitset.Set // original indexes that this session has written
+	succeeded bitset.Set // those of them that succeeded
+	count     int        // how many were written
+	ended     bool       // the job has, and all its results are in the output
 	phase     atomic.Value
-}
-
-// marks is one bit per index.
-type marks []uint64
-
-func (m marks) has(i int) bool { return i>>6 < len(m) && m[i>>6]&(1<<(i&63)) != 0 }
-
-func (m *marks) add(i int) {
-	for i>>6 >= len(*m) {
-		*m = append(*m, 0)
-	}
-	(*m)[i>>6] |= 1 << (i & 63)
 }
 
 // writeError is a failure to write a result: of the local disk, not of the job.
@@ -177,10 +166,10 @@ func (s *session) write(r *schema.Result) error {
 	if err := s.out.Write(r); err != nil {
 		return writeError{err}
 	}
-	s.written.add(r.Index)
+	s.written.Add(r.Index)
 	s.count++
 	if r.Status == schema.StatusSucceeded {
-		s.succeeded.add(r.Index)
+		s.succeeded.Add(r.Index)
 	}
 	return nil
 }
@@ -198,7 +187,7 @@ func (s *session) inTerms(state schema.State) schema.State {
 // harvest writes what is stored of a job in a store of our own where nobody is
 // at work any more, whether the job has ended or not. Indexes that are in had
 // are left out, and those that this session has written.
-func (s *session) harvest(h *jobs.Handle, had *outfile.Set) error {
+func (s *session) harvest(h *jobs.Handle, had *bitset.Set) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	last, err := s.site.lastStored(ctx)
@@ -212,7 +201,7 @@ func (s *session) harvest(h *jobs.Handle, had *outfile.Set) error {
 		seq := r.Seq
 		index := s.subset.original(r.Index)
 		paid := r.Status == schema.StatusSucceeded || r.Status == schema.StatusFailed
-		if paid && !s.written.has(index) && (had == nil || !had.Has(index)) {
+		if paid && !s.written.Has(index) && (had == nil || !had.Has(index)) {
 			if err := s.write(r); err != nil {
 				return err
 			}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"pelton/internal/bitset"
 )
 
 // Compact closes the writer and puts its files in order: sorted by index, one
@@ -28,10 +30,10 @@ func (w *Writer) Compact() error {
 	if w.o.Text || w.out.disk == nil {
 		return nil
 	}
-	var succeeded Set
+	var succeeded bitset.Set
 	err := compact(w.o.Path, w.o.Total, func(e entry) bool {
 		if e.succeeded {
-			succeeded.add(e.index)
+			succeeded.Add(e.index)
 		}
 		return true
 	})

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"pelton/internal/bitset"
 	"pelton/schema"
 )
 
@@ -51,7 +52,7 @@ type Writer struct {
 	mu   sync.Mutex
 	out  *sink
 	errs *sink // nil without Options.Errors
-	done Set
+	done bitset.Set
 	line []byte
 	idle *time.Timer
 }
@@ -87,7 +88,7 @@ func Open(o Options) (*Writer, error) {
 func isStdout(path string) bool { return path == "" || path == "-" }
 
 // open opens one file by the mode; on resume it notes in done what succeeded.
-func (w *Writer) open(path string, done *Set) (*sink, error) {
+func (w *Writer) open(path string, done *bitset.Set) (*sink, error) {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -130,7 +131,7 @@ func (e *ExistsError) Error() string {
 }
 
 // Done returns the indexes that had succeeded before, when resuming.
-func (w *Writer) Done() *Set { return &w.done }
+func (w *Writer) Done() *bitset.Set { return &w.done }
 
 // Write writes one result. It reaches the file within 100 ms, so that others
 // can follow it. After an error, which names the file and says what to do,

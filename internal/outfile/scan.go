@@ -9,35 +9,12 @@ import (
 	"os"
 	"strings"
 
+	"pelton/internal/bitset"
 	"pelton/schema"
 )
 
 // maxIndex bounds what a file can make us remember when the total is unknown.
 const maxIndex = 10_000_000
-
-// Set is a set of indexes: one bit each. The zero value is empty.
-type Set struct {
-	bits []uint64
-	n    int
-}
-
-// Has reports whether index is in the set.
-func (s *Set) Has(index int) bool {
-	return index >= 0 && index/64 < len(s.bits) && s.bits[index/64]&(1<<(index%64)) != 0
-}
-
-// Len is the number of indexes in the set.
-func (s *Set) Len() int { return s.n }
-
-func (s *Set) add(index int) {
-	for index/64 >= len(s.bits) {
-		s.bits = append(s.bits, 0)
-	}
-	if !s.Has(index) {
-		s.bits[index/64] |= 1 << (index % 64)
-		s.n++
-	}
-}
 
 // entry is one result line in a file.
 type entry struct {
@@ -115,10 +92,10 @@ func readLine(in *bufio.Reader, long *[]byte) ([]byte, error) {
 
 // repair makes the file end behind its last whole line and leaves it ready to
 // append. It adds what succeeded to done, if there is one.
-func repair(file *os.File, name string, total int, done *Set) (size int64, err error) {
+func repair(file *os.File, name string, total int, done *bitset.Set) (size int64, err error) {
 	size, open, err := scan(file, name, total, func(e entry) {
 		if e.succeeded && done != nil {
-			done.add(e.index)
+			done.Add(e.index)
 		}
 	})
 	if err != nil {
