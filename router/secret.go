@@ -1,66 +1,22 @@
 package router
 
 import (
-	"crypto/subtle"
-	"fmt"
 	"strings"
+
+	"pelton/internal/secret"
 )
 
 // redacted is what a secret shows of itself.
-const redacted = "[redacted]"
+const redacted = secret.Redacted
 
-// Secret holds a text that must not be seen: a key, or a header's value. It
-// never prints, whatever the verb, the encoder or the struct around it; only
-// [Secret.Reveal] gives the text away. The zero value is "no secret" and shows
-// as an empty text. Copies share the text; it is safe for concurrent use.
-//
-// It is a pointer and no string, because fmt prints an unexported string field
-// without asking its type.
-type Secret struct{ text *string }
+// Secret holds a text that must not be seen: a key, or a header's value. Only
+// its method Reveal gives the text away; however it is printed or encoded, it
+// shows as "[redacted]". The zero value is "no secret". It is safe for
+// concurrent use.
+type Secret = secret.Text
 
 // NewSecret returns a secret that holds text; empty text gives the zero value.
-func NewSecret(text string) Secret {
-	if text == "" {
-		return Secret{}
-	}
-	return Secret{text: &text}
-}
-
-// Reveal returns the text itself. Pass it to nothing that prints.
-func (s Secret) Reveal() string {
-	if s.text == nil {
-		return ""
-	}
-	return *s.text
-}
-
-// Empty reports whether there is no secret.
-func (s Secret) Empty() bool { return s.text == nil }
-
-// Equal reports whether both hold the same text, in constant time.
-func (s Secret) Equal(o Secret) bool {
-	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(o.Reveal())) == 1
-}
-
-// String returns "[redacted]", or "" for the zero value.
-func (s Secret) String() string {
-	if s.Empty() {
-		return ""
-	}
-	return redacted
-}
-
-// Format prints what [Secret.String] returns for every verb.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(s.String())) }
-
-// MarshalText gives what [Secret.String] returns, so that JSON and YAML hold it too.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText takes text as the secret.
-func (s *Secret) UnmarshalText(text []byte) error {
-	*s = NewSecret(string(text))
-	return nil
-}
+func NewSecret(text string) Secret { return secret.New(text) }
 
 // scrubber removes a deployment's secrets from text that others will read.
 // The zero value removes nothing.
@@ -80,8 +36,8 @@ func newScrubber(texts ...string) scrubber {
 }
 
 func (s scrubber) text(text string) string {
-	for _, secret := range s {
-		text = strings.ReplaceAll(text, secret, redacted)
+	for _, hidden := range s {
+		text = strings.ReplaceAll(text, hidden, redacted)
 	}
 	return text
 }

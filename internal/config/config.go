@@ -11,6 +11,8 @@ import (
 	"runtime"
 	"strconv"
 	"time"
+
+	"pelton/internal/secret"
 )
 
 // Config is the configuration of one process. [Load] makes one; a Config made
@@ -21,20 +23,20 @@ import (
 // people read it, where it depends on the machine. Fields tagged file:"-"
 // cannot be set in the settings file.
 type Config struct {
-	NATSURL      string `envconfig:"NATS_URL" desc:"NATS servers, comma separated; without it Pelton runs its own"`
-	NATSContext  string `envconfig:"NATS_CONTEXT" desc:"name of a context of the nats CLI to connect with"`
-	NATSCreds    string `envconfig:"NATS_CREDS" desc:"credentials file"`
-	NATSUser     Secret `envconfig:"NATS_USER" desc:"user name; a token when there is no password"`
-	NATSPassword Secret `envconfig:"NATS_PASSWORD" desc:"password of NATS_USER"`
-	NATSNkey     string `envconfig:"NATS_NKEY" desc:"file with an nkey seed"`
-	NATSCert     string `envconfig:"NATS_CERT" desc:"TLS client certificate file"`
-	NATSKey      string `envconfig:"NATS_KEY" desc:"TLS private key file"`
-	NATSCA       string `envconfig:"NATS_CA" desc:"file with the certificate authorities to trust"`
+	NATSURL      string      `envconfig:"NATS_URL" desc:"NATS servers, comma separated; without it Pelton runs its own"`
+	NATSContext  string      `envconfig:"NATS_CONTEXT" desc:"name of a context of the nats CLI to connect with"`
+	NATSCreds    string      `envconfig:"NATS_CREDS" desc:"credentials file"`
+	NATSUser     secret.Text `envconfig:"NATS_USER" desc:"user name; a token when there is no password"`
+	NATSPassword secret.Text `envconfig:"NATS_PASSWORD" desc:"password of NATS_USER"`
+	NATSNkey     string      `envconfig:"NATS_NKEY" desc:"file with an nkey seed"`
+	NATSCert     string      `envconfig:"NATS_CERT" desc:"TLS client certificate file"`
+	NATSKey      string      `envconfig:"NATS_KEY" desc:"TLS private key file"`
+	NATSCA       string      `envconfig:"NATS_CA" desc:"file with the certificate authorities to trust"`
 	// The nats CLI has it as the flag --inbox-prefix only.
 	NATSInboxPrefix string `envconfig:"NATS_INBOX_PREFIX" shown:"_INBOX" desc:"prefix of the subjects that answers come to, where the user may subscribe to no other"`
 
-	OpenAIKey     Secret `envconfig:"OPENAI_API_KEY" file:"-" desc:"key of the upstream when no models are configured"`
-	OpenAIBaseURL string `envconfig:"OPENAI_BASE_URL" file:"-" shown:"https://api.openai.com/v1" desc:"address of the upstream when no models are configured"`
+	OpenAIKey     secret.Text `envconfig:"OPENAI_API_KEY" file:"-" desc:"key of the upstream when no models are configured"`
+	OpenAIBaseURL string      `envconfig:"OPENAI_BASE_URL" file:"-" shown:"https://api.openai.com/v1" desc:"address of the upstream when no models are configured"`
 
 	File          string        `envconfig:"PELTON_CONFIG" file:"-" desc:"YAML file with the models (LiteLLM's model_list) and, under pelton_settings, these settings: names in lower case without PELTON_"`
 	Prefix        string        `envconfig:"PELTON_PREFIX" value:"pelton" desc:"first token of all subjects; in capitals, of all stream names"`
@@ -43,12 +45,12 @@ type Config struct {
 	StoreDir      string        `envconfig:"PELTON_STORE_DIR" shown:"$XDG_DATA_HOME/pelton" desc:"directory of the NATS server that Pelton runs itself"`
 	Replicas      int           `envconfig:"PELTON_REPLICAS" value:"1" desc:"copies of each stream in a NATS cluster, 1 to 5"`
 	ResultsMaxAge time.Duration `envconfig:"PELTON_RESULTS_MAX_AGE" value:"72h" desc:"how long jobs and results are kept; a job may take half of it"`
-	Webhooks      Secret        `envconfig:"PELTON_WEBHOOKS" desc:"webhooks that jobs may name as their callback, as name=https://…, comma separated"`
-	WebhookKeys   Secret        `envconfig:"PELTON_WEBHOOK_SECRETS" desc:"their signing secrets, as name=whsec_…, comma separated"`
+	Webhooks      secret.Text   `envconfig:"PELTON_WEBHOOKS" desc:"webhooks that jobs may name as their callback, as name=https://…, comma separated"`
+	WebhookKeys   secret.Text   `envconfig:"PELTON_WEBHOOK_SECRETS" desc:"their signing secrets, as name=whsec_…, comma separated"`
 	ReplyAllow    List          `envconfig:"PELTON_REPLY_ALLOW" shown:"all" desc:"subjects that a job may name as its reply, comma separated, with wildcards"`
 	Sync          Sync          `envconfig:"PELTON_SYNC" shown:"2m" desc:"how often the own NATS server writes through to the disk: always or a duration; a power cut can lose what came since, and always is some ten times slower"`
 	HTTPAddr      string        `envconfig:"PELTON_HTTP_ADDR" value:"127.0.0.1:9321" desc:"where a worker serves health, metrics and its page; without a host it is this machine alone, and off serves nothing"`
-	HTTPToken     Secret        `envconfig:"PELTON_HTTP_TOKEN" desc:"what a client of PELTON_HTTP_ADDR shows to change something, and to read from another machine; 16 characters or more; without one nobody may"`
+	HTTPToken     secret.Text   `envconfig:"PELTON_HTTP_TOKEN" desc:"what a client of PELTON_HTTP_ADDR shows to change something, and to read from another machine; 16 characters or more; without one nobody may"`
 	APIKeys       string        `envconfig:"PELTON_API_KEYS" desc:"YAML file with the keys of the batch API (/v1/files, /v1/batches); without it clients on this machine alone are served, and need none"`
 	APIMaxFile    int           `envconfig:"PELTON_API_MAX_FILE" value:"1024" desc:"MiB of one file uploaded to the batch API"`
 	APIMaxLines   int           `envconfig:"PELTON_API_MAX_LINES" value:"0" desc:"lines of one batch of the batch API; 0 for as many as a job can have"`

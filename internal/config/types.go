@@ -4,53 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
-
-// Secret is text that must not be seen. However it is printed, logged or
-// encoded, "[hidden]" comes out, or nothing when it is empty. The zero value is
-// the empty secret.
-type Secret struct{ text *string } // a pointer: reflection prints an address
-
-const hidden = "[hidden]"
-
-// NewSecret hides text.
-func NewSecret(text string) Secret { return Secret{&text} }
-
-// Reveal returns the text itself, for the one place that sends it.
-func (s Secret) Reveal() string {
-	if s.text == nil {
-		return ""
-	}
-	return *s.text
-}
-
-// Empty reports whether there is no text.
-func (s Secret) Empty() bool { return s.Reveal() == "" }
-
-// String returns "[hidden]", or "" for the empty secret.
-func (s Secret) String() string {
-	if s.Empty() {
-		return ""
-	}
-	return hidden
-}
-
-// Format prints what String returns, for every verb.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
-
-// MarshalText encodes what String returns.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
-
-// UnmarshalText takes text as the secret.
-func (s *Secret) UnmarshalText(text []byte) error {
-	*s = NewSecret(string(text))
-	return nil
-}
 
 // Queue is one queue to serve and its cap: the requests in flight on all
 // workers together.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"pelton/internal/secret"
+
 	"github.com/kelseyhightower/envconfig"
 )
 
@@ -64,7 +66,7 @@ func names(inFile bool) []string {
 // key is the variable's name in the settings file.
 func (v variable) key() string { return strings.ToLower(strings.TrimPrefix(v.name, "PELTON_")) }
 
-func (v variable) secret() bool { return v.field.Type == reflect.TypeFor[Secret]() }
+func (v variable) secret() bool { return v.field.Type == reflect.TypeFor[secret.Text]() }
 
 // set parses text into the variable's field of c. Its errors do not name the
 // variable, and do not show a secret.

@@ -15,6 +15,7 @@ import (
 	"pelton/internal/config"
 	"pelton/internal/dev/testenv"
 	"pelton/internal/nats/natsconn"
+	"pelton/internal/secret"
 	"pelton/jobs"
 	"pelton/schema"
 )
@@ -44,7 +45,7 @@ func TestCreds(t *testing.T) {
 	defer cancel()
 	role := func(tenant, role string) *config.Config {
 		cfg := s.Config(tenant, role)
-		cfg.NATSUser, cfg.NATSPassword = config.Secret{}, config.Secret{}
+		cfg.NATSUser, cfg.NATSPassword = secret.Text{}, secret.Text{}
 		cfg.NATSCreds = filepath.Join(dir, "TEAM_"+strings.ToUpper(tenant), "team-"+tenant+"-"+role+".creds")
 		return cfg
 	}

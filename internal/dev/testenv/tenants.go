@@ -21,6 +21,7 @@ import (
 
 	"pelton/internal/config"
 	"pelton/internal/nats/natsconn"
+	"pelton/internal/secret"
 )
 
 // Tenants is a server with a configuration of deploy/nats: an account for each
@@ -101,7 +102,7 @@ func password(tenant, role string) string { return "password-of-" + role + "-" +
 func (s *Tenants) Config(tenant, role string) *config.Config {
 	cfg := config.Default()
 	cfg.NATSURL, cfg.NATSCA, cfg.NATSInboxPrefix = s.URL, s.CA, "_INBOX_"+role
-	cfg.NATSUser, cfg.NATSPassword = config.NewSecret("team-"+tenant+"-"+role), config.NewSecret(password(tenant, role))
+	cfg.NATSUser, cfg.NATSPassword = secret.New("team-"+tenant+"-"+role), secret.New(password(tenant, role))
 	return cfg
 }
 

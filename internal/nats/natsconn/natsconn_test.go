@@ -29,6 +29,7 @@ import (
 	"go.uber.org/goleak"
 
 	"pelton/internal/config"
+	"pelton/internal/secret"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -96,9 +97,9 @@ func TestAuthentication(t *testing.T) {
 	}{
 		{"nkey", byKey, func(c *config.Config) { c.NATSNkey = seedFile }},
 		{"user", byUser, func(c *config.Config) {
-			c.NATSUser, c.NATSPassword = config.NewSecret("bob"), config.NewSecret("hunter2")
+			c.NATSUser, c.NATSPassword = secret.New("bob"), secret.New("hunter2")
 		}},
-		{"token", byToken, func(c *config.Config) { c.NATSUser = config.NewSecret("hunter2") }},
+		{"token", byToken, func(c *config.Config) { c.NATSUser = secret.New("hunter2") }},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -238,7 +239,7 @@ func TestContextFiles(t *testing.T) {
 	if _, err := connectTo(t, func(c *config.Config) { c.NATSContext = filepath.Join(dir, "good.json") }); err != nil {
 		t.Error("by path:", err)
 	}
-	if _, err := connectTo(t, func(c *config.Config) { c.NATSContext, c.NATSUser = "good", config.NewSecret("other") }); !errors.Is(err, nats.ErrAuthorization) {
+	if _, err := connectTo(t, func(c *config.Config) { c.NATSContext, c.NATSUser = "good", secret.New("other") }); !errors.Is(err, nats.ErrAuthorization) {
 		t.Error("a variable does not stand over the context:", err)
 	}
 	for name, want := range map[string]string{
@@ -324,7 +325,7 @@ func TestLogsWhatHappens(t *testing.T) {
 	s := run(t, options)
 	log := newLines()
 	cfg := config.Default()
-	cfg.NATSURL, cfg.NATSUser, cfg.NATSPassword = s.ClientURL(), config.NewSecret("bob"), config.NewSecret("hunter2")
+	cfg.NATSURL, cfg.NATSUser, cfg.NATSPassword = s.ClientURL(), secret.New("bob"), secret.New("hunter2")
 	nc, err := Connect(t.Context(), cfg, "test", zerolog.New(log))
 	if err != nil {
 		t.Fatal(err)
