@@ -7,7 +7,9 @@ package rawjson
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -146,12 +148,25 @@ var plainText = func() (plain [256]bool) {
 	return plain
 }()
 
+// plain8 reports whether eight bytes of a string all mean themselves.
+func plain8(eight uint64) bool {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	quote, slash := eight^ones*'"', eight^ones*'\\'
+	return ((eight-ones*' ')&^eight|(quote-ones)&^quote|(slash-ones)&^slash)&tops == 0
+}
+
 func (s *scanner) text() bool {
 	if !s.is('"') {
 		return false
 	}
 	b, i := s.b, s.i
 	for i < len(b) {
+		for len(b)-i >= 8 && plain8(binary.LittleEndian.Uint64(b[i:])) {
+			i += 8
+		}
+		if i == len(b) {
+			break
+		}
 		c := b[i]
 		i++
 		if plainText[c] {
@@ -300,6 +315,78 @@ func Text(raw []byte) string {
 		}
 	}
 	return string(raw[1 : len(raw)-1])
+}
+
+// AppendText appends a string's text to out, as [Text] has it, and returns the
+// longer slice. It makes no memory of its own.
+func AppendText(out, raw []byte) []byte {
+	if len(raw) < 2 || raw[0] != '"' {
+		return out
+	}
+	for raw = raw[1 : len(raw)-1]; len(raw) > 0; {
+		switch c := raw[0]; {
+		case c == '\\' && len(raw) > 1:
+			var n int
+			out, n = appendEscaped(out, raw)
+			raw = raw[n:]
+		case c < utf8.RuneSelf:
+			n := 1
+			for n < len(raw) && raw[n] < utf8.RuneSelf && raw[n] != '\\' {
+				n++
+			}
+			out, raw = append(out, raw[:n]...), raw[n:]
+		default: // what is no UTF-8 becomes U+FFFD
+			r, n := utf8.DecodeRune(raw)
+			out, raw = utf8.AppendRune(out, r), raw[n:]
+		}
+	}
+	return out
+}
+
+// appendEscaped appends what the escape at raw's beginning stands for. n is how
+// long that is.
+func appendEscaped(out, raw []byte) (longer []byte, n int) {
+	switch c := raw[1]; c {
+	case 'b':
+		return append(out, '\b'), 2
+	case 'f':
+		return append(out, '\f'), 2
+	case 'n':
+		return append(out, '\n'), 2
+	case 'r':
+		return append(out, '\r'), 2
+	case 't':
+		return append(out, '\t'), 2
+	case 'u':
+		r := unit(raw)
+		if low := rune(-1); utf16.IsSurrogate(r) {
+			if len(raw) >= 12 && raw[6] == '\\' && raw[7] == 'u' {
+				low = unit(raw[6:])
+			}
+			if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+				return utf8.AppendRune(out, r), 12
+			}
+		}
+		return utf8.AppendRune(out, r), min(6, len(raw))
+	default:
+		return append(out, c), 2
+	}
+}
+
+// unit is the number in \uXXXX.
+func unit(raw []byte) (n rune) {
+	if len(raw) < 6 {
+		return utf8.RuneError
+	}
+	for _, c := range raw[2:6] {
+		switch {
+		case c <= '9':
+			n = n<<4 | rune(c-'0')
+		default:
+			n = n<<4 | rune(c|0x20-'a'+10)
+		}
+	}
+	return n
 }
 
 // IsString, IsArray, IsObject and IsNull tell the kind of a valid value.

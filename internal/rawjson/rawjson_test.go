@@ -92,3 +92,37 @@ func FuzzAppendString(f *testing.F) {
 		}
 	})
 }
+
+// A string's text is what encoding/json makes of it, and strings of every length
+// and alignment are checked alike.
+func FuzzAppendText(f *testing.F) {
+	for _, text := range []string{
+		`""`, `"a"`, `"12345678"`, `"1234567\n9"`, `"12345678\u00e9\ud83d\ude00x"`, `"\ud83d"`, `"\ud83d\u0041"`, `"\ude00\ud83d"`, `"\"\\\/\b\f\n\r\t"`,
+		"\"\xff\xe4\xbd\xa0\"", `"1234567` + "\x1f" + `"`, `"12345678`, `1`, `"\uFFFD"`, "\"\x7f\x80\"", `"\ud83d\ud83d\ude00"`,
+	} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if !Valid([]byte(text)) || text == "" || text[0] != '"' || text[len(text)-1] != '"' {
+			return
+		}
+		var want string
+		if err := json.Unmarshal([]byte(text), &want); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(AppendText([]byte("x"), []byte(text))); got != "x"+want {
+			t.Fatalf("%q: %q, want %q", text, got, want)
+		}
+	})
+}
+
+func BenchmarkValid(b *testing.B) {
+	raw := []byte(`{"messages":[{"role":"user","content":"` + strings.Repeat("What is the capital of Norway? ", 64) + `"}]}`)
+	b.SetBytes(int64(len(raw)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if !Valid(raw) {
+			b.Fatal()
+		}
+	}
+}
