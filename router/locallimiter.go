@@ -4,17 +4,14 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"pelton/internal/gcra"
 )
 
-// burstWindow is how much of its rate a limit lets through at once. Providers
-// judge a rate over seconds, not minutes; half a second leaves room for calls
-// that arrive closer together than they were sent.
-const burstWindow = 500 * time.Millisecond
-
-// LocalLimiter is a [Limiter] for one process, and the engine of one that a
-// fleet shares: it does nothing by itself, and all its calls return at once.
-// What it knows of a deployment is a few numbers, kept under the deployment's
-// name.
+// LocalLimiter is a [Limiter] for one process. It does nothing by itself, and all
+// its calls return at once. What it knows of a deployment is a few numbers, kept
+// under the deployment's name. Make it with [NewLimiter]; it is safe for
+// concurrent use.
 type LocalLimiter struct {
 	// Clock tells the time. nil: [time.Now]. Set it before the first use.
 	Clock func() time.Time
@@ -29,32 +26,7 @@ func NewLimiter() *LocalLimiter { return &LocalLimiter{meters: map[string]*meter
 // meter is what a deployment has been asked for.
 type meter struct {
 	inFlight         int
-	requests, tokens bucket
-}
-
-// bucket is a token bucket in the form of the generic cell rate algorithm: the
-// moment at which all that was taken is paid for. A moment in the past is a
-// full bucket.
-type bucket struct{ paid time.Time }
-
-// after returns the moment from which n may be taken, where each costs one
-// interval. More than a whole bucket waits for a full one and leaves a debt.
-func (b *bucket) after(n float64, interval, burst time.Duration) time.Time {
-	need := min(time.Duration(n*float64(interval)), burst)
-	return b.paid.Add(need - burst)
-}
-
-func (b *bucket) take(now time.Time, n float64, interval time.Duration) {
-	if b.paid.Before(now) {
-		b.paid = now
-	}
-	b.paid = b.paid.Add(time.Duration(n * float64(interval)))
-}
-
-// interval is what one of perMinute costs, and burst how far ahead it may be paid.
-func interval(perMinute int) (one, burst time.Duration) {
-	one = time.Minute / time.Duration(perMinute)
-	return one, max(one, burstWindow)
+	requests, tokens gcra.Bucket
 }
 
 // Admit implements [Limiter]. It takes all or nothing.
@@ -68,12 +40,10 @@ func (l *LocalLimiter) Admit(_ context.Context, deployment string, limits Limits
 	}
 	var ready time.Time
 	if limits.RPM > 0 {
-		one, burst := interval(limits.RPM)
-		ready = m.requests.after(1, one, burst)
+		ready = m.requests.Ready(now, 0, 1, limits.RPM)
 	}
 	if limits.TPM > 0 {
-		one, burst := interval(limits.TPM)
-		if at := m.tokens.after(float64(tokens), one, burst); at.After(ready) {
+		if at := m.tokens.Ready(now, 0, float64(tokens), limits.TPM); at.After(ready) {
 			ready = at
 		}
 	}
@@ -83,31 +53,13 @@ func (l *LocalLimiter) Admit(_ context.Context, deployment string, limits Limits
 	return l.take(m, now, limits, tokens), nil
 }
 
-// Adopt takes a place whether or not there is one: for a call that is already
-// running somewhere, when a coordinator begins anew.
-func (l *LocalLimiter) Adopt(deployment string, limits Limits, tokens int) Permit {
-	now := l.now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.take(l.meter(deployment), now, limits, tokens)
-}
-
-// InFlight returns how many permits of a deployment are not done.
-func (l *LocalLimiter) InFlight(deployment string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.meter(deployment).inFlight
-}
-
 func (l *LocalLimiter) take(m *meter, now time.Time, limits Limits, tokens int) *permit {
 	m.inFlight++
 	if limits.RPM > 0 {
-		one, _ := interval(limits.RPM)
-		m.requests.take(now, 1, one)
+		m.requests.Take(now, 1, limits.RPM)
 	}
 	if limits.TPM > 0 {
-		one, _ := interval(limits.TPM)
-		m.tokens.take(now, float64(tokens), one)
+		m.tokens.Take(now, float64(tokens), limits.TPM)
 	}
 	return &permit{limiter: l, meter: m, limits: limits, reserved: tokens}
 }
@@ -150,12 +102,10 @@ func (p *permit) Done(tokens int, sent bool) {
 	if !sent {
 		tokens = 0
 		if p.limits.RPM > 0 {
-			one, _ := interval(p.limits.RPM)
-			p.meter.requests.paid = p.meter.requests.paid.Add(-one)
+			p.meter.requests.Give(1, p.limits.RPM)
 		}
 	}
 	if p.limits.TPM > 0 && tokens != p.reserved {
-		one, _ := interval(p.limits.TPM)
-		p.meter.tokens.take(now, float64(tokens-p.reserved), one)
+		p.meter.tokens.Take(now, float64(tokens-p.reserved), p.limits.TPM)
 	}
 }

@@ -418,8 +418,8 @@ func TestLessons(t *testing.T) {
 				r := start(t, &Config{Deployments: []Deployment{on(a, "a", "g", func(d *Deployment) { d.MaxParallel = 5 })}}, WithLimiter(shared))
 				wg.Go(func() { run1(t, r, 20, 20, "g") })
 			}
-			if wg.Wait(); a.Stats().Peak > 5 || shared.InFlight("a") != 0 {
-				t.Errorf("%d at once, %d left", a.Stats().Peak, shared.InFlight("a"))
+			if wg.Wait(); a.Stats().Peak > 5 || shared.inFlight("a") != 0 {
+				t.Errorf("%d at once, %d left", a.Stats().Peak, shared.inFlight("a"))
 			}
 		},
 		"18444, 38968, 21377: a failed primary is not chosen again": func(t *testing.T) {

@@ -1,14 +1,18 @@
 package fleet
 
-import "time"
+import (
+	"time"
+
+	"pelton/internal/gcra"
+)
 
 // account is the book of one deployment.
 type account struct {
 	name   string
 	since  time.Time // when this coordinator began; zero: it is the first ever, and nothing was given away
 	limits limits    // as the last ask had them: workers with another configuration come to agree when they restart
-	calls  bucket
-	tokens bucket
+	calls  gcra.Bucket
+	tokens gcra.Bucket
 	inUse  int       // permits held, and what members not heard of yet may hold
 	queue  []*waiter // in the order they came
 	gone   int       // of them, those who have left
@@ -39,20 +43,12 @@ func (w *waiter) cost() float64 { return float64(max(0, w.Tokens)) }
 // when the coordinator began: before that, another may have given all away.
 func (a *account) learn(l limits) {
 	a.limits = l
-	if l.RPM > 0 && a.calls.paid.IsZero() {
-		a.calls.paid = emptySince(a.since, l.RPM)
+	if l.RPM > 0 {
+		a.calls.BeginEmpty(a.since, l.RPM)
 	}
-	if l.TPM > 0 && a.tokens.paid.IsZero() {
-		a.tokens.paid = emptySince(a.since, l.TPM)
+	if l.TPM > 0 {
+		a.tokens.BeginEmpty(a.since, l.TPM)
 	}
-}
-
-func emptySince(since time.Time, perMinute int) time.Time {
-	if since.IsZero() {
-		return since
-	}
-	_, burst := price(perMinute)
-	return since.Add(burst)
 }
 
 // ready returns when the rates allow a call after the given others; not after
@@ -60,12 +56,12 @@ func emptySince(since time.Time, perMinute int) time.Time {
 func (a *account) ready(now time.Time, calls, tokens, n float64) time.Time {
 	at := now
 	if a.limits.RPM > 0 {
-		if t := a.calls.ready(now, calls, 1, a.limits.RPM); t.After(at) {
+		if t := a.calls.Ready(now, calls, 1, a.limits.RPM); t.After(at) {
 			at = t
 		}
 	}
 	if a.limits.TPM > 0 {
-		if t := a.tokens.ready(now, tokens, n, a.limits.TPM); t.After(at) {
+		if t := a.tokens.Ready(now, tokens, n, a.limits.TPM); t.After(at) {
 			at = t
 		}
 	}
@@ -81,27 +77,27 @@ func (a *account) full() bool {
 // charge takes a call of n tokens from the rates, and refund puts one back.
 func (a *account) charge(now time.Time, n float64) {
 	if a.limits.RPM > 0 {
-		a.calls.take(now, 1, a.limits.RPM)
+		a.calls.Take(now, 1, a.limits.RPM)
 	}
 	a.chargeTokens(now, n)
 }
 
 func (a *account) chargeTokens(now time.Time, n float64) {
 	if a.limits.TPM > 0 {
-		a.tokens.take(now, n, a.limits.TPM)
+		a.tokens.Take(now, n, a.limits.TPM)
 	}
 }
 
 func (a *account) refund(n float64) {
 	if a.limits.RPM > 0 {
-		a.calls.give(1, a.limits.RPM)
+		a.calls.Give(1, a.limits.RPM)
 	}
 	a.refundTokens(n)
 }
 
 func (a *account) refundTokens(n float64) {
 	if a.limits.TPM > 0 {
-		a.tokens.give(n, a.limits.TPM)
+		a.tokens.Give(n, a.limits.TPM)
 	}
 }
 

@@ -97,7 +97,7 @@ func TestSettleOfEarlierPermits(t *testing.T) {
 		t.Error("a permit of another book was put back into this one")
 	}
 	a.settle(now, 1000, 2000, true, false)
-	if got := a.tokens.paid.Sub(tokens.paid); got != time.Second {
+	if got := a.tokens.Ready(now, 0, 0, 60_000).Sub(tokens.Ready(now, 0, 0, 60_000)); got != time.Second {
 		t.Errorf("charged %v for 1,000 tokens of 1,000 a second", got)
 	}
 }

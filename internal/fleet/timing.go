@@ -29,11 +29,6 @@ const (
 	byeIn       = 500 * time.Millisecond // for the coordinator's word that a closing worker may go
 )
 
-// burstWindow is how much of its rate a deployment may be given at once. It is
-// half of what upstreams are promised to see, since calls may arrive closer
-// together than they were granted.
-const burstWindow = 500 * time.Millisecond
-
 // reached reports whether t has come, on the monotonic clock or on the wall's,
 // one of which may have stood still while the machine slept.
 func reached(now, t time.Time) bool {
