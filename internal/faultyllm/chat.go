@@ -1,6 +1,10 @@
 package faultyllm
 
-import "strconv"
+import (
+	"strconv"
+
+	"pelton/internal/rawjson"
+)
 
 var chat = &endpoint{
 	path:    "/v1/chat/completions",
@@ -11,7 +15,7 @@ var chat = &endpoint{
 		for i, text := range x.texts {
 			out = openChoice(out, i)
 			out = append(out, `"message":{"role":"assistant","content":`...)
-			out = appendString(out, text)
+			out = rawjson.AppendString(out, text)
 			out = append(out, `,"refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}`...)
 		}
 		out = append(out, `],"usage":`...)
@@ -29,7 +33,7 @@ var chat = &endpoint{
 			out = x.chunk(out, "chatcmpl-", "chat.completion.chunk")
 			out = openChoice(out, p.choice)
 			out = append(out, `"delta":{"content":`...)
-			out = appendString(out, p.text)
+			out = rawjson.AppendString(out, p.text)
 			out = append(out, `},"logprobs":null,"finish_reason":null}`...)
 			return x.endChunk(out)
 		},
@@ -51,8 +55,8 @@ var completions = &endpoint{
 		// A list of prompts gets one choice each.
 		for _, item := range x.req.items(nil) {
 			x.answerTo(func(into []byte) []byte {
-				if isString(item) {
-					return append(into, stringText(item)...)
+				if rawjson.IsString(item) {
+					return rawjson.AppendText(into, item)
 				}
 				return append(into, item...)
 			})
@@ -63,7 +67,7 @@ var completions = &endpoint{
 		for i, text := range x.texts {
 			out = openChoice(out, i)
 			out = append(out, `"text":`...)
-			out = appendString(out, text)
+			out = rawjson.AppendString(out, text)
 			out = append(out, `,"logprobs":null,"finish_reason":"stop"}`...)
 		}
 		out = append(out, `],"usage":`...)
@@ -76,7 +80,7 @@ var completions = &endpoint{
 			out = x.chunk(out, "cmpl-", "text_completion")
 			out = openChoice(out, p.choice)
 			out = append(out, `"text":`...)
-			out = appendString(out, p.text)
+			out = rawjson.AppendString(out, p.text)
 			out = append(out, `,"logprobs":null,"finish_reason":null}`...)
 			return x.endChunk(out)
 		},

@@ -1,7 +1,6 @@
 package faultyllm
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,33 +10,42 @@ import (
 	"time"
 )
 
-var durationType = reflect.TypeFor[time.Duration]()
+// span is a duration as it stands in JSON: "50ms", or 0, which needs no unit.
+type span time.Duration
+
+// MarshalText writes what [time.Duration.String] returns.
+func (s span) MarshalText() ([]byte, error) { return []byte(time.Duration(s).String()), nil }
+
+// UnmarshalJSON reads a text with a unit, or 0.
+func (s *span) UnmarshalJSON(data []byte) error {
+	var text string
+	if string(data) == "0" {
+		text = "0"
+	} else if json.Unmarshal(data, &text) != nil {
+		return errors.New(`want a duration such as "50ms"`)
+	}
+	d, err := time.ParseDuration(text)
+	*s = span(d)
+	return err
+}
+
+// wireType is how a field's value stands in JSON.
+func wireType(field reflect.Type) reflect.Type {
+	if field == reflect.TypeFor[time.Duration]() {
+		return reflect.TypeFor[span]()
+	}
+	return field
+}
 
 // MarshalJSON writes all fields, durations as strings.
 func (c Config) MarshalJSON() ([]byte, error) {
-	v := reflect.ValueOf(c)
-	out := []byte{'{'}
-	for i := range v.NumField() {
-		name := v.Type().Field(i).Tag.Get("json")
-		if name == "-" {
-			continue
+	fields := map[string]any{}
+	for field, value := range reflect.ValueOf(c).Fields() {
+		if name := field.Tag.Get("json"); name != "-" {
+			fields[name] = value.Convert(wireType(field.Type)).Interface()
 		}
-		value := v.Field(i).Interface()
-		if d, ok := value.(time.Duration); ok {
-			value = d.String()
-		}
-		enc, err := json.Marshal(value)
-		if err != nil {
-			return nil, fmt.Errorf("failed to encode %s: %w", name, err)
-		}
-		if len(out) > 1 {
-			out = append(out, ',')
-		}
-		out = appendString(out, []byte(name))
-		out = append(out, ':')
-		out = append(out, enc...)
 	}
-	return append(out, '}'), nil
+	return json.Marshal(fields)
 }
 
 // UnmarshalJSON changes the fields that data names and reports all names that
@@ -48,48 +56,23 @@ func (c *Config) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	var errs []error
-	v := reflect.ValueOf(c).Elem()
-	for i := range v.NumField() {
-		name := v.Type().Field(i).Tag.Get("json")
+	for field, value := range reflect.ValueOf(c).Elem().Fields() {
+		name := field.Tag.Get("json")
 		raw, ok := given[name]
 		if !ok || name == "-" {
 			continue
 		}
 		delete(given, name)
-		if err := decodeField(v.Field(i), raw); err != nil {
+		// A fresh value: a slice or map may be shared with another Config.
+		fresh := reflect.New(wireType(field.Type))
+		if err := json.Unmarshal(raw, fresh.Interface()); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			continue
 		}
+		value.Set(fresh.Elem().Convert(field.Type))
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
 		errs = append(errs, fmt.Errorf("unknown field %q", name))
 	}
 	return errors.Join(errs...)
-}
-
-// decodeField decodes into a fresh value first: decoding into a slice or map
-// in place would write through to a Config that shares it.
-func decodeField(field reflect.Value, raw []byte) error {
-	fresh := reflect.New(field.Type())
-	if field.Type() != durationType {
-		if err := json.Unmarshal(raw, fresh.Interface()); err != nil {
-			return err
-		}
-		field.Set(fresh.Elem())
-		return nil
-	}
-	var text string
-	if err := json.Unmarshal(raw, &text); err != nil {
-		// The one number that needs no unit.
-		if bytes.Equal(bytes.TrimSpace(raw), []byte("0")) {
-			field.SetInt(0)
-			return nil
-		}
-		return errors.New(`want a duration such as "50ms"`)
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		return err
-	}
-	field.SetInt(int64(d))
-	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"math"
 	"strconv"
+
+	"pelton/internal/rawjson"
 )
 
 var embeddings = &endpoint{
@@ -38,7 +40,7 @@ var embeddings = &endpoint{
 // embed fills vector with a direction that depends only on the seed and the
 // input, of length 1.
 func embed(vector []float32, seed uint64, input []byte) {
-	if isString(input) {
+	if rawjson.IsString(input) {
 		input = stringText(input) // however it was escaped
 	}
 	id := identity(sha256.Sum256(input))

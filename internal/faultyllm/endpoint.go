@@ -1,6 +1,10 @@
 package faultyllm
 
-import "strconv"
+import (
+	"strconv"
+
+	"pelton/internal/rawjson"
+)
 
 // endpoint is a path that answers calls. Its functions append to a buffer and
 // leave the writing to the exchange.
@@ -138,5 +142,5 @@ func (x *exchange) answerID(out []byte, prefix string) []byte {
 // model appends `"model":"…"`.
 func (x *exchange) model(out []byte) []byte {
 	out = append(out, `"model":`...)
-	return appendString(out, x.req.modelName())
+	return rawjson.AppendString(out, x.req.modelName())
 }

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"pelton/internal/rawjson"
 )
 
 // failure is a call's bad end in full: the expansion of a [Fault], after a
@@ -68,9 +70,9 @@ func unknownModel(model []byte) failure {
 // appendError appends OpenAI's error object in its envelope.
 func (f *failure) appendError(out []byte) []byte {
 	out = append(out, `{"error":{"message":`...)
-	out = appendString(out, []byte(f.message))
+	out = rawjson.AppendString(out, f.message)
 	out = append(out, `,"type":`...)
-	out = appendString(out, []byte(orDefault(f.typ, "invalid_request_error")))
+	out = rawjson.AppendString(out, orDefault(f.typ, "invalid_request_error"))
 	out = append(out, `,"param":`...)
 	out = appendStringOrNull(out, f.param)
 	out = append(out, `,"code":`...)
@@ -79,3 +81,10 @@ func (f *failure) appendError(out []byte) []byte {
 }
 
 const htmlPage = "<html>\r\n<head><title>%s</title></head>\r\n<body>\r\n<center><h1>%s</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+
+func appendStringOrNull(out []byte, s string) []byte {
+	if s == "" {
+		return append(out, "null"...)
+	}
+	return rawjson.AppendString(out, s)
+}

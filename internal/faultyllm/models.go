@@ -3,6 +3,8 @@ package faultyllm
 import (
 	"net/http"
 	"strings"
+
+	"pelton/internal/rawjson"
 )
 
 // anyModel stands in the list of models when every model is served.
@@ -63,6 +65,6 @@ func (s *Server) serveModels(w http.ResponseWriter, r *http.Request) {
 
 func modelObject(out []byte, name string) []byte {
 	out = append(out, `{"id":`...)
-	out = appendString(out, []byte(name))
+	out = rawjson.AppendString(out, name)
 	return append(out, `,"object":"model","created":1700000000,"owned_by":"mock"}`...)
 }

@@ -1,5 +1,7 @@
 package faultyllm
 
+import "pelton/internal/rawjson"
+
 // Nothing is ever flagged.
 var moderations = &endpoint{
 	path:    "/v1/moderations",
@@ -20,7 +22,7 @@ var moderations = &endpoint{
 				if k > 0 {
 					out = append(out, ',')
 				}
-				out = appendString(out, []byte(c))
+				out = rawjson.AppendString(out, c)
 				out = append(out, `:false`...)
 			}
 			out = append(out, `},"category_scores":{`...)
@@ -28,7 +30,7 @@ var moderations = &endpoint{
 				if k > 0 {
 					out = append(out, ',')
 				}
-				out = appendString(out, []byte(c))
+				out = rawjson.AppendString(out, c)
 				out = append(out, `:0`...)
 			}
 			out = append(out, `}}`...)

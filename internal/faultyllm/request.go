@@ -1,6 +1,10 @@
 package faultyllm
 
-import "strconv"
+import (
+	"strconv"
+
+	"pelton/internal/rawjson"
+)
 
 // request is what the server looks at in a body. The values are raw JSON and
 // share memory with it.
@@ -17,11 +21,7 @@ type request struct {
 // parse reads body, whose question stands in the field subject, and reports
 // whether it is one JSON object.
 func (q *request) parse(body []byte, subject string) bool {
-	i := jsonSpace(body, 0)
-	if i >= len(body) || body[i] != '{' {
-		return false
-	}
-	end := jsonObject(body, i, 0, func(key, value []byte) {
+	object, _ := rawjson.Object(body, func(key, value []byte) {
 		switch string(key) {
 		case "model":
 			q.model = value
@@ -29,13 +29,11 @@ func (q *request) parse(body []byte, subject string) bool {
 			q.stream = string(value) == "true"
 		case "stream_options":
 			q.includeUsage = false
-			if isObject(value) {
-				jsonObject(value, 0, 0, func(key, value []byte) {
-					if string(key) == "include_usage" {
-						q.includeUsage = string(value) == "true"
-					}
-				})
-			}
+			rawjson.Object(value, func(key, value []byte) {
+				if string(key) == "include_usage" {
+					q.includeUsage = string(value) == "true"
+				}
+			})
 		case "dimensions":
 			q.dimensions = value
 		case "encoding_format":
@@ -46,12 +44,16 @@ func (q *request) parse(body []byte, subject string) bool {
 			q.subject = value
 		}
 	})
-	return end >= 0 && jsonSpace(body, end) == len(body)
+	return object
 }
+
+// stringText is the text of a string value. Without escapes it shares memory with
+// v.
+func stringText(v []byte) []byte { return rawjson.Key(v[1 : len(v)-1]) }
 
 // modelName is the decoded model, empty when it is missing or no string.
 func (q *request) modelName() []byte {
-	if !isString(q.model) {
+	if !rawjson.IsString(q.model) {
 		return nil
 	}
 	return stringText(q.model)
@@ -60,7 +62,7 @@ func (q *request) modelName() []byte {
 // size is how long embedding vectors are to be; ok is false when the request
 // asks for nonsense.
 func (q *request) size(def int) (n int, ok bool) {
-	if len(q.dimensions) == 0 || string(q.dimensions) == "null" {
+	if rawjson.IsNull(q.dimensions) {
 		return def, true
 	}
 	n, err := strconv.Atoi(string(q.dimensions))
@@ -70,12 +72,12 @@ func (q *request) size(def int) (n int, ok bool) {
 // items are the elements of a subject that may be one thing or a list: a
 // string, a list of strings, a list of tokens, a list of lists of tokens.
 func (q *request) items(into [][]byte) [][]byte {
-	if !isArray(q.subject) {
+	if !rawjson.IsArray(q.subject) {
 		return append(into, q.subject)
 	}
 	list := true
-	jsonArray(q.subject, 0, 0, func(v []byte) {
-		if list = list && (isString(v) || isArray(v) || isObject(v)); list {
+	rawjson.Array(q.subject, func(v []byte) {
+		if list = list && (rawjson.IsString(v) || rawjson.IsArray(v) || rawjson.IsObject(v)); list {
 			into = append(into, v)
 		}
 	})
@@ -89,20 +91,17 @@ func (q *request) items(into [][]byte) [][]byte {
 // subject is a string, or a list of messages whose content is a string or a
 // list of parts.
 func (q *request) lastUser(into []byte) []byte {
-	if isString(q.subject) {
-		return append(into, stringText(q.subject)...)
+	if rawjson.IsString(q.subject) {
+		return rawjson.AppendText(into, q.subject)
 	}
-	if !isArray(q.subject) {
+	if !rawjson.IsArray(q.subject) {
 		return into
 	}
 	var last []byte
-	jsonArray(q.subject, 0, 0, func(message []byte) {
-		if !isObject(message) {
-			return
-		}
+	rawjson.Array(q.subject, func(message []byte) {
 		var user bool
 		var content []byte
-		jsonObject(message, 0, 0, func(key, value []byte) {
+		rawjson.Object(message, func(key, value []byte) {
 			switch string(key) {
 			case "role":
 				user = string(value) == `"user"`
@@ -114,17 +113,14 @@ func (q *request) lastUser(into []byte) []byte {
 			last = content
 		}
 	})
-	if isString(last) {
-		return append(into, stringText(last)...)
+	if rawjson.IsString(last) {
+		return rawjson.AppendText(into, last)
 	}
-	if isArray(last) {
-		jsonArray(last, 0, 0, func(part []byte) {
-			if !isObject(part) {
-				return
-			}
-			jsonObject(part, 0, 0, func(key, value []byte) {
-				if string(key) == "text" && isString(value) {
-					into = append(into, stringText(value)...)
+	if rawjson.IsArray(last) {
+		rawjson.Array(last, func(part []byte) {
+			rawjson.Object(part, func(key, value []byte) {
+				if string(key) == "text" && rawjson.IsString(value) {
+					into = rawjson.AppendText(into, value)
 				}
 			})
 		})

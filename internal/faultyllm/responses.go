@@ -1,6 +1,10 @@
 package faultyllm
 
-import "strconv"
+import (
+	"strconv"
+
+	"pelton/internal/rawjson"
+)
 
 // The Responses API streams typed events and has no [DONE].
 var responses = &endpoint{
@@ -30,14 +34,14 @@ var responses = &endpoint{
 		piece: func(x *exchange, out []byte, p piece) []byte {
 			out = x.partEvent(out, "response.output_text.delta")
 			out = append(out, `,"delta":`...)
-			out = appendString(out, p.text)
+			out = rawjson.AppendString(out, p.text)
 			return append(out, "}\n\n"...)
 		},
 		finish: func(x *exchange, out []byte) []byte {
 			text := x.texts[0]
 			out = x.partEvent(out, "response.output_text.done")
 			out = append(out, `,"text":`...)
-			out = appendString(out, text)
+			out = rawjson.AppendString(out, text)
 			out = append(out, "}\n\n"...)
 			out = x.partEvent(out, "response.content_part.done")
 			out = append(out, `,"part":`...)
@@ -111,6 +115,6 @@ func (x *exchange) outputItem(out []byte, status string, text []byte) []byte {
 
 func outputText(out, text []byte) []byte {
 	out = append(out, `{"type":"output_text","text":`...)
-	out = appendString(out, text)
+	out = rawjson.AppendString(out, text)
 	return append(out, `,"annotations":[]}`...)
 }

@@ -9,6 +9,8 @@ import (
 	"net/textproto"
 	"strings"
 	"time"
+
+	"pelton/internal/rawjson"
 )
 
 // Script is the fate of one request, given in the field "mock" of its body or
@@ -61,7 +63,7 @@ type Script struct {
 
 // decode reads the fields that data names over those s has.
 func (s *Script) decode(data []byte) error {
-	if trimmed := bytes.TrimSpace(data); !isObject(trimmed) {
+	if trimmed := bytes.TrimSpace(data); !rawjson.IsObject(trimmed) {
 		return errors.New("mock: want an object")
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
