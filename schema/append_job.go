@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"strconv"
-	"time"
 )
 
 // AppendJSON appends the job as the message to publish, which [ParseJob] reads
@@ -14,115 +11,20 @@ import (
 // is no JSON, with the job as far as it got in dst; it does not validate
 // otherwise, see [Job.Validate].
 func (j *Job) AppendJSON(dst []byte) ([]byte, error) {
-	for _, object := range []struct {
-		name string
-		raw  json.RawMessage
-	}{{"defaults", j.Defaults}, {"metadata", j.Metadata}} {
-		if len(object.raw) > 0 && !json.Valid(object.raw) {
-			return dst, fmt.Errorf("job: %s: not valid JSON: %w", object.name, syntaxError(object.raw))
-		}
-	}
 	dst = append(dst, '{')
-	start := len(dst)
-	key := func(name string) {
-		if len(dst) > start {
+	for i := range jobFields {
+		f := &jobFields[i]
+		if !f.isSet(j) {
+			continue
+		}
+		if dst[len(dst)-1] != '{' {
 			dst = append(dst, ',')
 		}
-		dst = append(append(append(dst, '"'), name...), `":`...)
-	}
-	if j.ID != "" {
-		key("id")
-		dst = appendString(dst, j.ID)
-	}
-	if j.Concurrency != 0 {
-		key("concurrency")
-		if j.Concurrency == AutoConcurrency {
-			dst = append(dst, `"auto"`...)
-		} else {
-			dst = strconv.AppendInt(dst, int64(j.Concurrency), 10)
-		}
-	}
-	if j.Order != OrderDefault {
-		key("order")
-		dst = appendString(dst, string(j.Order))
-	}
-	if j.FailFast != (FailFast{}) {
-		key("fail_fast")
-		dst = j.FailFast.append(dst)
-	}
-	if j.Reply != "" {
-		key("reply")
-		dst = appendString(dst, j.Reply)
-	}
-	if j.Callback != "" {
-		key("callback")
-		dst = appendString(dst, j.Callback)
-	}
-	if j.Notify != "" {
-		key("notify")
-		dst = appendString(dst, j.Notify)
-	}
-	if j.Timeout != 0 {
-		key("timeout")
-		dst = appendString(dst, j.Timeout.String())
-	}
-	switch {
-	case !j.Deadline.At.IsZero():
-		key("deadline")
-		dst = appendString(dst, j.Deadline.At.Format(time.RFC3339Nano))
-	case j.Deadline.After != 0:
-		key("deadline")
-		dst = appendString(dst, j.Deadline.After.String())
-	}
-	if len(j.Defaults) > 0 {
-		key("defaults")
-		dst = append(dst, j.Defaults...)
-	}
-	if len(j.Tags) > 0 {
-		key("tags")
-		tags, err := json.Marshal(j.Tags)
-		if err != nil {
+		dst = append(append(append(dst, '"'), f.name...), `":`...)
+		var err error
+		if dst, err = f.append(dst, j); err != nil {
 			return dst, err
 		}
-		dst = append(dst, tags...)
-	}
-	if j.MaxCost != 0 {
-		key("max_cost")
-		dst = strconv.AppendFloat(dst, j.MaxCost, 'g', -1, 64)
-	}
-	if j.IncludeRequest {
-		key("include_request")
-		dst = append(dst, "true"...)
-	}
-	if j.SkipInvalid {
-		key("invalid")
-		dst = append(dst, `"skip"`...)
-	}
-	if len(j.Metadata) > 0 {
-		key("metadata")
-		dst = append(dst, j.Metadata...)
-	}
-	if j.Input != nil {
-		key("input")
-		dst = appendString(append(dst, `{"object":`...), j.Input.Object)
-		if j.Input.Endpoint != "" {
-			dst = appendString(append(dst, `,"endpoint":`...), string(j.Input.Endpoint))
-		}
-		dst = append(dst, '}')
-	}
-	if len(j.Requests) > 0 || j.Input == nil {
-		key("requests")
-		dst = append(dst, '[')
-		for i, r := range j.Requests {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			if !json.Valid(r.Body) {
-				return dst, fmt.Errorf("request %d: body: not valid JSON: %w", i, bodyError(r.Body))
-			}
-			dst = appendElement(dst, r)
-		}
-		dst = append(dst, ']')
 	}
 	return append(dst, '}'), nil
 }
@@ -181,39 +83,21 @@ func readsAsLine(body []byte) bool {
 	return line || named
 }
 
-func (f FailFast) append(dst []byte) []byte {
-	if f == (FailFast{Failures: 1}) {
-		return append(dst, "true"...)
-	}
-	dst = append(dst, '{')
-	if f.Failures != 0 {
-		dst = strconv.AppendInt(append(dst, `"failures":`...), int64(f.Failures), 10)
-	}
-	if f.Rate != 0 || f.After != 0 {
-		if f.Failures != 0 {
-			dst = append(dst, ',')
-		}
-		dst = strconv.AppendFloat(append(dst, `"rate":`...), f.Rate, 'g', -1, 64)
-		dst = strconv.AppendInt(append(dst, `,"after":`...), int64(f.After), 10)
-	}
-	return append(dst, '}')
-}
-
 // appendString appends s as a JSON string. Unlike json.Marshal it leaves <, >
 // and & alone.
-func appendString(dst []byte, s string) []byte {
+func appendString[S ~string](dst []byte, s S) []byte {
 	if plain(s) {
 		return append(append(append(dst, '"'), s...), '"')
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(s) // a string can always be encoded
+	_ = enc.Encode(string(s)) // a string can always be encoded
 	return append(dst, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
 }
 
 // plain reports whether s stands in JSON as it is.
-func plain[T string | []byte](s T) bool {
+func plain[T ~string | ~[]byte](s T) bool {
 	for i := range len(s) {
 		c := s[i]
 		if c < ' ' || c >= 0x7f || c == '"' || c == '\\' {

@@ -133,19 +133,6 @@ func readObject(raw []byte) (json.RawMessage, fault) {
 	return raw, fault{}
 }
 
-func checkConcurrency(n int, auto bool) fault {
-	if n == AutoConcurrency && auto {
-		return fault{}
-	}
-	if n == AutoConcurrency {
-		return faulty(ProblemExperimentalOff, `"auto" is experimental and not switched on (PELTON_EXPERIMENTAL=adaptive-concurrency at the worker); write a number from 1 to %d`, MaxConcurrency)
-	}
-	if n < 1 || n > MaxConcurrency {
-		return faulty(ProblemValue, "must be from 1 to %d, not %d", MaxConcurrency, n)
-	}
-	return fault{}
-}
-
 // checkText is for names: not empty, not longer than so many characters.
 func checkText(s string, longest int) fault {
 	if s == "" {
@@ -153,60 +140,6 @@ func checkText(s string, longest int) fault {
 	}
 	if len(s) > longest && utf8.RuneCountInString(s) > longest {
 		return faulty(ProblemTooLarge, "must not be longer than %d characters", longest)
-	}
-	return fault{}
-}
-
-func checkCost(cost float64) fault {
-	if !(cost > 0) || cost > maxCost {
-		return faulty(ProblemValue, "must be a number above 0 and at most %.0f, in USD", float64(maxCost))
-	}
-	return fault{}
-}
-
-// checkTags bounds what travels with each request.
-func checkTags(tags []string) fault {
-	if len(tags) > maxTags {
-		return faulty(ProblemTooLarge, "has %d tags; at most %d are allowed", len(tags), maxTags)
-	}
-	for _, tag := range tags {
-		if bad := checkText(tag, maxTag); bad.code != "" {
-			return bad
-		}
-	}
-	return fault{}
-}
-
-// checkCallback is for the names of webhooks: an address is none.
-func checkCallback(name string) fault {
-	if ValidQueue(name) {
-		return fault{}
-	}
-	return faulty(ProblemValue, "must be the name of a webhook that the workers' configuration has (letters, digits, - and _), not %q", clip(name))
-}
-
-// checkReply keeps results away from where a plain publish does harm: under $
-// lies the server's own API, under the prefix lie Pelton's streams.
-func checkReply(s, prefix string) fault {
-	if bad := checkText(s, maxReply); bad.code != "" {
-		return bad
-	}
-	if s[0] == '$' {
-		return faulty(ProblemValue, "must not begin with $: such subjects are the server's own")
-	}
-	if s == prefix || strings.HasPrefix(s, prefix+".") {
-		return faulty(ProblemValue, "must not lie under %q: such subjects are Pelton's own", prefix)
-	}
-	if strings.ContainsAny(s, "*>") {
-		return faulty(ProblemValue, "must be one subject, without the wildcards * and >")
-	}
-	if s[0] == '.' || s[len(s)-1] == '.' || strings.Contains(s, "..") {
-		return faulty(ProblemValue, "must be tokens with one dot between them; %q has an empty token", clip(s))
-	}
-	for _, c := range []byte(s) {
-		if c <= ' ' || c == 0x7f {
-			return faulty(ProblemValue, "must not hold spaces or control characters")
-		}
 	}
 	return fault{}
 }
@@ -239,11 +172,4 @@ func checkEndpoint(url Endpoint) fault {
 		}
 	}
 	return faulty(ProblemValue, "must be one of /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings, /v1/moderations, not %q%s", clip(string(url)), hint)
-}
-
-func checkRate(rate float64) fault {
-	if !(rate > 0 && rate <= 1) {
-		return faulty(ProblemValue, "must be above 0 and at most 1; to end at the first failure, write fail_fast: true")
-	}
-	return fault{}
 }

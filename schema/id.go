@@ -6,6 +6,10 @@ import (
 	"strings"
 )
 
+// JobKey names a job among those of all queues, as ids are unique in one queue
+// alone. It is comparable; the zero value names no job.
+type JobKey struct{ Queue, Job string }
+
 // MaxIDLength bounds a job's id, in bytes.
 const MaxIDLength = 64
 

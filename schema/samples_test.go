@@ -33,7 +33,7 @@ var envelopeSamples = []sample{
 	{name: "an array", job: `[` + okBody + `]`, want: `job: must be an object, not an array; write {"requests": [...]}`},
 	{name: "a string", job: `"x"`, want: "job: must be an object, not a string"},
 	{name: "empty object", job: `{}`, want: `job: requests: missing; a job has "requests" or "input"`},
-	{name: "unknown field", job: with(`"foo":1`), want: `job: foo: is no field of a job; it has id, requests,`},
+	{name: "unknown field", job: with(`"foo":1`), want: `job: foo: is no field of a job; it has id, concurrency, order,`},
 	{name: "misspelled field", job: with(`"concurency":1`), want: `job: concurency: is no field of a job; did you mean "concurrency"?`},
 	{name: "field in camel case", job: with(`"failFast":true`), want: `did you mean "fail_fast"?`},
 	{name: "field in capitals", job: with(`"ID":"x"`), want: `did you mean "id"?`},
