@@ -35,6 +35,15 @@ func (j *owned) end(ctx context.Context, why ending) error {
 	}
 }
 
+// deadlineAtHand reports whether the deadline may have passed by another process's
+// clock. An expired result says so much only then: a request that would have to
+// wait past the deadline expires at once, and its job goes on with the others.
+// Clocks may differ by [clockSkew]; in a job that has less than ten minutes, by a
+// tenth of its time.
+func (j *owned) deadlineAtHand(now time.Time) bool {
+	return j.deadline.Sub(now) < min(clockSkew, j.deadline.Sub(j.rec.CreatedAt)/10)
+}
+
 // endExpired ends a job whose deadline has passed.
 func (j *owned) endExpired(ctx context.Context) error {
 	return j.end(ctx, ending{schema.Reason{Code: schema.ReasonDeadline,
@@ -195,7 +204,8 @@ func (j *owned) verdict() (schema.Phase, *schema.Reason) {
 	if j.ending != nil {
 		why = *j.ending
 	} else if c.Expired > 0 {
-		why.reason = schema.Reason{Code: schema.ReasonDeadline, Message: "the deadline passed"}
+		why.reason = schema.Reason{Code: schema.ReasonDeadline,
+			Message: strconv.Itoa(c.Expired) + " of " + strconv.Itoa(total) + " requests could not be answered before the deadline"}
 	}
 	switch why.reason.Code {
 	case schema.ReasonDeadline:

@@ -240,7 +240,7 @@ func (j *owned) count(ctx context.Context, list []Outcome) error {
 	case aborted && j.ending == nil:
 		j.halted = true
 		return j.checkCancel(ctx)
-	case expired:
+	case expired && j.deadlineAtHand(time.Now()):
 		return j.endExpired(ctx)
 	}
 	for _, model := range died {

@@ -25,6 +25,12 @@ func causeOf(code string) *schema.Error {
 	return errCancelled
 }
 
+// tooLate is the error of a request that nothing can take before its job's deadline.
+func tooLate(readyAt time.Time) *schema.Error {
+	return &schema.Error{Class: schema.ClassExpired, Code: schema.CodeExpired,
+		Message: "it would have had to wait until " + readyAt.UTC().Format(time.RFC3339) + ", past the job's deadline"}
+}
+
 // answer is what becomes of a request here: its result, or a wait that is longer
 // than a slot should be held for, or neither, when the work was given up because
 // this process may not go on with it.
@@ -75,7 +81,7 @@ func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Pa
 	out := w.cfg.Router.Do(call, request)
 	if p := out.Park; p != nil {
 		if !p.ReadyAt.Before(work.Deadline) {
-			return answer{result: uncalled(result, errExpired, &schema.Parked{Attempts: out.Attempts})}
+			return answer{result: uncalled(result, tooLate(p.ReadyAt), &schema.Parked{Attempts: out.Attempts})}
 		}
 		return answer{parked: &schema.Parked{
 			ReadyAt: p.ReadyAt.UTC(), LeftMs: p.Left.Milliseconds(), Reason: p.Reason, Attempts: out.Attempts,
