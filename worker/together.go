@@ -19,7 +19,7 @@ type together struct {
 
 // join adds a request to those of its job; leave must be called.
 func (w *worker) join(work *jobs.Work) *together {
-	key := jobKey{work.Queue, work.Job}
+	key := keyOf(work)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := w.jobs[key]
@@ -31,7 +31,13 @@ func (w *worker) join(work *jobs.Work) *together {
 	return t
 }
 
-type jobKey struct{ queue, job string }
+// jobKey names a job, and not another one that had its id before and was removed.
+type jobKey struct {
+	queue, job string
+	queuedAt   int64 // in nanoseconds
+}
+
+func keyOf(work *jobs.Work) jobKey { return jobKey{work.Queue, work.Job, work.QueuedAt.UnixNano()} }
 
 func (w *worker) newTogether(work *jobs.Work) *together {
 	t := &together{}
@@ -51,7 +57,7 @@ func (w *worker) leave(work *jobs.Work, t *together) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if t.users--; t.users == 0 {
-		delete(w.jobs, jobKey{work.Queue, work.Job})
+		delete(w.jobs, keyOf(work))
 		t.forget()
 	}
 }
