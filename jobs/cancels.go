@@ -126,6 +126,15 @@ func (c *Cancels) Cancelled(ctx context.Context, queue, job string) (marker sche
 	if marker, cancelled, known := c.Known(queue, job); known {
 		return marker, cancelled, nil
 	}
+	return c.lookUp(ctx, queue, job)
+}
+
+// lookUp is [Cancels.Cancelled] for when that a job is not cancelled must not be
+// taken from memory: its durable marker is read.
+func (c *Cancels) lookUp(ctx context.Context, queue, job string) (marker schema.Cancel, cancelled bool, err error) {
+	if marker, cancelled, _ := c.Known(queue, job); cancelled {
+		return marker, true, nil
+	}
 	key := jobKey{queue, job}
 	losses := c.b.losses()
 	m, err := c.b.lastMsg(ctx, c.b.names.CancelsStream(), c.b.names.Cancel(queue, job))

@@ -52,7 +52,7 @@ func (j *owned) ahead() int {
 // mayFeed reports whether nothing forbids it: a lease that may have ended, a
 // broker that did not take the last, or the deadline.
 func (j *owned) mayFeed(now time.Time) bool {
-	return now.Sub(j.rec.written) < leaseTime && now.After(j.hold) && now.Before(j.deadline) && !j.halted
+	return now.Sub(j.rec.written) < leaseTime && now.After(j.hold) && now.Before(j.deadline) && j.abortSeenAt.IsZero()
 }
 
 // nextIndex picks what was lost on the way first, then the next in the input.

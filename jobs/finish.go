@@ -52,14 +52,46 @@ func (j *owned) endExpired(ctx context.Context) error {
 
 // checkCancel ends the job if it is cancelled and we have not heard of it.
 func (j *owned) checkCancel(ctx context.Context) error {
-	if j.ending != nil {
+	switch {
+	case j.ending != nil:
 		return nil
+	case !j.abortSeenAt.IsZero():
+		return j.explainAbort(ctx)
 	}
 	marker, cancelled, err := j.o.cfg.Cancels.Cancelled(ctx, j.rec.Queue, j.rec.ID)
 	if err != nil || !cancelled {
 		return nil // looked for again with every reconciliation
 	}
 	return j.endCancelled(ctx, marker)
+}
+
+// explainAbort looks for the cancel that had a worker abort a call. Where the
+// store surely has none, now and [reconcileEvery] after the abort was seen, the
+// cancel reached workers alone: its marker was never stored, and the owner of
+// that time did not hear it. Workers go on to abort what is fed, so the job
+// adopts the cancel.
+func (j *owned) explainAbort(ctx context.Context) error {
+	now, first := time.Now(), j.abortSeenAt.IsZero()
+	if first {
+		j.abortSeenAt = now
+	}
+	asking, cancel := context.WithTimeout(ctx, leaseTime/2)
+	marker, cancelled, err := j.o.cfg.Cancels.lookUp(asking, j.rec.Queue, j.rec.ID)
+	cancel()
+	switch {
+	case cancelled:
+		return j.endCancelled(ctx, marker)
+	case first:
+		j.o.cfg.Log.Warn().Err(err).Str("job", j.rec.ID).Str("queue", j.rec.Queue).
+			Msg("a worker has aborted a request as cancelled, and no cancel is found: nothing more is fed until it is known why")
+	}
+	if err != nil || now.Sub(j.abortSeenAt) < reconcileEvery { // the next reconciliation asks again
+		return nil
+	}
+	j.o.cfg.Log.Warn().Str("job", j.rec.ID).Str("queue", j.rec.Queue).
+		Msg("no cancel of the job is stored, though a worker was told of one: the job is cancelled")
+	return j.end(ctx, ending{schema.Reason{Code: schema.ReasonCancelled, Message: "a worker was told to cancel this job"},
+		schema.StatusCancelled})
 }
 
 // endCancelled ends the job for the reason that its cancel gives: that of

@@ -47,13 +47,13 @@ type owned struct {
 	sought    time.Time          // when the broker was last asked what it has forgotten
 	hold      time.Time          // nothing is fed before: the broker did not take the last
 
-	told   time.Time   // when progress was last published
-	asked  atomic.Bool // somebody has begun to listen
-	dead   deadModels
-	ending *ending // set once the job is to end before all requests are done
-	halted bool    // a worker has aborted a call: nothing more is fed until we know why
-	grace  <-chan time.Time
-	relay  *relay
+	told        time.Time   // when progress was last published
+	asked       atomic.Bool // somebody has begun to listen
+	dead        deadModels
+	ending      *ending   // set once the job is to end before all requests are done
+	abortSeenAt time.Time // when a worker was first seen to have aborted a call: nothing more is fed until we know why
+	grace       <-chan time.Time
+	relay       *relay
 }
 
 // fedRequest is a request between its feeding and its result.
@@ -238,8 +238,9 @@ func (j *owned) count(ctx context.Context, list []Outcome) error {
 	// A worker may have heard of the end before us: nothing more is fed.
 	switch {
 	case aborted && j.ending == nil:
-		j.halted = true
-		return j.checkCancel(ctx)
+		if err := j.explainAbort(ctx); err != nil {
+			return err
+		}
 	case expired && j.deadlineAtHand(time.Now()):
 		return j.endExpired(ctx)
 	}
