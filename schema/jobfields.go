@@ -43,8 +43,8 @@ var jobFields = [...]jobField{
 	scalar("reply", quotedText, func(j *Job) *string { return &j.Reply }, readString, checkSubject, appendString),
 	scalar("callback", quotedText, func(j *Job) *string { return &j.Callback }, readString, checkCallback, appendString),
 	scalar("notify", quotedText, func(j *Job) *string { return &j.Notify }, readString, checkSubject, appendString),
-	scalar("timeout", quotedText, func(j *Job) *time.Duration { return &j.Timeout }, readDuration, checkTimeout, appendDuration),
-	{"deadline", quotedText, (*envelope).readDeadline, hasDeadline, appendDeadline, (*envelope).checkDeadline},
+	scalar("timeout", durationText, func(j *Job) *time.Duration { return &j.Timeout }, readDuration, checkTimeout, appendDuration),
+	{"deadline", durationText, (*envelope).readDeadline, hasDeadline, appendDeadline, (*envelope).checkDeadline},
 	object("defaults", func(j *Job) *json.RawMessage { return &j.Defaults }, nil, nil),
 	{"tags", listText, (*envelope).readTags, hasTags, appendTags, (*envelope).checkTags},
 	scalar("max_cost", numberText, func(j *Job) *float64 { return &j.MaxCost }, readCost, checkCost, appendNumber),
@@ -137,6 +137,15 @@ func numberText(s string) []byte {
 	}
 	if x, err := strconv.ParseFloat(s, 64); err == nil && x-x == 0 { // neither NaN nor infinite
 		return appendNumber(nil, x)
+	}
+	return quotedText(s)
+}
+
+// durationText reads all that [time.ParseDuration] does, which is more than a
+// document may have, and leaves the rest to the reader.
+func durationText(s string) []byte {
+	if d, err := time.ParseDuration(s); err == nil {
+		return appendDuration(nil, d)
 	}
 	return quotedText(s)
 }

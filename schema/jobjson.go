@@ -63,10 +63,12 @@ func (r *Request) UnmarshalJSON(data []byte) error {
 //	include_request  "true", "false"
 //	max_cost         "2.50", in USD
 //	tags             "free,eu"; empty: none
+//	timeout          "10m", "1h30m", also Go's other forms: ".5h"
+//	deadline         the same, or "2030-01-31T18:00:00Z"
 //
-// id, order, reply, callback, notify, timeout, deadline and invalid are what
-// stands between the quotes in the document. The rules are those of [ParseJob];
-// the zero [Limits] are the defaults. The error says what is wrong and what to
+// id, order, reply, callback, notify and invalid are what stands between the
+// quotes in the document. The rules are those of [ParseJob]; the zero [Limits]
+// are the defaults. The error says what is wrong and what to
 // write, without the field's name, and leaves the job as it is.
 func (j *Job) SetText(name, text string, limits Limits) error {
 	f := jobFieldNamed(name)

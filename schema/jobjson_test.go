@@ -104,6 +104,7 @@ func TestSetText(t *testing.T) {
 		{"concurrency", "many", "", `must be an integer from 1 to 10000, not "many"`},
 		{"concurrency", "", "", `must be an integer from 1 to 10000, not ""`},
 		{"timeout", "5m", `"5m"`, ""},
+		{"timeout", ".5h", `"30m"`, ""},
 		{"timeout", "30", "", `must be a duration like "30s", "10m" or "1h30m", not "30"`},
 		{"timeout", "-1s", "", "must be above zero"},
 		{"deadline", "2030-01-31T18:00:00Z", `"2030-01-31T18:00:00Z"`, ""},

@@ -2,7 +2,8 @@ package main
 
 import (
 	"bufio"
-	"strconv"
+	"fmt"
+	"strings"
 	"time"
 
 	"pelton/schema"
@@ -30,61 +31,37 @@ func (f *jobFlags) job(in *input, skip bool) (schema.Job, error) {
 	if !schema.ValidQueue(f.Queue) {
 		return job, usagef("--queue %q: must be 1 to %d letters, digits, - and _", f.Queue, schema.MaxIDLength)
 	}
-	concurrency, err := parseConcurrency(f.Concurrency)
-	if err != nil {
-		return job, err
+	for _, given := range []struct{ field, text string }{
+		{"concurrency", f.Concurrency},
+		{"deadline", f.Deadline},
+		{"fail_fast", textIf(f.FailFast, "true")},
+		{"include_request", textIf(f.IncludeRequest, "true")},
+		{"invalid", textIf(skip, "skip")},
+		{"max_cost", textIf(f.MaxCost != 0, fmt.Sprint(f.MaxCost))},
+		{"timeout", textIf(f.Timeout != 0, f.Timeout.String())},
+	} {
+		if given.text == "" {
+			continue
+		}
+		// Whether "auto" is switched on is for the workers to say.
+		if err := job.SetText(given.field, given.text, schema.Limits{AutoConcurrency: true}); err != nil {
+			return job, usagef("--%s: %w", strings.ReplaceAll(given.field, "_", "-"), err)
+		}
 	}
-	if f.Timeout < 0 {
-		return job, usagef("--timeout %s: must not be negative", f.Timeout)
-	}
-	if f.MaxCost < 0 {
-		return job, usagef("--max-cost %v: must not be negative", f.MaxCost)
-	}
-	over(&job.MaxCost, f.MaxCost)
 	if len(f.Tags) > 0 {
 		job.Tags = f.Tags
 	}
-	over(&job.Concurrency, concurrency)
-	over(&job.Concurrency, orZero(job.Concurrency == 0, schema.DefaultConcurrency))
-	over(&job.Timeout, f.Timeout)
-	over(&job.IncludeRequest, f.IncludeRequest)
-	over(&job.SkipInvalid, skip)
-	if f.FailFast {
-		job.FailFast = schema.FailFast{Failures: 1}
-	}
-	if f.Deadline == "" {
-		return job, nil
-	}
-	if after, err := time.ParseDuration(f.Deadline); err == nil && after > 0 {
-		job.Deadline = schema.Deadline{After: after}
-	} else if at, err := time.Parse(time.RFC3339, f.Deadline); err == nil {
-		job.Deadline = schema.Deadline{At: at}
-	} else {
-		return job, usagef("--deadline %q: must be a duration like 2h30m, or a time like 2030-01-02T15:04:05Z", f.Deadline)
+	if job.Concurrency == 0 {
+		job.Concurrency = schema.DefaultConcurrency
 	}
 	return job, nil
 }
 
-// parseConcurrency reads -c; 0 is "not given".
-func parseConcurrency(text string) (int, error) {
-	switch text {
-	case "":
-		return 0, nil
-	case "auto":
-		return schema.AutoConcurrency, nil
+func textIf(given bool, text string) string {
+	if given {
+		return text
 	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > schema.MaxConcurrency {
-		return 0, usagef("--concurrency %s: must be from 1 to %d, or auto", text, schema.MaxConcurrency)
-	}
-	return n, nil
-}
-
-func orZero(is bool, n int) int {
-	if is {
-		return n
-	}
-	return 0
+	return ""
 }
 
 // subset is the indexes of the input that a job has, in their order: it turns

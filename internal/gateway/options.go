@@ -18,66 +18,20 @@ const (
 	maxValue = 512
 )
 
-// extensions are the metadata that set something of the job. They stay in the
-// metadata as well.
-var extensions = map[string]func(job *schema.Job, value string) error{
-	"pelton_concurrency": func(job *schema.Job, value string) error {
-		if value == "auto" {
-			job.Concurrency = schema.AutoConcurrency
-			return nil
+// settings are the fields of a job that metadata can set, each under its name
+// behind "pelton_". The pairs stay in the metadata as well.
+var settings = []string{"concurrency", "fail_fast", "include_request", "invalid", "max_cost", "tags", "timeout"}
+
+// set sets the field from what the metadata says, by the rules of the job's
+// document. A timeout may be in days as well, as completion_window.
+func set(job *schema.Job, field, value string) error {
+	if field == "timeout" {
+		if d, err := parseWindow(value); err == nil {
+			value = d.String()
 		}
-		n, err := strconv.Atoi(value)
-		if err != nil || n < 1 || n > schema.MaxConcurrency {
-			return fmt.Errorf("must be a number from 1 to %d", schema.MaxConcurrency)
-		}
-		job.Concurrency = n
-		return nil
-	},
-	"pelton_timeout": func(job *schema.Job, value string) (err error) {
-		job.Timeout, err = parseWindow(value)
-		return err
-	},
-	"pelton_max_cost": func(job *schema.Job, value string) (err error) {
-		job.MaxCost, err = strconv.ParseFloat(value, 64)
-		if err != nil || !(job.MaxCost > 0 && job.MaxCost <= 1e9) {
-			return fmt.Errorf("must be an amount in USD above 0")
-		}
-		return nil
-	},
-	"pelton_tags": func(job *schema.Job, value string) error {
-		for tag := range strings.SplitSeq(value, ",") {
-			if tag = strings.TrimSpace(tag); tag != "" {
-				job.Tags = append(job.Tags, tag)
-			}
-		}
-		return nil
-	},
-	"pelton_fail_fast": func(job *schema.Job, value string) error {
-		n, err := strconv.Atoi(value)
-		switch {
-		case value == "true":
-			n = 1
-		case value == "false":
-			n = 0
-		case err != nil || n < 1:
-			return fmt.Errorf("must be true, false, or after how many failures the batch ends")
-		}
-		job.FailFast.Failures = n
-		return nil
-	},
-	"pelton_invalid": func(job *schema.Job, value string) error {
-		if value != "skip" {
-			return fmt.Errorf(`must be "skip"`)
-		}
-		job.SkipInvalid = true
-		return nil
-	},
-	"pelton_include_request": func(job *schema.Job, value string) (err error) {
-		if job.IncludeRequest, err = strconv.ParseBool(value); err != nil {
-			return fmt.Errorf("must be true or false")
-		}
-		return nil
-	},
+	}
+	// Whether "auto" is switched on is for the workers to say.
+	return job.SetText(field, value, schema.Limits{AutoConcurrency: true})
 }
 
 // setMetadata takes a client's metadata into the job, beside what the gateway
@@ -92,13 +46,12 @@ func setMetadata(job *schema.Job, own map[string]string, o origin) error {
 		if name == "" || len([]rune(name)) > maxName || len([]rune(value)) > maxValue {
 			return invalid(param, "invalid_value", "A key of metadata has 1 to %d characters, a value at most %d.", maxName, maxValue)
 		}
-		if strings.HasPrefix(name, "pelton_") {
-			set, ok := extensions[name]
-			if !ok {
-				return invalid(param, "invalid_value", "There is no setting %q; there are %s.", clip(name), strings.Join(settingNames(), ", "))
+		if field, ours := strings.CutPrefix(name, "pelton_"); ours {
+			if !slices.Contains(settings, field) {
+				return invalid(param, "invalid_value", "There is no setting %q; there are pelton_%s.", clip(name), strings.Join(settings, ", pelton_"))
 			}
-			if err := set(job, value); err != nil {
-				return invalid(param, "invalid_value", "%s %v, not %q.", name, err, clip(value))
+			if err := set(job, field, value); err != nil {
+				return invalid(param, "invalid_value", "%s %v.", name, err)
 			}
 		}
 		all[name] = value
@@ -106,15 +59,6 @@ func setMetadata(job *schema.Job, own map[string]string, o origin) error {
 	var err error
 	job.Metadata, err = json.Marshal(all)
 	return err
-}
-
-func settingNames() []string {
-	var names []string
-	for name := range extensions {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // parseWindow reads a duration: Go's, and days.
