@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"pelton/internal/human"
 	"pelton/schema"
 )
 
@@ -174,7 +175,7 @@ func complete(node *kong.Node, words []string) (lines []string) {
 // firstSentence is a meaning that fits beside a word.
 func firstSentence(help string) string {
 	first, _, _ := strings.Cut(help, ". ")
-	return clip(oneLine(strings.TrimSuffix(first, ".")), 80)
+	return human.Clip(oneLine(strings.TrimSuffix(first, ".")), 80)
 }
 
 func childOf(node *kong.Node, name string) *kong.Node {

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
 	"pelton/internal/config"
 	"pelton/internal/gateway"
+	"pelton/internal/loopback"
 	"pelton/internal/nats/natsconn"
 	"pelton/internal/web"
 	"pelton/jobs"
@@ -57,12 +57,13 @@ func (c *gatewayCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	addr, _ := web.Address(cfg.HTTPAddr) // what is none, Listen refuses
 	switch {
 	case !cfg.Remote():
 		return hinted(exitSetup, "`pelton worker` without NATS_URL serves the batch API itself", errors.New("the gateway has no NATS server of its own: set NATS_URL, NATS_CONTEXT or -s"))
 	case cfg.HTTPOff():
 		return setup(errors.New("PELTON_HTTP_ADDR is off: a gateway serves nothing else"))
-	case cfg.APIKeys == "" && !onLoopback(cfg.HTTPAddr):
+	case cfg.APIKeys == "" && !loopback.Host(addr):
 		return setup(fmt.Errorf("PELTON_HTTP_ADDR %s is reached from other machines, which are not served without keys: set PELTON_API_KEYS (`pelton gateway --new-key NAME` makes one)", cfg.HTTPAddr))
 	}
 	return c.serve(a, cfg, log)
@@ -77,20 +78,6 @@ func (c *gatewayCmd) newKey(a *app) error {
 	a.say("the token, which is shown this once: %s", token)
 	_, err = fmt.Fprint(a.stdout, entry)
 	return err
-}
-
-// onLoopback reports whether only this machine reaches an address.
-func onLoopback(addr string) bool {
-	addr, err := web.Address(addr)
-	if err != nil {
-		return false // Listen says so
-	}
-	host, _, _ := net.SplitHostPort(addr)
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 func (c *gatewayCmd) serve(a *app, cfg *config.Config, log zerolog.Logger) error {

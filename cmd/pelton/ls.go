@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"pelton/internal/human"
 	"pelton/schema"
 )
 
@@ -68,7 +69,7 @@ func jobsTable(states []schema.State, queues bool, width int, now time.Time) tab
 			reason = s.Reason.Code
 		}
 		t = append(t, []string{s.ID, string(s.State), fmt.Sprintf("%d/%d", s.Counts.Stored(), s.Total),
-			strconv.Itoa(s.Counts.Failed), rate, agoText(s.CreatedAt, now), reason})
+			strconv.Itoa(s.Counts.Failed), rate, human.Ago(s.CreatedAt, now), reason})
 	}
 	if queues {
 		t[0] = slices.Insert(t[0], 1, "QUEUE")

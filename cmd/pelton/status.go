@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
+	"pelton/internal/human"
 	"pelton/schema"
 )
 
@@ -69,7 +71,7 @@ func stateTable(s *schema.State) table {
 		add("reason", "%s: %s", s.Reason.Code, s.Reason.Message)
 	}
 	add("done", "%d of %d", s.Counts.Stored(), s.Total)
-	add("results", "%s", countsText(s.Counts))
+	add("results", "%s", human.Counts(s.Counts, strconv.Itoa))
 	if !s.State.Final() {
 		add("in flight", "%d", s.InFlight)
 		add("rate", "%.1f/s%s", s.Rate, etaText(s))
@@ -85,20 +87,6 @@ func stateTable(s *schema.State) table {
 		add("took", "%s", s.FinishedAt.Sub(*s.StartedAt).Round(time.Millisecond))
 	}
 	return t
-}
-
-// countsText lists the outcomes that there are: "9 succeeded, 1 failed".
-func countsText(c schema.Counts) string {
-	parts := []string{fmt.Sprintf("%d succeeded", c.Succeeded)}
-	for _, p := range []struct {
-		n    int
-		what string
-	}{{c.Failed, "failed"}, {c.Cancelled, "cancelled"}, {c.Expired, "expired"}, {c.NotStarted, "not started"}} {
-		if p.n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", p.n, p.what))
-		}
-	}
-	return strings.Join(parts, ", ")
 }
 
 func usageText(u *schema.Usage) string {

@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 	"unicode/utf8"
+
+	"pelton/internal/human"
 )
 
 // table is rows of text, the first of them the head. Columns are as wide as
@@ -26,7 +27,7 @@ func (t table) write(w io.Writer, width int) error {
 				line.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)+2))
 			}
 		}
-		b.WriteString(clip(strings.TrimRight(line.String(), " "), width) + "\n")
+		b.WriteString(human.Clip(strings.TrimRight(line.String(), " "), width) + "\n")
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -55,7 +56,7 @@ func (t table) giveWay(width int) {
 	}
 	for _, row := range t {
 		if width > 0 {
-			row[0] = clip(row[0], max(12, room))
+			row[0] = human.Clip(row[0], max(12, room))
 		}
 	}
 }
@@ -87,14 +88,6 @@ func oneLine(s string) string {
 	}, s)
 }
 
-// clip cuts s to width characters; 0 means no bound.
-func clip(s string, width int) string {
-	if width <= 0 || utf8.RuneCountInString(s) <= width {
-		return s
-	}
-	return string([]rune(s)[:width-1]) + "…"
-}
-
 // writeJSON prints v, indented, as people and jq read it.
 func writeJSON(w io.Writer, v any) error {
 	data, err := json.MarshalIndent(v, "", "  ")
@@ -116,18 +109,4 @@ func bytesText(n int64) string {
 		return fmt.Sprintf("%d B", n)
 	}
 	return fmt.Sprintf("%.1f %s", size, units[unit])
-}
-
-// agoText is how long ago t was, in one unit.
-func agoText(t, now time.Time) string {
-	d := now.Sub(t)
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", max(0, int(d.Seconds())))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strings"
 
+	"pelton/internal/hint"
+
 	"go.yaml.in/yaml/v3"
 )
 
@@ -112,7 +114,7 @@ func (c *Config) setFromFile(key string, value *yaml.Node) error {
 		}
 		return v.set(c, text)
 	}
-	if near := nearest(key, names(true)); near != "" {
+	if near := hint.Nearest(key, names(true)); near != "" {
 		return fmt.Errorf("no such setting; did you mean %s?", near)
 	}
 	return fmt.Errorf("no such setting; there are %s", strings.Join(names(true), ", "))

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"pelton/internal/hint"
 )
 
 // Flag is a setting given on the command line. It is stronger than the
@@ -81,7 +83,7 @@ func unknownVariables(environ []string) []error {
 			continue
 		}
 		problem := "no such setting"
-		if near := nearest(name, names(false)); near != "" {
+		if near := hint.Nearest(name, names(false)); near != "" {
 			problem += "; did you mean " + near + "?"
 		}
 		problems = append(problems, fmt.Errorf("%s: %s", name, problem))

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"text/template"
 	"unicode/utf8"
+
+	"pelton/internal/hint"
 )
 
 // rowTemplate is a template over rows. Its errors are for those who wrote it.
@@ -72,7 +74,7 @@ func (t *rowTemplate) explain(err error, value any) error {
 	}
 	message := fmt.Sprintf("%s: {{%s}}: there is no field %q", t.flag, at, missing[1])
 	names := fieldsOf(holder(value, at, missing[1]))
-	if near := nearest(missing[1], names); near != "" {
+	if near := hint.Nearest(missing[1], names); near != "" {
 		message += fmt.Sprintf(" (did you mean %q?)", near)
 	}
 	return errors.New(message + listed(names))
@@ -127,37 +129,4 @@ func fieldsOf(value any) []string {
 		m = v
 	}
 	return slices.Sorted(maps.Keys(m))
-}
-
-// nearest returns the name that text most likely was meant to be, or "".
-func nearest(text string, names []string) string {
-	fold := strings.NewReplacer("_", "", "-", "", " ", "")
-	for _, name := range names {
-		a, b := strings.ToLower(fold.Replace(text)), strings.ToLower(fold.Replace(name))
-		switch {
-		case a == b, len(a) > 2 && len(b) > 2 && (strings.HasPrefix(a, b) || strings.HasPrefix(b, a)), oneOff(a, b):
-			return name
-		}
-	}
-	return ""
-}
-
-// oneOff reports whether a and b differ by one letter: another, one more, one
-// less, or two neighbours changed places.
-func oneOff(a, b string) bool {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	if len(b)-len(a) > 1 || len(b) < 3 {
-		return false
-	}
-	i := 0
-	for i < len(a) && a[i] == b[i] {
-		i++
-	}
-	if len(a) < len(b) {
-		return a[i:] == b[i+1:]
-	}
-	return i == len(a) || a[i+1:] == b[i+1:] ||
-		i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
 }

@@ -1,6 +1,7 @@
 package faultyllm
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -200,14 +201,14 @@ func newSettings(c Config) (*settings, error) {
 	}
 	c = c.clone()
 	s := &settings{Config: c, given: c, shares: c.Faults.shares(), fp: fmt.Sprintf("fp_%010x", mix(c.Seed)>>24)}
-	s.EchoRunes = orDefault(c.EchoRunes, DefaultEchoRunes)
-	s.Dimensions = orDefault(c.Dimensions, DefaultDimensions)
-	s.MaxBodyBytes = orDefault(c.MaxBodyBytes, DefaultMaxBodyBytes)
-	s.SlowBytesPerSecond = orDefault(c.SlowBytesPerSecond, DefaultSlowBytesPerSecond)
-	s.RateWindow = orDefault(c.RateWindow, DefaultRateWindow)
-	s.MaxIdentities = orDefault(c.MaxIdentities, DefaultMaxIdentities)
+	s.EchoRunes = cmp.Or(c.EchoRunes, DefaultEchoRunes)
+	s.Dimensions = cmp.Or(c.Dimensions, DefaultDimensions)
+	s.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, DefaultMaxBodyBytes)
+	s.SlowBytesPerSecond = cmp.Or(c.SlowBytesPerSecond, DefaultSlowBytesPerSecond)
+	s.RateWindow = cmp.Or(c.RateWindow, DefaultRateWindow)
+	s.MaxIdentities = cmp.Or(c.MaxIdentities, DefaultMaxIdentities)
 	s.LatencyDist = c.LatencyDist.orDefault(c.Jitter)
-	s.outage = failureOf(orDefault(c.OutageFault, FaultUnavailable))
+	s.outage = failureOf(cmp.Or(c.OutageFault, FaultUnavailable))
 	if len(c.Models) > 0 {
 		s.models = make(map[string]bool, len(c.Models))
 		for _, m := range c.Models {

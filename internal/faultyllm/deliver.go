@@ -1,6 +1,7 @@
 package faultyllm
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -49,7 +50,7 @@ func (x *exchange) deliver(f *failure) {
 
 // succeed writes an answer: the right one, unless f deforms it.
 func (x *exchange) succeed(f *failure) {
-	status := orDefault(f.status, http.StatusOK)
+	status := cmp.Or(f.status, http.StatusOK)
 	kind := jsonType
 	streaming := x.req.stream && x.ep.stream != nil
 	if streaming {

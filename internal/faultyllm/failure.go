@@ -1,6 +1,7 @@
 package faultyllm
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"time"
@@ -72,7 +73,7 @@ func (f *failure) appendError(out []byte) []byte {
 	out = append(out, `{"error":{"message":`...)
 	out = rawjson.AppendString(out, f.message)
 	out = append(out, `,"type":`...)
-	out = rawjson.AppendString(out, orDefault(f.typ, "invalid_request_error"))
+	out = rawjson.AppendString(out, cmp.Or(f.typ, "invalid_request_error"))
 	out = append(out, `,"param":`...)
 	out = appendStringOrNull(out, f.param)
 	out = append(out, `,"code":`...)

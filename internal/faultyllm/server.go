@@ -1,6 +1,7 @@
 package faultyllm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ func (s *Server) Start(addr string) error {
 	if s.listener != nil {
 		return errors.New("the mock upstream is already started")
 	}
-	l, err := net.Listen("tcp", orDefault(addr, "127.0.0.1:0"))
+	l, err := net.Listen("tcp", cmp.Or(addr, "127.0.0.1:0"))
 	if err != nil {
 		return fmt.Errorf("failed to start the mock upstream: %w", err)
 	}

@@ -23,7 +23,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -31,6 +30,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"pelton/internal/loopback"
 	"pelton/jobs"
 	"pelton/schema"
 )
@@ -168,7 +168,7 @@ func (g *Gateway) whose(r *http.Request) (*Key, error) {
 	}
 	// A page that a browser shows may come from anywhere, and so may what a
 	// proxy on this machine passes on.
-	if !fromHere(r) || g.origin.Check(r) != nil {
+	if !loopback.Host(r.RemoteAddr) || !loopback.Asked(r) || g.origin.Check(r) != nil {
 		return nil, &apiError{Status: http.StatusForbidden, Code: "no_keys_configured",
 			Message: "Without keys this installation serves clients on its own machine alone, called by a loopback name. Configure keys (PELTON_API_KEYS) to serve others."}
 	}
@@ -181,28 +181,6 @@ func bearer(r *http.Request) string {
 		return ""
 	}
 	return strings.TrimSpace(token)
-}
-
-// fromHere reports whether a client is on this machine and says so.
-func fromHere(r *http.Request) bool {
-	for _, header := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip"} {
-		if r.Header.Get(header) != "" {
-			return false
-		}
-	}
-	return isLoopback(r.RemoteAddr) && isLoopback(r.Host)
-}
-
-func isLoopback(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // How often files that have expired are cleared away, with what unfinished

@@ -5,11 +5,12 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"pelton/internal/loopback"
 )
 
 // guard decides who may read and who may change something.
@@ -95,24 +96,7 @@ func (g *guard) HasToken() bool { return g.token != "" }
 
 // Local reports whether a request comes from this machine and says so.
 func (g *guard) Local(r *http.Request) bool {
-	for _, header := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip"} {
-		if r.Header.Get(header) != "" {
-			return false
-		}
-	}
-	return g.loopback && loopbackName(r.Host)
-}
-
-func loopbackName(host string) bool {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
-	}
-	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
+	return g.loopback && loopback.Asked(r)
 }
 
 // Signed reports whether a request carries the token, or the cookie of who has

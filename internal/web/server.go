@@ -20,6 +20,8 @@ import (
 	"strings"
 	"time"
 
+	"pelton/internal/loopback"
+
 	"github.com/rs/zerolog"
 )
 
@@ -73,7 +75,7 @@ func listen(cfg Config, readTimeout time.Duration) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{Health: newHealth(), listener: listener, mux: http.NewServeMux(), done: make(chan struct{})}
-	s.guard = newGuard(cfg.Token, isLoopback(listener.Addr()))
+	s.guard = newGuard(cfg.Token, loopback.Host(listener.Addr().String()))
 	life, end := context.WithCancel(context.Background())
 	s.http = &http.Server{
 		Handler:           secured(s.mux),
@@ -141,11 +143,6 @@ func local(addr string) string {
 		}
 	}
 	return net.JoinHostPort(host, port)
-}
-
-func isLoopback(a net.Addr) bool {
-	tcp, ok := a.(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
 }
 
 // secured sets the headers that keep a browser from doing with an answer what it

@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
+	"pelton/internal/human"
 	"pelton/schema"
 )
 
@@ -20,9 +20,9 @@ func (p *Page) functions() template.FuncMap {
 	return template.FuncMap{
 		"asset":   func(name string) string { return "/static/" + name + "?v=" + p.files[name].version },
 		"phase":   phaseText,
-		"counts":  countsText,
+		"counts":  func(c schema.Counts) string { return human.Counts(c, human.Digits) },
 		"left":    leftText,
-		"ago":     agoText,
+		"ago":     human.Ago,
 		"until":   func(t, now time.Time) string { return t.Sub(now).Round(time.Second).String() },
 		"stamp":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -30,9 +30,9 @@ func (p *Page) functions() template.FuncMap {
 		"percent": func(part float64) string { return strconv.FormatFloat(100*part, 'f', 1, 64) + " %" },
 		"rate":    func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) + "/s" },
 		"money":   func(f *float64) string { return "$" + strconv.FormatFloat(*f, 'f', -1, 64) },
-		"num":     groupDigits,
+		"num":     human.Digits,
 		"took":    tookText,
-		"short":   func(n int, s string) string { return clip(s, n) },
+		"short":   func(n int, s string) string { return human.Clip(s, n) },
 		"queues":  queuesText,
 		"inc":     func(n int) int { return n + 1 },
 		"errorOf": errorText,
@@ -43,39 +43,11 @@ func (p *Page) functions() template.FuncMap {
 // phaseText is a state as people say it.
 func phaseText(p any) string { return strings.ReplaceAll(fmt.Sprint(p), "_", " ") }
 
-// countsText lists the outcomes that there are: "9 succeeded, 1 failed".
-func countsText(c schema.Counts) string {
-	parts := []string{groupDigits(c.Succeeded) + " succeeded"}
-	for _, p := range []struct {
-		n    int
-		what string
-	}{{c.Failed, "failed"}, {c.Cancelled, "cancelled"}, {c.Expired, "expired"}, {c.NotStarted, "not started"}} {
-		if p.n > 0 {
-			parts = append(parts, groupDigits(p.n)+" "+p.what)
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
 func leftText(seconds *float64) string {
 	if seconds == nil {
 		return ""
 	}
 	return (time.Duration(*seconds) * time.Second).String() + " left"
-}
-
-// agoText is how long ago t was, in one unit.
-func agoText(t, now time.Time) string {
-	d := max(0, now.Sub(t))
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Minutes()))
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", int(d.Hours()))
-	}
-	return fmt.Sprintf("%dd", int(d.Hours()/24))
 }
 
 func msText(ms float64) string {
@@ -93,22 +65,6 @@ func tookText(from, to *time.Time) string {
 		return ""
 	}
 	return to.Sub(*from).Round(time.Millisecond).String()
-}
-
-// groupDigits writes 1000000 as 1,000,000.
-func groupDigits(n int) string {
-	s := strconv.Itoa(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-func clip(s string, most int) string {
-	if utf8.RuneCountInString(s) <= most {
-		return s
-	}
-	return string([]rune(s)[:most-1]) + "…"
 }
 
 func queuesText(caps map[string]int) string {
@@ -148,7 +104,7 @@ func indented(body json.RawMessage) string {
 		text = out.String()
 	}
 	if len(body) > mostShown {
-		text = strings.ToValidUTF8(text, "") + fmt.Sprintf("\n… and %s bytes more: they are in the results", groupDigits(len(body)-mostShown))
+		text = strings.ToValidUTF8(text, "") + fmt.Sprintf("\n… and %s bytes more: they are in the results", human.Digits(len(body)-mostShown))
 	}
 	return text
 }
