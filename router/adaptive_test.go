@@ -87,7 +87,7 @@ func TestAdaptiveFollowsCapacity(t *testing.T) {
 func TestAdaptiveRules(t *testing.T) {
 	t0 := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	lost := func(began time.Time) ended {
-		return ended{began: began, err: classify(answer{status: 429, host: "h"}).err}
+		return ended{began: began, err: judge("http://h/v1", "", 429, nil, "").err}
 	}
 	a := newAdaptive(20)
 	now := t0
@@ -134,12 +134,12 @@ func TestAdaptiveRules(t *testing.T) {
 	}
 	a.ended(now, ended{aborted: true, err: lost(now).err})
 	for _, code := range []int{400, 401, 404, 500, 502} {
-		if (ended{err: classify(answer{status: code, host: "h"}).err}).loss() {
+		if (ended{err: judge("http://h/v1", "", code, nil, "").err}).loss() {
 			t.Errorf("%d is a loss", code)
 		}
 	}
 	for _, code := range []int{429, 503, 529} {
-		if !(ended{err: classify(answer{status: code, host: "h"}).err}).loss() {
+		if !(ended{err: judge("http://h/v1", "", code, nil, "").err}).loss() {
 			t.Errorf("%d is no loss", code)
 		}
 	}

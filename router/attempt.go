@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -36,7 +37,7 @@ type run struct {
 	output  int // tokens that the body allows the answer
 	scratch [8]candidate
 	blocked blocked
-	first   cell     // of the first call
+	first   call     // of the first call
 	stages  [2]stage // of plan, as a rule
 
 	last        *schema.Error // of the last attempt
@@ -44,9 +45,7 @@ type run struct {
 	costUnknown bool // an attempt with usage has no price
 	out         Outcome
 
-	stream    bool            // the answer is to be streamed
-	plainBody json.RawMessage // the body without the wish for usage; nil: it was not added
-	asked     bool            // that wish was in the body of the last call
+	stream bool // the answer is to be streamed
 
 	body     json.RawMessage // as last sent
 	bodyName string          // the model name in it
@@ -55,30 +54,10 @@ type run struct {
 // bodyFor returns the request's body for d: with the upstream's name for the
 // model in it, and with what d adds. It is the same bytes where neither differs.
 func (r *run) bodyFor(d *deployment, model string) (body json.RawMessage, err error) {
-	if r.stream {
-		body, err = withModelName(r.streamed(d), model, r.model)
-	} else {
-		body, err = r.bodyWith(model)
-	}
-	if err != nil || d.Defaults == nil {
+	if body, err = r.bodyWith(model); err != nil || d.Defaults == nil || !protocol.Samples(r.req.Endpoint) {
 		return body, err
 	}
-	switch r.req.Endpoint {
-	case "", schema.ChatCompletions, schema.Completions:
-		return schema.Merge(body, d.Defaults)
-	}
-	return body, nil
-}
-
-func withModelName(body json.RawMessage, model, was string) (json.RawMessage, error) {
-	if model == was {
-		return body, nil
-	}
-	quoted, err := json.Marshal(model)
-	if err != nil {
-		return nil, err
-	}
-	return schema.SetField(body, "model", quoted)
+	return schema.Merge(body, d.Defaults)
 }
 
 func (r *run) bodyWith(model string) (json.RawMessage, error) {
@@ -101,7 +80,7 @@ func (r *run) bodyWith(model string) (json.RawMessage, error) {
 
 // attempt makes one call to the chosen deployment, records it and gives its
 // place back. It returns what the answer means.
-func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) verdict {
+func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) judgement {
 	d := at.d
 	model := d.modelFor(r.plan[at.stage].star)
 	began := r.now
@@ -118,9 +97,9 @@ func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) verd
 	if v.err != nil {
 		tidy(v.err, scrub)
 	}
-	record.StatusCode, record.Error, record.Usage = c.status, v.err, v.usage
+	record.StatusCode, record.Error, record.Usage = c.reply.Status, v.err, v.usage
 	record.TTFTMs = c.stream.ttft()
-	input, output, known := d.Prices.cost(v)
+	input, output, known := d.Prices.cost(v.tokens)
 	if known {
 		sum := input + output
 		record.Cost = &sum
@@ -132,7 +111,7 @@ func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) verd
 	}
 	r.addCost(record)
 	var response *schema.Response
-	if c.status != 0 && (c.err == nil || c.partial()) {
+	if c.reply.Status != 0 && (c.err == nil || c.partial()) {
 		response = c.response(v, scrub)
 		r.out.Response = response
 	}
@@ -144,7 +123,7 @@ func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) verd
 }
 
 // giveBack returns the place of a call and tells everybody how it went.
-func (r *run) giveBack(ctx context.Context, at choice, v verdict, c *cell, began time.Time, took time.Duration) {
+func (r *run) giveBack(ctx context.Context, at choice, v judgement, c *call, began time.Time, took time.Duration) {
 	d, p := at.d, at.place
 	e := ended{err: v.err, began: began, took: took, rest: v.rest, aborted: v.err != nil && ctx.Err() != nil}
 	used := p.reserved
@@ -152,7 +131,7 @@ func (r *run) giveBack(ctx context.Context, at choice, v verdict, c *cell, began
 	case v.usage != nil:
 		used = int(v.usage.TotalTokens)
 		e.output = v.usage.CompletionTokens
-	case v.err != nil && c.status != 0: // refused, and not counted
+	case v.err != nil && c.reply.Status != 0: // refused, and not counted
 		used = 0
 	}
 	e.tokens = int64(used)
@@ -172,57 +151,59 @@ func (r *run) giveBack(ctx context.Context, at choice, v verdict, c *cell, began
 }
 
 // exchange sends the request to d and classifies what comes back.
-func (r *run) exchange(ctx context.Context, d *deployment, model string) (verdict, *cell) {
+func (r *run) exchange(ctx context.Context, d *deployment, model string) (judgement, *call) {
 	c := &r.first
 	if len(r.out.Attempts) > 0 || c.sent { // the transport may still be reading from the last one
-		c = &cell{}
+		c = &call{}
 	}
 	c.header = r.header
 	began := r.now
-	var err error
-	if c.body, err = r.bodyFor(d, model); err == nil {
+	body, err := r.bodyFor(d, model)
+	if err == nil {
 		if limit := cmp.Or(d.Timeout, r.timeout); limit > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeoutCause(ctx, limit, &timeUp{after: limit, attempt: true})
 			defer cancel()
 		}
-		if r.stream {
-			c.stream = &stream{run: r, attempt: len(r.out.Attempts) + 1, began: began, merged: merger{endpoint: r.req.Endpoint}}
+		c.Endpoint, c.Model, c.Body = r.req.Endpoint, model, body
+		if _, streams := d.protocol.Serves(c.Endpoint); streams && r.stream {
+			c.Streamed = true
+			c.stream = &stream{run: r, attempt: len(r.out.Attempts) + 1, began: began}
 			var end func()
 			ctx, end = c.stream.clocked(ctx, d)
 			defer end()
 		}
-		err = d.call(ctx, r.req.Endpoint, model, c)
+		err = c.do(ctx, d)
 	}
 	if err != nil {
-		return verdict{err: notSent(err)}, c
+		return judgement{err: notSent(err)}, c
 	}
-	a := answer{
-		endpoint: r.req.Endpoint, base: d.BaseURL, host: d.host, status: c.status, header: c.answer,
-		body: c.raw, tooLarge: c.tooLarge, unfinished: c.stream.unfinished(), err: c.err, now: time.Now(),
-	}
-	if c.err != nil {
+	r.now = time.Now()
+	a := reply{Reply: c.reply, answer: c.answer, host: d.host, tooLarge: c.tooLarge, err: c.err}
+	if a.At = r.now; c.err != nil {
 		a.ended = context.Cause(ctx)
 	}
-	r.now = a.now
 	v := classify(a)
 	if c.partial() {
-		body := parseBody(c.raw)
-		v.valid = body.valid
-		v.usage, v.tokens = parseUsage(body.usage)
+		v.count(c.answer.Usage)
 	}
-	r.again = v.err != nil && r.refusesOptions(d, c.status, c.raw)
-	if c.status == http.StatusUnauthorized && d.token != nil && d.token.refused(began) {
+	if c.stream != nil && c.stream.document && v.err == nil {
+		c.stream.tick()
+		c.stream.pass(c.answer.Body)
+	}
+	r.again = v.err != nil && c.answer.Again
+	if c.reply.Status == http.StatusUnauthorized && d.token != nil && d.token.refused(began) {
 		v.err.Class, v.retry = schema.ClassTransient, true // with another token
 	}
 	return v, c
 }
 
-// notSent is why a request did not go out.
+// notSent is why a request did not go out: the protocol's word, or our own fault.
 func notSent(err error) *schema.Error {
-	var none *tokenError
-	if errors.As(err, &none) {
-		return &schema.Error{Class: schema.ClassUpstreamFatal, Code: codeNoToken, Message: none.Error()}
+	var given *schema.Error
+	if errors.As(err, &given) {
+		e := *given
+		return &e
 	}
 	return &schema.Error{Class: schema.ClassInternal, Message: "the request could not be made: " + err.Error()}
 }
@@ -238,23 +219,23 @@ func (r *run) addUsage(u *schema.Usage) {
 
 // response is the answer as a result carries it: a success byte for byte, a
 // failure without the key that a server may have repeated.
-func (c *cell) response(v verdict, scrub scrubber) *schema.Response {
-	resp := &schema.Response{StatusCode: c.status, RequestID: scrub.text(requestID(c.answer))}
+func (c *call) response(v judgement, scrub scrubber) *schema.Response {
+	resp := &schema.Response{StatusCode: c.reply.Status, RequestID: scrub.text(requestID(c.reply.Header))}
+	body := c.answer.Body
 	switch {
 	case c.tooLarge:
 		resp.Body = json.RawMessage("null")
-	case v.err == nil && tooDeep(c.raw):
-		resp.Body = jsonText(c.raw, false)
+	case v.err == nil && tooDeep(body):
+		resp.Body = jsonText(body, false)
 	case v.err == nil:
-		resp.Body = c.raw // a success is JSON
+		resp.Body = body // a success is JSON
 	default:
-		raw := c.raw
 		for _, secret := range scrub {
-			if bytes.Contains(raw, []byte(secret)) {
-				raw = bytes.ReplaceAll(raw, []byte(secret), []byte(redacted))
+			if bytes.Contains(body, []byte(secret)) {
+				body = bytes.ReplaceAll(body, []byte(secret), []byte(redacted))
 			}
 		}
-		resp.Body = jsonText(raw, v.valid)
+		resp.Body = jsonText(body, c.answer.JSON)
 	}
 	return resp
 }
@@ -293,7 +274,7 @@ func deeper(raw []byte, limit int) bool {
 func requestID(h http.Header) string {
 	for _, name := range []string{"X-Request-Id", "Request-Id", "Apim-Request-Id"} {
 		if id := h[name]; len(id) > 0 && id[0] != "" {
-			return bound(id[0], 256)
+			return protocol.OneLine(id[0], 256)
 		}
 	}
 	return ""
@@ -301,7 +282,7 @@ func requestID(h http.Header) string {
 
 // note logs a failure: quietly, for retries are expected; that a deployment
 // cannot serve once and loudly, until it does again.
-func (r *run) note(d *deployment, v verdict, news news, scope string) {
+func (r *run) note(d *deployment, v judgement, news news, scope string) {
 	switch {
 	case news.recovered:
 		r.log.Info().Str("deployment", d.ID).Msg("deployment serves again")

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -97,8 +98,8 @@ func TestHeadersAreBounded(t *testing.T) {
 func TestDeepAnswerCanBeRead(t *testing.T) {
 	for _, depth := range []int{10, 9890, 9999} {
 		deep := `{"a":` + strings.Repeat("[", depth-1) + strings.Repeat("]", depth-1) + `}`
-		c := &cell{status: 200, raw: []byte(deep)}
-		r := schema.Result{ID: "j.0", Job: "j", Status: schema.StatusSucceeded, Response: c.response(verdict{}, nil)}
+		c := &call{reply: protocol.Reply{Status: 200}, answer: protocol.Answer{Body: []byte(deep), JSON: true}}
+		r := schema.Result{ID: "j.0", Job: "j", Status: schema.StatusSucceeded, Response: c.response(judgement{}, nil)}
 		text, err := r.AppendJSON(nil)
 		if err != nil {
 			t.Fatal(err)

@@ -2,13 +2,13 @@ package router
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -70,46 +70,41 @@ func (d *deployment) check(ctx context.Context) CheckResult {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, &timeUp{after: checkTimeout, attempt: true})
 	defer cancel()
-	c := &cell{}
 	start := time.Now()
-	err := d.call(ctx, listModels, "", c)
+	c := &call{Call: protocol.Call{Endpoint: protocol.ListModels}}
+	if !d.serves(c.Endpoint) {
+		result.Error = &schema.Error{Class: schema.ClassRequestFatal, Message: "servers that speak " + d.protocolName() + " list no models: it was not asked"}
+		return result
+	}
+	err := c.do(ctx, d)
 	result.LatencyMs = milliseconds(time.Since(start))
 	if err != nil {
 		result.Error = tidy(&schema.Error{Class: schema.ClassInternal, Message: err.Error()}, d.scrub())
 		return result
 	}
-	a := answer{
-		endpoint: listModels, base: d.BaseURL, host: d.host, status: c.status, header: c.answer,
-		body: c.raw, tooLarge: c.tooLarge, err: c.err, now: time.Now(),
-	}
-	if c.err != nil {
+	a := reply{Reply: c.reply, answer: c.answer, host: d.host, tooLarge: c.tooLarge, err: c.err}
+	if a.At = time.Now(); c.err != nil {
 		a.ended = context.Cause(ctx)
 	}
-	result.Reachable = c.status != 0
-	result.Authorised = result.Reachable && c.status != 401 && c.status != 403
+	result.Reachable = c.reply.Status != 0
+	result.Authorised = result.Reachable && c.reply.Status != 401 && c.reply.Status != 403
 	if v := classify(a); v.err != nil {
 		result.Error = tidy(v.err, d.scrub())
 		return result
 	}
-	result.Model = d.listing(c.raw)
+	result.Model = d.listing(c.answer.Body)
 	return result
 }
 
 // listing looks for the deployment's model in a list of models.
 func (d *deployment) listing(raw []byte) Listing {
-	var models struct {
-		Data []struct {
-			ID string `json:"id"`
-		} `json:"data"`
-	}
-	_ = json.Unmarshal(raw, &models)
-	// Azure lists what could be deployed, not what is.
-	if len(models.Data) == 0 || strings.Contains(d.Model, "*") || d.Azure {
+	names := d.protocol.Models(raw)
+	if len(names) == 0 || strings.Contains(d.Model, "*") {
 		return ListedUnknown
 	}
-	for _, m := range models.Data {
+	for _, name := range names {
 		// Gemini and Ollama list a name with more around it.
-		if m.ID == d.Model || m.ID == "models/"+d.Model || m.ID == d.Model+":latest" {
+		if name == d.Model || name == "models/"+d.Model || name == d.Model+":latest" {
 			return Listed
 		}
 	}

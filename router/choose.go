@@ -27,7 +27,9 @@ type blocked struct {
 	class   schema.Class  // and as what a request fails that cannot wait
 	fatal   []*deployment // that cannot serve this
 	tooLong int           // deployments whose model does not read that much
-	untaged bool          // the tags leave no deployment
+
+	untagged bool // the tags leave no deployment of a group
+	unserved bool // the deployments of a group lack the endpoint
 }
 
 // waits reports whether there is anything to wait for.
@@ -96,7 +98,7 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 		all = append(all, candidate{d: d, tried: t != nil, level: d.level})
 	}
 	if len(s.pool) == 0 {
-		b.untaged = true
+		b.unserved, b.untagged = b.unserved || s.unserved, b.untagged || !s.unserved
 	}
 	for len(all) > 0 {
 		i := r.pick(all, now)

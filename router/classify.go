@@ -8,34 +8,36 @@ import (
 	"strings"
 	"time"
 
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
-// answer is what came of one call, as far as classify needs to know it.
-type answer struct {
-	endpoint   schema.Endpoint
-	base       string // the deployment's base URL, for hints
-	host       string
-	status     int // 0: none came
-	header     http.Header
-	body       []byte
-	tooLarge   bool
-	unfinished string // what a stream lacks that came to its end
-	err        error  // of the transport, or of reading the answer
-	ended      error  // the context's cause, when err came of our own side ending the call
-	now        time.Time
+// reply is what came of one call, as far as classify needs to know it.
+type reply struct {
+	protocol.Reply                 // Status 0: none came
+	answer         protocol.Answer // what its protocol reads in it
+	host           string
+	tooLarge       bool
+	err            error // of the transport, or of reading the answer
+	ended          error // the context's cause, when err came of our own side ending the call
 }
 
-// verdict is what an answer means. A nil err is success.
-type verdict struct {
+// judgement is what an answer means. A nil err is success.
+type judgement struct {
 	err    *schema.Error
-	usage  *schema.Usage // also on failures: they may be billed
-	tokens details
-	retry  bool          // another attempt may succeed
-	after  time.Duration // the server's word on when; 0: none
-	rest   time.Time     // the same for all requests, successes included; zero: none
-	valid  bool          // the body is JSON
-	scope  scope         // of an upstream_fatal
+	usage  *schema.Usage  // also on failures: they may be billed
+	tokens protocol.Usage // the same, with its parts
+	retry  bool           // another attempt may succeed
+	after  time.Duration  // the server's word on when; 0: none
+	rest   time.Time      // the same for all requests, successes included; zero: none
+	scope  protocol.Scope // of an upstream_fatal
+}
+
+// count takes an answer's usage over.
+func (v *judgement) count(u protocol.Usage) {
+	if v.tokens = u; u.Known {
+		v.usage = &schema.Usage{PromptTokens: u.Input, CompletionTokens: u.Output, TotalTokens: u.Total}
+	}
 }
 
 // classify decides what one call's answer means: the only place that does.
@@ -43,64 +45,62 @@ type verdict struct {
 // The order: our own end of the call, then the transport's failure, then what
 // the body says (code and message are more exact than a status, and a 200 can
 // carry an error), then the status, then what a success of the endpoint lacks.
-func classify(a answer) verdict {
+func classify(a reply) judgement {
 	if a.err != nil {
 		v := a.unanswered()
-		v.err.StatusCode = a.status
+		v.err.StatusCode = a.Status
 		return v
 	}
-	body := parseBody(a.body)
-	v := verdict{valid: body.valid}
-	v.usage, v.tokens = parseUsage(body.usage)
-	v.rest = exhausted(a.header, a.now)
 	if a.tooLarge {
-		v.err = &schema.Error{
-			Class: schema.ClassRequestFatal, Code: codeTooLarge, StatusCode: a.status,
+		return judgement{rest: protocol.Exhausted(a.Header, a.At), err: &schema.Error{
+			Class: schema.ClassRequestFatal, Code: codeTooLarge, StatusCode: a.Status,
 			Message: "the answer is longer than the bound on answers; it was not kept",
-		}
-		return v
+		}}
 	}
-	fault, failed := body.fault()
-	success := a.status >= 200 && a.status < 300
-	if success && !failed {
-		missing, code := body.lacks(a.endpoint), codeEmpty
+	v := judgement{rest: a.answer.Reset}
+	v.count(a.answer.Usage)
+	if a.OK() && !a.answer.Failed {
+		missing, code := a.answer.Lacks, codeEmpty
 		if missing == "" {
-			missing, code = a.unfinished, codeCut
+			missing, code = a.answer.Cut, codeCut
 		}
 		if missing != "" {
-			v.err = &schema.Error{Class: schema.ClassTransient, Code: code, Message: missing, StatusCode: a.status}
+			v.err = &schema.Error{Class: schema.ClassTransient, Code: code, Message: missing, StatusCode: a.Status}
 			v.retry = true
 		}
 		return v
 	}
-	if !failed {
-		fault.message = body.words()
-	}
-	effective := a.status
-	if success && fault.status != 0 {
-		effective = fault.status // a 200 around another server's status
+	v.fail(a)
+	return v
+}
+
+// fail says what a failure means that the server told of.
+func (v *judgement) fail(a reply) {
+	f := &a.answer.Fault
+	effective := a.Status
+	if a.OK() && f.Status != 0 {
+		effective = f.Status // a 200 around another server's status
 	}
 	v.err = &schema.Error{
-		Class: classOf(effective, fault), Code: fault.code, Type: fault.kind,
-		Message: fault.message, Param: fault.param, StatusCode: a.status,
+		Class: protocol.ClassOf(effective, f), Code: f.Code, Type: f.Type,
+		Message: f.Message, Param: f.Param, StatusCode: a.Status,
 	}
 	switch {
-	case success && len(a.body) == 0:
+	case a.OK() && len(a.answer.Body) == 0:
 		v.err.Code, v.err.Message = codeEmpty, "the answer is empty"
-	case success && !body.valid:
-		v.err.Code, v.err.Message = codeInvalid, "the answer is no JSON: "+fault.message
+	case a.OK() && !a.answer.JSON:
+		v.err.Code, v.err.Message = codeInvalid, "the answer is no JSON: "+f.Message
 	case v.err.Message == "":
-		v.err.Message = fmt.Sprintf("%s answered %s", a.host, statusText(a.status))
+		v.err.Message = fmt.Sprintf("%s answered %s", a.host, statusText(a.Status))
 	}
 	if v.err.Code == "" {
-		v.err.Code = "http_" + strconv.Itoa(a.status)
+		v.err.Code = "http_" + strconv.Itoa(a.Status)
 	}
-	v.err.Message += a.hint(&body)
+	v.err.Message += a.hint()
 	if v.err.Class == schema.ClassUpstreamFatal {
-		v.scope = scopeOf(effective, fault, &body)
+		v.scope = protocol.ScopeOf(effective, f)
 	}
-	v.advise(a, fault)
-	return v
+	v.advise(a, f)
 }
 
 // Codes of failures that no upstream named.
@@ -111,42 +111,27 @@ const (
 	codeCut      = "incomplete_stream"
 	codeNoModel  = "model_not_found"
 	codeContext  = "context_length_exceeded"
-	codeNoToken  = "no_token"
 	codeNoTag    = "no_deployment_for_tags"
+
+	codeNoEndpoint = "endpoint_not_served"
 )
 
 // hint adds what a person is likely to have got wrong.
-func (a *answer) hint(b *body) string {
-	switch {
-	case a.status >= 300 && a.status < 400:
-		to := a.header.Get("Location")
-		if to == "" {
-			return ""
-		}
-		return "; it redirects to " + to + ", and no redirect is followed: set api_base to where it leads"
-	case (a.status == 404 || a.status == 405 || a.status == 200 && !b.valid) && !hasVersion(a.base) && !b.namesModel():
-		return "; the base URL " + a.base + " holds no version such as /v1: is it complete?"
-	case strings.Contains(strings.ToLower(string(b.text())), "unexpected endpoint or method"):
-		return "; is the base URL " + a.base + " complete (/v1)?"
+func (a *reply) hint() string {
+	if a.Status < 300 || a.Status >= 400 {
+		return a.answer.Hint
 	}
-	return ""
-}
-
-// hasVersion reports whether a path segment of the URL is a version.
-func hasVersion(base string) bool {
-	_, rest, _ := strings.Cut(base, "://")
-	for _, segment := range strings.Split(rest, "/")[1:] {
-		if len(segment) >= 2 && segment[0] == 'v' && segment[1] >= '0' && segment[1] <= '9' || segment == "openai" {
-			return true
-		}
+	to := a.Header.Get("Location")
+	if to == "" {
+		return ""
 	}
-	return false
+	return "; it redirects to " + to + ", and no redirect is followed: set api_base to where it leads"
 }
 
 // advise decides whether and when to try again.
-func (v *verdict) advise(a answer, f fault) {
+func (v *judgement) advise(a reply, f *protocol.Fault) {
 	v.retry = v.err.Class == schema.ClassTransient || v.err.Class == schema.ClassRateLimited
-	switch strings.ToLower(strings.TrimSpace(a.header.Get("X-Should-Retry"))) {
+	switch strings.ToLower(strings.TrimSpace(a.Header.Get("X-Should-Retry"))) {
 	case "false":
 		v.retry = false
 	case "true": // the server knows better than a bare 4xx
@@ -154,14 +139,14 @@ func (v *verdict) advise(a answer, f fault) {
 			v.err.Class, v.retry = schema.ClassTransient, true
 		}
 	}
-	if v.after = retryAfter(a.header, a.now); v.after == 0 {
-		v.after = f.after
+	if v.after = protocol.RetryAfter(a.Header, a.At); v.after == 0 {
+		v.after = f.After
 	}
 	// Of the words on when to come back the last one counts.
-	if at := a.now.Add(v.after); v.after > 0 && at.After(v.rest) {
+	if at := a.At.Add(v.after); v.after > 0 && at.After(v.rest) {
 		v.rest = at
 	}
-	if rest := v.rest.Sub(a.now); !v.rest.IsZero() && rest > v.after {
+	if rest := v.rest.Sub(a.At); !v.rest.IsZero() && rest > v.after {
 		v.after = rest
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -144,10 +145,7 @@ var answers = []struct {
 func TestClassify(t *testing.T) {
 	for _, tt := range answers {
 		t.Run(tt.name, func(t *testing.T) {
-			v := classify(answer{
-				endpoint: tt.endpoint, base: "https://api.example/v1", host: "api.example",
-				status: tt.status, header: tt.header, body: []byte(tt.body), now: time.Now(),
-			})
+			v := judge("https://api.example/v1", tt.endpoint, tt.status, tt.header, tt.body)
 			if tt.class == "" {
 				if v.err != nil {
 					t.Fatalf("got %v, want success", v.err)
@@ -174,7 +172,7 @@ func TestClassify(t *testing.T) {
 }
 
 func TestClassifyKeepsWhatTheErrorSays(t *testing.T) {
-	v := classify(answer{status: 400, body: []byte(`{"error":{"message":"m","type":"invalid_request_error","param":"temperature","code":"c"},"usage":{"prompt_tokens":3}}`)})
+	v := judge("http://h/v1", "", 400, nil, `{"error":{"message":"m","type":"invalid_request_error","param":"temperature","code":"c"},"usage":{"prompt_tokens":3}}`)
 	want := schema.Error{Class: schema.ClassRequestFatal, Code: "c", Type: "invalid_request_error", Message: "m", Param: "temperature", StatusCode: 400}
 	if *v.err != want {
 		t.Errorf("got %+v, want %+v", *v.err, want)
@@ -187,7 +185,7 @@ func TestClassifyKeepsWhatTheErrorSays(t *testing.T) {
 func TestClassifyRetryDelayInBody(t *testing.T) {
 	for _, tt := range answers {
 		if tt.name == "429 in an array, Gemini" {
-			if v := classify(answer{status: 429, body: []byte(tt.body)}); v.after != 26*time.Second {
+			if v := judge("http://h/v1", "", 429, nil, tt.body); v.after != 26*time.Second {
 				t.Errorf("after %v, want 26s", v.after)
 			}
 		}
@@ -195,26 +193,22 @@ func TestClassifyRetryDelayInBody(t *testing.T) {
 }
 
 func TestHintAtMissingVersion(t *testing.T) {
-	notFound := answer{status: 404, body: []byte("404 page not found"), host: "h"}
 	for base, want := range map[string]bool{
 		"http://h:8000": true, "http://h:8000/v1": false, "https://h/api/v3": false,
 		"https://generativelanguage.googleapis.com/v1beta/openai": false, "http://h/vllm": true,
 	} {
-		a := notFound
-		a.base = base
-		if got := strings.Contains(classify(a).err.Message, "/v1: is it complete?"); got != want {
+		if got := strings.Contains(judge(base, "", 404, nil, "404 page not found").err.Message, "/v1: is it complete?"); got != want {
 			t.Errorf("%s: hint %v, want %v", base, got, want)
 		}
 	}
-	a := answer{status: 404, base: "http://h", body: []byte(`{"error":{"message":"model not found","code":"model_not_found"}}`)}
-	if v := classify(a); strings.Contains(v.err.Message, "complete") {
+	if v := judge("http://h", "", 404, nil, `{"error":{"message":"model not found","code":"model_not_found"}}`); strings.Contains(v.err.Message, "complete") {
 		t.Errorf("a server that knows models gets the hint: %s", v.err.Message)
 	}
 }
 
 func TestTidyBoundsAndScrubs(t *testing.T) {
 	e := tidy(&schema.Error{Message: "bad\nkey " + testKey + strings.Repeat("ü", 5000), Code: testKey + "\x00"}, newScrubber(testKey))
-	if len(e.Message) > maxMessage || strings.Contains(e.Message, testKey) || !strings.HasPrefix(e.Message, "bad key [redacted]ü") {
+	if len(e.Message) > protocol.MaxMessage || strings.Contains(e.Message, testKey) || !strings.HasPrefix(e.Message, "bad key [redacted]ü") {
 		t.Errorf("%d bytes: %.60q", len(e.Message), e.Message)
 	}
 	if e.Code != "[redacted]" {
@@ -244,12 +238,12 @@ func TestClassifyTransport(t *testing.T) {
 		"other":       {errors.New("bad luck"), "cannot reach api.example: bad luck"},
 		"wrapped EOF": {fmt.Errorf("http: %w", io.ErrUnexpectedEOF), "closed the connection"},
 	} {
-		v := classify(answer{host: "api.example", err: tt.err})
+		v := classify(reply{host: "api.example", err: tt.err})
 		if v.err.Class != schema.ClassTransient || v.err.Code != schema.CodeConnection || !v.retry || !strings.Contains(v.err.Message, tt.want) {
 			t.Errorf("%s: %v", name, v.err)
 		}
 	}
-	v := classify(answer{host: "api.example", status: 200, err: io.ErrUnexpectedEOF})
+	v := classify(reply{host: "api.example", Reply: protocol.Reply{Status: 200}, err: io.ErrUnexpectedEOF})
 	if v.err.StatusCode != 200 || !strings.Contains(v.err.Message, "broke off its answer") {
 		t.Errorf("broken off: %+v", v.err)
 	}
@@ -270,58 +264,9 @@ func TestClassifyOwnEnd(t *testing.T) {
 		"given, wrapped":  {fmt.Errorf("x: %w", given), schema.ClassExpired, false},
 		"unknown":         {errors.New("x"), schema.ClassCancelled, false},
 	} {
-		v := classify(answer{err: context.Canceled, ended: tt.cause})
+		v := classify(reply{err: context.Canceled, ended: tt.cause})
 		if v.err.Class != tt.class || v.retry != tt.retry {
 			t.Errorf("%s: %v, retry %v", name, v.err, v.retry)
-		}
-	}
-}
-
-func TestRetryAfter(t *testing.T) {
-	now := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
-	for _, tt := range []struct {
-		ms, after string
-		want      time.Duration
-	}{
-		{"", "", 0},
-		{"1500", "", 1500 * time.Millisecond},
-		{"20.5", "7", 20500 * time.Microsecond},
-		{"x", "7", 7 * time.Second},
-		{"", "0.25", 250 * time.Millisecond},
-		{"", " 3 ", 3 * time.Second},
-		{"", "-5", 0},
-		{"", "NaN", 0},
-		{"", "+Inf", maxRetryAfter},
-		{"", "1e300", maxRetryAfter},
-		{"", "soon", 0},
-		{"", "Fri, 01 May 2026 12:00:30 GMT", 30 * time.Second},
-		{"", "Fri, 01 May 2026 11:00:00 GMT", 0},
-		{"", "Fri, 01 May 2099 11:00:00 GMT", maxRetryAfter},
-	} {
-		h := http.Header{}
-		if tt.ms != "" {
-			h.Set("retry-after-ms", tt.ms)
-		}
-		h.Set("Retry-After", tt.after)
-		if got := retryAfter(h, now); got != tt.want {
-			t.Errorf("ms %q, after %q: %v, want %v", tt.ms, tt.after, got, tt.want)
-		}
-	}
-}
-
-func TestParseUsage(t *testing.T) {
-	for raw, want := range map[string]*schema.Usage{
-		`{"prompt_tokens":9,"completion_tokens":12,"total_tokens":21}`: {PromptTokens: 9, CompletionTokens: 12, TotalTokens: 21},
-		`{"input_tokens":9,"output_tokens":12,"total_tokens":21}`:      {PromptTokens: 9, CompletionTokens: 12, TotalTokens: 21},
-		`{"prompt_tokens":9.0,"completion_tokens":"12"}`:               {PromptTokens: 9, CompletionTokens: 12, TotalTokens: 21},
-		`{"prompt_tokens":5,"total_tokens":5}`:                         {PromptTokens: 5, TotalTokens: 5},
-		`{"prompt_tokens":null,"completion_tokens":-1}`:                nil,
-		`{"prompt_tokens":1e300}`:                                      nil,
-		`{}`:                                                           nil, `null`: nil, `[]`: nil, `"x"`: nil, ``: nil,
-	} {
-		got, _ := parseUsage([]byte(raw))
-		if (got == nil) != (want == nil) || got != nil && *got != *want {
-			t.Errorf("%s: %+v, want %+v", raw, got, want)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -278,7 +279,7 @@ func TestUpstreamsWordOnWhen(t *testing.T) {
 	} {
 		if tt.name == "a Unix time" {
 			tt.header[3] = "1000000010" // in 2001: fake time is a year before
-			tt.want = maxRetryAfter
+			tt.want = protocol.MaxRetryAfter
 		}
 		inWorld(t, Config{NumRetries: &retries0}, map[string]respond{"a": status(tt.code, tt.header...)}, func(t *testing.T, r *Router, w *world) {
 			r.Do(background, g)

@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -16,13 +16,12 @@ type deployment struct {
 	Deployment
 	host      string // of the base URL, for messages
 	transport http.RoundTripper
-	requests  map[schema.Endpoint]*http.Request // to copy; never changed
-	limit     int64                             // bytes of an answer
+	protocol  protocol.Protocol
+	limit     int64 // bytes of an answer
 	secrets   scrubber
 	token     *token // nil: none that changes
 	level     int    // its Order, those without one last
 	rules     coolRules
-	noOptions atomic.Bool // it refuses stream_options
 	health
 }
 
@@ -49,16 +48,31 @@ func newDeployment(d Deployment, transport http.RoundTripper, limit int64) (*dep
 	}
 	made.secrets = newScrubber(secrets...)
 	var err error
-	made.requests, err = made.templates()
-	return made, err
+	if made.protocol, err = newProtocol(d, made.token, transport); err != nil {
+		return nil, err
+	}
+	return made, nil
 }
 
 // scrub returns what removes the deployment's secrets from text.
 func (d *deployment) scrub() scrubber {
-	if d.token == nil {
+	var more []string
+	if d.token != nil {
+		more = d.token.known()
+	}
+	if p, ok := d.protocol.(protocol.Secretive); ok {
+		more = append(more, p.Secrets()...)
+	}
+	if more == nil {
 		return d.secrets
 	}
-	return append(newScrubber(d.token.known()...), d.secrets...)
+	return append(newScrubber(more...), d.secrets...)
+}
+
+// serves reports whether requests of an endpoint can go to d.
+func (d *deployment) serves(endpoint schema.Endpoint) bool {
+	ok, _ := d.protocol.Serves(endpoint)
+	return ok
 }
 
 // modelFor returns the name to give the upstream, where star is what the

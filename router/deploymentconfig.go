@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -37,6 +38,18 @@ type Deployment struct {
 	// Organization and Project are sent as OpenAI-Organization and
 	// OpenAI-Project. Empty: not sent.
 	Organization, Project string
+
+	// Protocol is how the server is asked: "openai", or any other that
+	// router/protocols.go names. Empty: "openai", or Azure's where Azure is set.
+	Protocol string
+
+	// Settings are what the protocol needs besides, by LiteLLM's names for it, such
+	// as aws_region_name. What is not known to the protocol is left unused.
+	Settings map[string]Secret
+
+	// DropParams leaves parameters out of requests that the server has no place
+	// for; else such a request is refused. OpenAI's protocol passes all on.
+	DropParams bool
 
 	// Azure says that the server has Azure OpenAI's paths: BaseURL is the
 	// resource's, Model the name of the deployment there, APIVersion is needed,
@@ -129,7 +142,7 @@ func (d Deployment) normalised() (Deployment, error) {
 		return fail("base URL %w", err)
 	}
 	d.BaseURL = base
-	if err := d.checkWays(); err != nil {
+	if err := cmp.Or(d.checkProtocol(), d.checkWays()); err != nil {
 		return d, err
 	}
 	for name, value := range d.Headers {

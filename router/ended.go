@@ -1,8 +1,10 @@
 package router
 
 import (
+	"strings"
 	"time"
 
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -60,4 +62,15 @@ func (d *deployment) tell(now time.Time, c Cooldown) *Cooldown {
 	}
 	d.told = c.Until
 	return &c
+}
+
+// scopeOf names what an error of d takes out.
+func (d *deployment) scopeOf(v judgement, endpoint schema.Endpoint, star string) string {
+	switch {
+	case v.scope == protocol.OneModel && strings.Contains(d.Model, "*"):
+		return scopeOfModel(d.modelFor(star))
+	case v.scope == protocol.OneEndpoint:
+		return scopeOfEndpoint(endpoint)
+	}
+	return scopeAll
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -25,10 +26,10 @@ func FuzzClassify(f *testing.F) {
 			return
 		}
 		h := http.Header{"Retry-After": {after}, "X-Should-Retry": {should}, "Location": {after}}
-		a := answer{endpoint: schema.Endpoint(endpoint), base: "http://h", host: "h", status: status, header: h, body: []byte(body)}
-		v := classify(a)
+		v := judge("http://h", schema.Endpoint(endpoint), status, h, body)
+		valid := json.Valid([]byte(body))
 		if v.err == nil {
-			if status < 200 || status >= 300 || !json.Valid([]byte(body)) || !v.valid {
+			if status < 200 || status >= 300 || !valid {
 				t.Fatalf("%d %q is a success", status, body)
 			}
 			return
@@ -37,16 +38,13 @@ func FuzzClassify(f *testing.F) {
 		if e.Class == "" || e.Code == "" || e.Message == "" || e.StatusCode != status {
 			t.Fatalf("%d %q: %+v", status, body, e)
 		}
-		if len(e.Message) > maxMessage || !utf8.ValidString(e.Message+e.Code+e.Type+e.Param) || strings.ContainsAny(e.Message, "\n\r\x00") {
+		if len(e.Message) > protocol.MaxMessage || !utf8.ValidString(e.Message+e.Code+e.Type+e.Param) || strings.ContainsAny(e.Message, "\n\r\x00") {
 			t.Fatalf("untidy: %q", e.Message)
 		}
-		if v.after < 0 || v.after > maxRetryAfter {
+		if v.after < 0 || v.after > protocol.MaxRetryAfter {
 			t.Fatalf("after %v", v.after)
 		}
-		if v.valid != json.Valid([]byte(body)) {
-			t.Fatalf("valid %v: %q", v.valid, body)
-		}
-		if !json.Valid(jsonText([]byte(body), v.valid)) {
+		if !json.Valid(jsonText([]byte(body), valid)) {
 			t.Fatalf("no JSON of %q", body)
 		}
 	})

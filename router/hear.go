@@ -1,6 +1,10 @@
 package router
 
-import "time"
+import (
+	"time"
+
+	"pelton/router/protocol"
+)
 
 // Cooldown is that a deployment is left alone for a while.
 type Cooldown struct {
@@ -26,7 +30,7 @@ func (r *Router) HearCooldown(deployment string, until time.Time, fatal bool, re
 	if d == nil || !until.After(now) {
 		return
 	}
-	until = now.Add(min(until.Sub(now), maxRetryAfter))
+	until = now.Add(min(until.Sub(now), protocol.MaxRetryAfter))
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !fatal {

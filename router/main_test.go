@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -8,9 +9,12 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
+	"pelton/router/openai"
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -70,6 +74,18 @@ func answerWith(status int, header http.Header, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body))}
 }
 
+// judge is what classify makes of an answer of a server that speaks OpenAI's
+// protocol at a base URL.
+func judge(base string, endpoint schema.Endpoint, status int, header http.Header, body string) judgement {
+	p, err := openai.New(protocol.Upstream{BaseURL: base, Model: "m"})
+	if err != nil {
+		panic(err)
+	}
+	a := reply{host: "h", Reply: protocol.Reply{Status: status, Header: header, Body: []byte(body), At: time.Now()}}
+	a.answer = p.Decode(&protocol.Call{Endpoint: cmp.Or(endpoint, schema.ChatCompletions)}, a.Reply)
+	return classify(a)
+}
+
 // wantConsistent checks what holds for every outcome.
 func wantConsistent(t *testing.T, out Outcome) {
 	t.Helper()
@@ -91,7 +107,7 @@ func wantConsistent(t *testing.T, out Outcome) {
 		t.Errorf("the key leaks: %s", text)
 	}
 	if out.Error != nil {
-		if out.Error.Message == "" || len(out.Error.Message) > maxMessage+200 {
+		if out.Error.Message == "" || len(out.Error.Message) > protocol.MaxMessage+200 {
 			t.Errorf("message of %d bytes: %q", len(out.Error.Message), out.Error.Message)
 		}
 	}

@@ -242,3 +242,11 @@ func (l *loader) command(e entry) []string {
 	text, _ := l.text(e)
 	return strings.Fields(text)
 }
+
+func words(list string) map[string]bool {
+	set := map[string]bool{}
+	for word := range strings.FieldsSeq(list) {
+		set[word] = true
+	}
+	return set
+}

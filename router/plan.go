@@ -11,9 +11,11 @@ import (
 type stage struct {
 	group  *group
 	star   string
-	pool   []*deployment // its members that fit the request's tags
+	pool   []*deployment // its members that fit the request's tags, and serve its endpoint
 	used   int           // attempts that count
 	closed bool          // nothing further is tried here
+
+	unserved bool // members fit the tags, and none serves the endpoint
 }
 
 // add puts a model's group at the end of the plan, unless it is there already
@@ -23,7 +25,24 @@ func (r *run) add(model string) {
 	if found == nil || slices.ContainsFunc(r.plan, func(s stage) bool { return s.group == found }) {
 		return
 	}
-	r.plan = append(r.plan, stage{group: found, star: star, pool: r.tagged(found)})
+	tagged := r.tagged(found)
+	pool := r.serving(tagged)
+	r.plan = append(r.plan, stage{group: found, star: star, pool: pool, unserved: len(pool) == 0 && len(tagged) > 0})
+}
+
+// serving returns those of the deployments that serve the request's endpoint.
+func (r *run) serving(all []*deployment) []*deployment {
+	serves := func(d *deployment) bool { return d.serves(r.req.Endpoint) }
+	if !slices.ContainsFunc(all, func(d *deployment) bool { return !serves(d) }) {
+		return all
+	}
+	var fit []*deployment
+	for _, d := range all {
+		if serves(d) {
+			fit = append(fit, d)
+		}
+	}
+	return fit
 }
 
 // fallBack adds the general fallbacks, once: those of the first group, each
@@ -113,7 +132,7 @@ const maxPaced = 20
 
 // failedOn notes a failure in a stage at d and what it says about trying again.
 // It reports whether there is anything left to try.
-func (r *run) failedOn(at int, d *deployment, v verdict) bool {
+func (r *run) failedOn(at int, d *deployment, v judgement) bool {
 	e, s := v.err, &r.plan[at]
 	retries := r.retries(s.group, d, e)
 	switch e.Class {
@@ -184,7 +203,7 @@ func (r *run) replay(earlier []schema.Attempt) {
 				continue
 			}
 		}
-		v := verdict{err: a.Error, retry: a.Error.Class != schema.ClassUpstreamFatal}
+		v := judgement{err: a.Error, retry: a.Error.Class != schema.ClassUpstreamFatal}
 		if a.Error.Class == schema.ClassRateLimited {
 			v.after = 1 // it would hardly have been parked without a time
 		}

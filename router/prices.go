@@ -1,6 +1,9 @@
 package router
 
-import "pelton/schema"
+import (
+	"pelton/router/protocol"
+	"pelton/schema"
+)
 
 // Prices are USD per token. nil is unknown, which is not free: zero is.
 type Prices struct {
@@ -14,12 +17,11 @@ func (p Prices) Known() bool { return p.Input != nil && p.Output != nil }
 
 // cost is what a call cost; not known without a price, and without a count of
 // tokens. What is not used needs no price.
-func (p Prices) cost(v verdict) (in, out float64, known bool) {
-	u := v.tokens
-	if v.usage == nil || v.usage.PromptTokens == 0 && v.usage.CompletionTokens == 0 && v.usage.TotalTokens > 0 {
+func (p Prices) cost(u protocol.Usage) (in, out float64, known bool) {
+	if !u.Known || u.Input == 0 && u.Output == 0 && u.Total > 0 {
 		return 0, 0, false
 	}
-	input, output := v.usage.PromptTokens, v.usage.CompletionTokens
+	input, output := u.Input, u.Output
 	known = true
 	charge := func(sum *float64, n int64, prices ...*float64) {
 		if n <= 0 {
@@ -33,8 +35,8 @@ func (p Prices) cost(v verdict) (in, out float64, known bool) {
 		}
 		known = false
 	}
-	read, write := min(u.cacheRead, input), min(u.cacheWrite, max(input-u.cacheRead, 0))
-	thought := min(u.reasoning, output)
+	read, write := min(u.CacheRead, input), min(u.CacheWrite, max(input-u.CacheRead, 0))
+	thought := min(u.Reasoning, output)
 	charge(&in, read, p.CacheRead, p.Input)
 	charge(&in, write, p.CacheWrite, p.Input)
 	charge(&in, input-read-write, p.Input)

@@ -22,7 +22,7 @@ type try struct {
 }
 
 // mark notes that this request has failed on d.
-func (r *run) mark(d *deployment, v verdict) {
+func (r *run) mark(d *deployment, v judgement) {
 	t := r.tryOf(d)
 	if t == nil {
 		r.tried = append(r.tried, try{d: d})

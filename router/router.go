@@ -1,4 +1,4 @@
-// Package router runs single LLM requests on OpenAI-compatible upstreams: it
+// Package router runs single LLM requests on upstreams: it
 // finds the deployments for a model name, calls one, decides what the answer
 // means, and tries again where that may help.
 //
@@ -8,10 +8,10 @@
 // chooses one of them and takes a place there in one step (choose.go), calls it
 // (attempt.go), and gives the place back with what the call really used.
 //
-// The bytes of the body go out as they came, but for the model's name where the
-// deployment knows it under another, and the answer's bytes come back as they
-// are. go-openai builds URL and authorization, and nothing else: its types lose
-// fields in both directions (raw.go).
+// A deployment speaks a protocol (package protocol; protocols.go names them),
+// which makes the request and reads the answer. With OpenAI's the bytes of the
+// body go out as they came, but for the model's name where the deployment knows
+// it under another, and the answer's bytes come back as they are.
 //
 // What an answer means, and so its [schema.Class], is decided in one place,
 // from code and message first and the status second (classify.go). A 200 that
@@ -19,7 +19,7 @@
 //
 // # Trying again
 //
-// Do is the only place that tries again: neither go-openai nor the transport
+// Do is the only place that tries again: neither a protocol nor the transport
 // does. A failure that may pass is tried on a deployment that this request has
 // not failed on, else after a back-off with full jitter; as often as the
 // configuration says (plan.go). Then come the fallbacks: a flat list in which
@@ -49,9 +49,9 @@
 //
 // # Streams
 //
-// A body that says "stream": true is streamed (stream.go): its events are read
-// whatever their server makes of the format (sse.go), passed on as they came,
-// and merged into the answer that would have come without streaming (merge.go).
+// A body that says "stream": true is streamed (stream.go): the protocol reads its
+// events, which are passed on as they come, and merges them into the answer that
+// would have come without streaming.
 // From there on it is an answer like any other: one that broke off is a failed
 // attempt, and tried again.
 //
@@ -59,6 +59,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -67,6 +68,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/internal/rawjson"
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -166,39 +168,29 @@ func (r *Router) Do(ctx context.Context, req Request) Outcome {
 // prepare finds the group for a request, or why there is none.
 func (r *Router) prepare(req Request) (*run, *schema.Error) {
 	fatal := func(code, message string) (*run, *schema.Error) {
-		return nil, &schema.Error{Class: schema.ClassRequestFatal, Code: code, Message: bound(message, maxMessage)}
+		return nil, &schema.Error{Class: schema.ClassRequestFatal, Code: code, Message: protocol.OneLine(message, protocol.MaxMessage)}
 	}
-	switch req.Endpoint {
-	case "", schema.ChatCompletions, schema.Responses, schema.Completions, schema.Embeddings, schema.Moderations:
-	default:
+	req.Endpoint = cmp.Or(req.Endpoint, schema.ChatCompletions)
+	if !slices.ContainsFunc(r.deployments, func(d *deployment) bool { return d.serves(req.Endpoint) }) {
 		return fatal(schema.CodeInvalidRequest, fmt.Sprintf("unknown endpoint %q", req.Endpoint))
 	}
-	var model, stream, options []byte
+	var model, stream []byte
 	object, _ := rawjson.Object(req.Body, func(key, value []byte) {
 		switch string(rawjson.Key(key)) {
 		case "model":
 			model = value
 		case "stream":
 			stream = value
-		case "stream_options":
-			options = value
 		}
 	})
 	name := rawjson.Text(model)
-	switch {
-	case !object || name == "":
+	if !object || name == "" {
 		return fatal(schema.CodeInvalidRequest, "the body must be a JSON object with a model")
 	}
-	run := &run{Router: r, req: req, model: name}
-	if string(stream) == "true" && streams(req.Endpoint) {
-		run.stream = true
-		if body, added := askForUsage(req.Body, options, req.Endpoint); added {
-			run.req.Body, run.plainBody = body, req.Body
-		}
-	}
+	run := &run{Router: r, req: req, model: name, stream: string(stream) == "true"}
 	run.plan = run.stages[:0]
 	if run.add(name); len(run.plan) == 0 {
-		return fatal(codeNoModel, r.groups.unknown(bound(name, 200)))
+		return fatal(codeNoModel, r.groups.unknown(protocol.OneLine(name, 200)))
 	}
 	return run, nil
 }

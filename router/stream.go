@@ -1,16 +1,14 @@
 package router
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"time"
 
-	"pelton/internal/rawjson"
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -30,14 +28,10 @@ type Listener interface {
 
 // stream is a streamed call under way.
 type stream struct {
-	run     *run
-	attempt int
-	merged  merger
-	fault   []byte // the error that ended it, as the upstream sent it
-	events  int    // chunks that came
-	sent    int    // of them to the listener
-	ended   bool   // by its own mark
-	whole   bool   // it was no stream, but one document
+	run      *run
+	attempt  int
+	sent     int  // chunks to the listener
+	document bool // it was no stream, but one document
 
 	began time.Time
 	first time.Duration // until the first token; 0: none came
@@ -45,68 +39,6 @@ type stream struct {
 	clock  *time.Timer
 	cancel context.CancelCauseFunc
 	next   time.Duration // between tokens; 0: no bound
-}
-
-// streams reports whether answers of an endpoint can be streamed.
-func streams(endpoint schema.Endpoint) bool {
-	switch endpoint {
-	case "", schema.ChatCompletions, schema.Completions, schema.Responses:
-		return true
-	}
-	return false
-}
-
-// askForUsage returns the body of a streamed request with the wish for a count
-// of tokens in it, and whether that had to be added.
-func askForUsage(body, options json.RawMessage, endpoint schema.Endpoint) (json.RawMessage, bool) {
-	if endpoint == schema.Responses { // it always counts
-		return body, false
-	}
-	wish := json.RawMessage(`{"include_usage":true}`)
-	if len(options) > 0 && options[0] == '{' {
-		asked := false
-		_, _ = rawjson.Object(options, func(key, value []byte) {
-			if string(rawjson.Key(key)) == "include_usage" {
-				asked = string(value) == "true"
-			}
-		})
-		if asked {
-			return body, false
-		}
-		with, err := schema.SetField(options, "include_usage", json.RawMessage("true"))
-		if err != nil {
-			return body, false
-		}
-		wish = with
-	} else if len(options) > 0 && string(options) != "null" {
-		return body, false // the upstream will say what is wrong with it
-	}
-	asking, err := schema.SetField(body, "stream_options", wish)
-	if err != nil {
-		return body, false
-	}
-	return asking, true
-}
-
-// streamed is the body to send to d.
-func (r *run) streamed(d *deployment) json.RawMessage {
-	if r.asked = r.plainBody != nil && !d.noOptions.Load(); r.plainBody != nil && !r.asked {
-		return r.plainBody
-	}
-	return r.req.Body
-}
-
-// refusesOptions notes that d does not know stream_options, where that is what
-// it answered: it is asked again without.
-func (r *run) refusesOptions(d *deployment, status int, raw []byte) bool {
-	if !r.asked || status != http.StatusBadRequest && status != http.StatusUnprocessableEntity {
-		return false
-	}
-	if !bytes.Contains(raw, []byte("stream_options")) {
-		return false
-	}
-	d.noOptions.Store(true)
-	return true
 }
 
 // clocked returns the context of a streamed call with its two clocks: until the
@@ -162,62 +94,49 @@ const lastWait = time.Second
 
 var errDrained = errors.New("the stream had ended")
 
-// read reads the whole answer into the cell: the merged one, where it is a
-// stream.
-func (s *stream) read(c *cell, resp *http.Response, limit int64) {
-	from := &sse{from: resp.Body, limit: int(min(limit, maxEvent))}
-	isError := resp.StatusCode < 200 || resp.StatusCode >= 300
-	if isError && !bytes.HasPrefix([]byte(resp.Header.Get("Content-Type")), []byte("text/event-stream")) || !from.is() {
-		s.whole = true
+// read reads the whole answer into c. It reports false for one that is no
+// stream; what there is of it is resp's body still.
+func (s *stream) read(c *call, d *deployment, resp *http.Response) bool {
+	c.reply.At = time.Now()
+	from, document := d.protocol.Stream(&c.Call, c.reply, resp.Body, d.limit)
+	if from == nil {
+		s.document = true
 		resp.Body = struct {
 			io.Reader
 			io.Closer
-		}{from.rest(), resp.Body}
-		c.read(resp, limit)
-		if !isError && c.err == nil && s.isAnswer(c.raw) {
-			s.tick()
-			s.pass(c.raw)
-		}
-		return
+		}{document, resp.Body}
+		return false
 	}
-	s.merged.limit = limit
-	for s.fault == nil && !s.ended {
-		e, err := from.read()
-		if err != nil {
-			if err != io.EOF {
-				c.err = err
-			}
-			c.tooLarge = errors.Is(err, errEventTooLong)
-			break
-		}
-		s.take(e)
-		if s.merged.tooLarge() {
-			c.tooLarge = true
-			break
-		}
-	}
-	if c.tooLarge {
-		c.err = nil
-		return
-	}
-	if c.raw = s.merged.render(); s.fault != nil {
-		c.raw = withFault(c.raw, s.fault)
-	}
-	if s.ended {
+	switch err := s.readAll(from); {
+	case err == io.EOF:
 		s.drain(resp)
+	case errors.Is(err, protocol.ErrTooLarge):
+		c.tooLarge = true
+		return true
+	case !errors.Is(err, protocol.ErrFailed):
+		c.err = err
+	}
+	c.answer = from.Answer()
+	return true
+}
+
+// readAll passes on what comes, until the stream's end.
+func (s *stream) readAll(from protocol.Stream) error {
+	for {
+		chunk, err := from.Next()
+		if err != nil {
+			return err
+		}
+		if from.Grew() {
+			s.tick()
+		} else if s.first != 0 && s.clock != nil {
+			s.clock.Reset(s.next)
+		}
+		if len(chunk) > 0 {
+			s.pass(chunk)
+		}
 	}
 }
-
-// isAnswer reports whether a document that came instead of a stream is the whole
-// answer: an error with the status 200, or a page of HTML, is no chunk of one.
-func (s *stream) isAnswer(raw []byte) bool {
-	body := parseBody(raw)
-	_, failed := body.fault()
-	return !failed && body.lacks(s.run.req.Endpoint) == ""
-}
-
-// maxEvent bounds one event of a stream.
-const maxEvent = 16 << 20
 
 // drain reads what comes behind the end, so that the connection can be used
 // again, for a moment.
@@ -229,97 +148,12 @@ func (s *stream) drain(resp *http.Response) {
 	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10)
 }
 
-// take deals with one event.
-func (s *stream) take(e event) {
-	data := bytes.TrimSpace(e.data)
-	if string(data) == endMark {
-		s.ended = true
-		return
-	}
-	if len(data) == 0 {
-		return
-	}
-	if e.failed || mayFail(data) {
-		body := parseBody(data)
-		if _, failed := body.fault(); failed || e.failed {
-			s.fault = bytes.Clone(data)
-			_ = s.merged.add(data)
-			return
-		}
-	}
-	if !s.merged.add(data) {
-		s.fault = bytes.Clone(data) // no JSON object
-		return
-	}
-	if s.events++; s.merged.grew {
-		s.tick()
-	} else if s.first != 0 && s.clock != nil {
-		s.clock.Reset(s.next)
-	}
-	if s.merged.response.whole != nil { // this API has no other mark of its end
-		s.ended = true
-	}
-	if s.run.plainBody == nil || !usageAlone(data) {
-		s.pass(data)
-	}
-}
-
 // pass hands a chunk on.
 func (s *stream) pass(data []byte) {
 	if l := s.run.req.Listener; l != nil {
 		l.Chunk(s.attempt, s.sent, data)
 		s.sent++
 	}
-}
-
-// mayFail reports whether a chunk could be an error. It costs little: nearly
-// all are none.
-func mayFail(data []byte) bool {
-	return data[0] != '{' || bytes.Contains(data, []byte(`"error"`)) || bytes.Contains(data, []byte(`"failed"`)) ||
-		!bytes.Contains(data, []byte(`"choices"`)) && !bytes.Contains(data, []byte(`"type"`))
-}
-
-// usageAlone reports whether a chunk has no choices, and so is only there
-// because usage was asked for.
-func usageAlone(data []byte) bool {
-	if !bytes.Contains(data, []byte(`"usage"`)) {
-		return false
-	}
-	counts, choices := false, false
-	_, _ = rawjson.Object(data, func(key, value []byte) {
-		switch string(key) {
-		case "usage":
-			counts = present(value)
-		case "choices":
-			choices = arrayOf(value).any
-		}
-	})
-	return counts && !choices
-}
-
-// withFault is the merged answer with the error that ended it, in the place
-// where an error stands in an answer.
-func withFault(merged, fault []byte) []byte {
-	if merged == nil {
-		return fault
-	}
-	inner, _ := schema.Field(fault, "error")
-	if !present(inner) {
-		inner = jsonText(fault, json.Valid(fault))
-	}
-	with, err := schema.SetField(merged, "error", inner)
-	if err != nil {
-		return fault
-	}
-	return with
-}
-
-// unfinished says what a stream lacks that came to its end.
-func (s *stream) unfinished() string {
-	if s == nil || s.whole {
-		return ""
-	}
-	return s.merged.finished()
 }
 
 // ttft is the time to the first token, nil where none came.
@@ -330,9 +164,6 @@ func (s *stream) ttft() *float64 {
 	ms := milliseconds(s.first)
 	return &ms
 }
-
-// partial reports whether the cell holds what came of a stream that broke off.
-func (c *cell) partial() bool { return c.stream != nil && c.err != nil && len(c.raw) > 0 }
 
 // tell reports an event to whoever wants to hear it.
 func (r *run) tell(e schema.Event) {

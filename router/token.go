@@ -31,11 +31,6 @@ const (
 	maxToken     = 64 << 10
 )
 
-// tokenError is that there is no token to send.
-type tokenError struct{ err error }
-
-func (e *tokenError) Error() string { return "no token: " + e.err.Error() }
-
 func newToken(d Deployment) *token {
 	if d.TokenFile == "" && len(d.TokenCommand) == 0 {
 		return nil

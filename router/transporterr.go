@@ -54,18 +54,18 @@ func endError(cause error) *schema.Error {
 }
 
 // unanswered classifies a call without a whole answer.
-func (a answer) unanswered() verdict {
+func (a reply) unanswered() judgement {
 	if a.ended != nil {
 		e := endError(a.ended)
-		return verdict{err: e, retry: e.Class == schema.ClassTransient}
+		return judgement{err: e, retry: e.Class == schema.ClassTransient}
 	}
-	return verdict{retry: true, err: &schema.Error{
+	return judgement{retry: true, err: &schema.Error{
 		Class: schema.ClassTransient, Code: schema.CodeConnection, Message: a.connection(),
 	}}
 }
 
 // connection says in a person's words why there is no answer.
-func (a answer) connection() string {
+func (a reply) connection() string {
 	var (
 		dns       *net.DNSError
 		authority x509.UnknownAuthorityError
@@ -97,7 +97,7 @@ func (a answer) connection() string {
 		return reach + "it does not speak TLS (should api_base begin with http:// ?)"
 	case errors.As(err, &alert), strings.HasPrefix(text, "tls: "), strings.HasPrefix(text, "remote error: tls"):
 		return reach + "TLS failed: " + text
-	case a.status != 0:
+	case a.Status != 0:
 		return a.host + " broke off its answer: " + text
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF),
 		errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, "server closed"):

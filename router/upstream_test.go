@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -158,7 +159,7 @@ func TestTokenFromACommand(t *testing.T) {
 	for _, command := range [][]string{{"false"}, {"true"}, {"/nowhere/at/all"}} {
 		out := with(command...).Do(background, chat("m"))
 		wantConsistent(t, out)
-		if out.Error == nil || out.Error.Class != schema.ClassUpstreamFatal || out.Error.Code != codeNoToken || len(up.seen) != 2 {
+		if out.Error == nil || out.Error.Class != schema.ClassUpstreamFatal || out.Error.Code != protocol.CodeNoToken || len(up.seen) != 2 {
 			t.Errorf("%s: %v", command, out.Error)
 		}
 	}
@@ -268,7 +269,11 @@ func TestPresets(t *testing.T) {
 			continue
 		}
 		r := start(t, cfg)
-		if got := r.deployments[0].requests[schema.ChatCompletions].URL.String(); got != want {
+		c := protocol.Call{Endpoint: schema.ChatCompletions}
+		if err := r.deployments[0].protocol.Encode(background, &c); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Req.URL.String(); got != want {
 			t.Errorf("%s goes to %s, want %s", model, got, want)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -160,7 +161,7 @@ func (r *run) later(ctx context.Context, at time.Time, b *blocked) Outcome {
 	}
 	return r.end(&schema.Error{
 		Class: b.class, Code: codeNotReady,
-		Message: bound(fmt.Sprintf("nothing can take a request for %q now: %s; %s", r.model, b.reason, why), maxMessage),
+		Message: protocol.OneLine(fmt.Sprintf("nothing can take a request for %q now: %s; %s", r.model, b.reason, why), protocol.MaxMessage),
 	}, "")
 }
 
@@ -177,10 +178,15 @@ func (r *run) nothing(b *blocked) Outcome {
 			Message: fmt.Sprintf("the request has about %d tokens, more than any deployment of %q reads (max_input_tokens)", r.tokens, r.model),
 		}
 		return r.end(e, "")
-	case b.untaged:
+	case b.untagged:
 		return r.end(&schema.Error{
 			Class: schema.ClassRequestFatal, Code: codeNoTag,
-			Message: bound(fmt.Sprintf("no deployment of %q has any of the tags %s, and none the tag %s", r.model, strings.Join(r.req.Tags, ", "), defaultTag), maxMessage),
+			Message: protocol.OneLine(fmt.Sprintf("no deployment of %q has any of the tags %s, and none the tag %s", r.model, strings.Join(r.req.Tags, ", "), defaultTag), protocol.MaxMessage),
+		}, "")
+	case b.unserved:
+		return r.end(&schema.Error{
+			Class: schema.ClassRequestFatal, Code: codeNoEndpoint,
+			Message: protocol.OneLine(fmt.Sprintf("no deployment of %q serves %s", r.model, r.req.Endpoint), protocol.MaxMessage),
 		}, "")
 	}
 	return r.end(&schema.Error{Class: schema.ClassInternal, Message: "no deployment is left"}, "")
@@ -197,7 +203,7 @@ func (r *run) whyNone(b *blocked) string {
 		}
 		fmt.Fprintf(&text, " %s (%s)", d.ID, d.outageReason(r.star(d), r.req.Endpoint))
 	}
-	return bound(text.String(), maxMessage)
+	return protocol.OneLine(text.String(), protocol.MaxMessage)
 }
 
 func (d *deployment) outageReason(model string, endpoint schema.Endpoint) string {

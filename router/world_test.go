@@ -17,12 +17,12 @@ type world struct {
 	mu    sync.Mutex
 	start time.Time
 	hosts map[string]respond
-	calls []call
+	calls []hostCall
 	busy  map[string]int
 	peak  map[string]int
 }
 
-type call struct {
+type hostCall struct {
 	host string
 	at   time.Duration
 }
@@ -30,7 +30,7 @@ type call struct {
 func (w *world) RoundTrip(req *http.Request) (*http.Response, error) {
 	host := req.URL.Host
 	w.mu.Lock()
-	w.calls = append(w.calls, call{host, time.Since(w.start)})
+	w.calls = append(w.calls, hostCall{host, time.Since(w.start)})
 	w.busy[host]++
 	w.peak[host] = max(w.peak[host], w.busy[host])
 	answer := w.hosts[host]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"pelton/router/protocol"
 	"regexp"
 	"strconv"
 	"strings"
@@ -130,9 +131,9 @@ func (l *loader) collect(n *yaml.Node, path string, depth int, seen map[string]b
 // keyName is how messages name a key: as it is, or quoted where that is unclear.
 func keyName(key string) string {
 	if quoted := strconv.Quote(key); key == "" || len(quoted) > len(key)+2 {
-		return bound(quoted, 100)
+		return protocol.OneLine(quoted, 100)
 	}
-	return bound(key, 100)
+	return protocol.OneLine(key, 100)
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }

@@ -188,3 +188,10 @@ const (
 	CodeUnsupported = "unsupported_parameter"
 	CodeNoToken     = "no_token"
 )
+
+// Samples reports whether an endpoint takes the parameters of sampling
+// (temperature, max_tokens and the like) in the way of chat completions, so that
+// a deployment's defaults go into its bodies.
+func Samples(endpoint schema.Endpoint) bool {
+	return endpoint == schema.ChatCompletions || endpoint == schema.Completions
+}

@@ -1,11 +1,11 @@
-package router
+package openai
 
 import (
 	"bytes"
 	"encoding/json"
-	"strings"
 
 	"pelton/internal/rawjson"
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -50,7 +50,7 @@ func (a array) fault() []byte {
 	var found []byte
 	for _, c := range choices {
 		switch {
-		case present(c.Error):
+		case protocol.Present(c.Error):
 			found = c.Error
 		case c.Finish == "error" && found == nil:
 			found = []byte(`"the upstream ended the answer with an error"`)
@@ -109,57 +109,40 @@ func (b *body) take(key, value []byte) {
 	}
 }
 
-// present reports whether raw is a value that says something.
-func present(raw []byte) bool {
-	switch string(raw) {
-	case "", "null", "false", "0", `""`, "{}", "[]":
-		return false
-	}
-	return true
-}
-
 // fault returns the error in the body, and whether there certainly is one.
-func (b *body) fault() (f fault, failed bool) {
+func (b *body) fault() (f protocol.Fault, failed bool) {
 	if !b.valid {
-		f.message = plain(b.raw)
+		f.Message, f.Loose = protocol.Plain(b.raw), true
 		return f, true
 	}
-	if present(b.failure) && string(b.failure) != "true" {
-		f.read(b.failure)
-		if f.code == "" {
-			f.code = scalar(b.code)
+	if protocol.Present(b.failure) && string(b.failure) != "true" {
+		f.Read(b.failure)
+		if f.Code == "" {
+			f.Code = protocol.Scalar(b.code)
 		}
-		if f.message == "" {
-			f.message = scalar(b.message)
+		if f.Message == "" {
+			f.Message = protocol.Scalar(b.message)
 		}
 		return f, true
 	}
 	if inner := b.choices.fault(); inner != nil {
-		f.read(inner)
+		f.Read(inner)
 		return f, true
 	}
 	empty := !b.choices.any && !b.data.any && !b.results.any && !b.output.any
 	switch {
 	case string(b.object) == `"error"`, string(b.failure) == "true", string(b.kind) == `"error"`,
-		empty && (present(b.detail) || scalar(b.message) != "" || present(b.errors)):
-		f.read(b.raw)
+		empty && (protocol.Present(b.detail) || protocol.Scalar(b.message) != "" || protocol.Present(b.errors)):
+		f.Read(b.raw)
 		return f, true
 	case string(b.status) == `"failed"`, string(b.status) == `"cancelled"`:
-		f.message = "the upstream reports the response as " + scalar(b.status)
+		f.Message = "the upstream reports the response as " + protocol.Scalar(b.status)
 		return f, true
 	}
 	return f, false
 }
 
-// words is what a body says that holds no error of a known shape.
-func (b *body) words() string { return bound(strings.TrimSpace(string(b.raw)), maxMessage) }
-
-// namesModel reports whether the body is a server's word on a model, not on a path.
-func (b *body) namesModel() bool {
-	f, failed := b.fault()
-	return failed && b.valid && (f.named(deadCodes) || strings.Contains(strings.ToLower(f.message), "model"))
-}
-
+// text is the beginning of the body.
 func (b *body) text() []byte { return b.raw[:min(len(b.raw), 4<<10)] }
 
 // lacks says what a success of the endpoint must have and this one does not;
@@ -170,7 +153,7 @@ func (b *body) lacks(endpoint schema.Endpoint) string {
 		if !b.data.any {
 			return "the answer holds no embeddings"
 		}
-	case listModels: // an empty list is one
+	case protocol.ListModels: // an empty list is one
 		if !b.data.is {
 			return "the answer is no list of models"
 		}
@@ -179,7 +162,7 @@ func (b *body) lacks(endpoint schema.Endpoint) string {
 			return "the answer holds no results"
 		}
 	case schema.Responses: // one that runs in the background has no output yet
-		if !b.output.any && !present(b.status) {
+		if !b.output.any && !protocol.Present(b.status) {
 			return "the answer holds no output"
 		}
 	default:

@@ -1,4 +1,4 @@
-package router
+package openai
 
 import (
 	"bytes"
@@ -32,7 +32,7 @@ type textPart struct {
 
 func (r *responseMerger) any() bool { return r.begun != nil || r.whole != nil || len(r.items) > 0 }
 
-func (r *responseMerger) finished() string {
+func (r *responseMerger) unfinished() string {
 	if r.whole == nil {
 		return "the stream ended before the answer did: it brought no response.completed"
 	}
@@ -40,7 +40,7 @@ func (r *responseMerger) finished() string {
 }
 
 // addEvent merges one event of the Responses API.
-func (m *merger) addEvent(data []byte) bool {
+func (m *Merger) addEvent(data []byte) bool {
 	r := &m.response
 	var kind, response, item, delta []byte
 	output, content := 0, 0
@@ -81,7 +81,7 @@ func (m *merger) addEvent(data []byte) bool {
 	return true
 }
 
-func (m *merger) item(index int) *outputItem {
+func (m *Merger) item(index int) *outputItem {
 	for _, item := range m.response.items {
 		if item.index == index {
 			return item
@@ -97,14 +97,14 @@ func (m *merger) item(index int) *outputItem {
 	return item
 }
 
-func (m *merger) addItem(index int, raw []byte, done bool) {
+func (m *Merger) addItem(index int, raw []byte, done bool) {
 	if item := m.item(index); item != nil && raw != nil {
 		item.raw, item.done = append(item.raw[:0], raw...), done
 		m.size += int64(len(raw))
 	}
 }
 
-func (m *merger) addText(output, content int, name string, delta []byte) {
+func (m *Merger) addText(output, content int, name string, delta []byte) {
 	item := m.item(output)
 	if item == nil || len(delta) < 2 || delta[0] != '"' {
 		return
@@ -130,7 +130,7 @@ func (m *merger) addText(output, content int, name string, delta []byte) {
 }
 
 // render returns the response as it ended, else as far as it came.
-func (r *responseMerger) render(m *merger) []byte {
+func (r *responseMerger) render(m *Merger) []byte {
 	outline := r.whole
 	if outline == nil {
 		outline = r.begun

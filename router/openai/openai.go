@@ -1,0 +1,168 @@
+// Package openai is OpenAI's protocol, of all servers that speak it, and Azure's
+// paths to it. It is the only place that knows go-openai and the shape of
+// OpenAI's bodies.
+//
+// The router's form is OpenAI's, so bytes go through unchanged both ways: a body
+// is sent as it came, but for the wish for usage in a stream, and an answer is
+// the bytes that the server sent. What is read of them, errors, counts, and what
+// a success must hold, is read where it stands.
+//
+// Other protocols may use [Merger]: it makes the whole answer of a stream that
+// has been put into OpenAI's chunks.
+package openai
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"pelton/router/protocol"
+	"pelton/schema"
+)
+
+// Protocol is OpenAI's, of one deployment.
+type Protocol struct {
+	requests  map[schema.Endpoint]*http.Request // to copy; never changed
+	base      string                            // for hints
+	azure     bool
+	token     func(context.Context) (string, error)
+	noOptions atomic.Bool // the server refuses stream_options
+}
+
+// New makes the protocol of a server that speaks OpenAI's. Its settings are
+// organization and project.
+func New(u protocol.Upstream) (protocol.Protocol, error) { return made(u, false) }
+
+// NewAzure makes the protocol of an Azure OpenAI resource: the base URL is the
+// resource's, the model its deployment's name. Its settings are api_version, and
+// azure_ad_token in the place of a key.
+func NewAzure(u protocol.Upstream) (protocol.Protocol, error) { return made(u, true) }
+
+func made(u protocol.Upstream, azure bool) (protocol.Protocol, error) {
+	requests, err := templates(u, azure)
+	if err != nil {
+		return nil, err
+	}
+	return &Protocol{requests: requests, base: u.BaseURL, azure: azure, token: u.Token}, nil
+}
+
+// Serves reports whether there is such an endpoint.
+func (p *Protocol) Serves(endpoint schema.Endpoint) (ok, streams bool) {
+	switch endpoint {
+	case schema.ChatCompletions, schema.Completions, schema.Responses:
+		streams = true
+	}
+	return p.requests[endpoint] != nil, streams
+}
+
+// usageAdded is the note of a call whose body was given a wish for usage that
+// the caller did not have.
+const usageAdded = true
+
+// Encode copies the endpoint's request around the bytes of the body.
+func (p *Protocol) Encode(ctx context.Context, c *protocol.Call) error {
+	made := p.requests[c.Endpoint]
+	if made == nil {
+		return fmt.Errorf("unknown endpoint %q", c.Endpoint)
+	}
+	c.Req = made.WithContext(ctx)
+	if p.azure && c.Model != "" {
+		c.Req.URL = withModel(c.Req.URL, c.Model)
+	}
+	body := c.Body
+	if c.Streamed {
+		c.OwnHeader()["Accept"] = []string{"text/event-stream"}
+		if !p.noOptions.Load() {
+			if asking, added := askForUsage(body, c.Endpoint); added {
+				body, c.Note = asking, usageAdded
+			}
+		}
+	}
+	if p.token != nil {
+		token, err := p.token(ctx)
+		if err != nil {
+			return protocol.NoToken(err)
+		}
+		c.OwnHeader()["Authorization"] = []string{"Bearer " + token}
+	}
+	if body != nil {
+		c.SetBody(body)
+	}
+	return nil
+}
+
+// Decode reads an answer where it stands.
+func (p *Protocol) Decode(c *protocol.Call, reply protocol.Reply) protocol.Answer {
+	b := parseBody(reply.Body)
+	a := protocol.Answer{
+		Body: reply.Body, JSON: b.valid, Usage: parseUsage(b.usage), Reset: protocol.Exhausted(reply.Header, reply.At),
+	}
+	a.Fault, a.Failed = b.fault()
+	if reply.OK() && !a.Failed {
+		a.Lacks = b.lacks(c.Endpoint)
+		return a
+	}
+	if !a.Failed {
+		a.Fault.Message, a.Fault.Loose = protocol.Words(reply.Body), true
+	}
+	a.Hint = p.hint(reply, &b, &a.Fault)
+	a.Again = p.refusesOptions(c, reply)
+	return a
+}
+
+// hint is what a person is likely to have got wrong with the address.
+func (p *Protocol) hint(reply protocol.Reply, b *body, f *protocol.Fault) string {
+	lost := reply.Status == http.StatusNotFound || reply.Status == http.StatusMethodNotAllowed || reply.Status == http.StatusOK && !b.valid
+	switch {
+	case lost && !hasVersion(p.base) && !f.NamesModel():
+		return "; the base URL " + p.base + " holds no version such as /v1: is it complete?"
+	case strings.Contains(strings.ToLower(string(b.text())), "unexpected endpoint or method"):
+		return "; is the base URL " + p.base + " complete (/v1)?"
+	}
+	return ""
+}
+
+// hasVersion reports whether a path segment of the URL is a version.
+func hasVersion(base string) bool {
+	_, rest, _ := strings.Cut(base, "://")
+	for _, segment := range strings.Split(rest, "/")[1:] {
+		if len(segment) >= 2 && segment[0] == 'v' && segment[1] >= '0' && segment[1] <= '9' || segment == "openai" {
+			return true
+		}
+	}
+	return false
+}
+
+// refusesOptions notes that the server does not know stream_options, where that
+// is what it answered: it is asked again without.
+func (p *Protocol) refusesOptions(c *protocol.Call, reply protocol.Reply) bool {
+	if c.Note != usageAdded || reply.Status != http.StatusBadRequest && reply.Status != http.StatusUnprocessableEntity {
+		return false
+	}
+	if !bytes.Contains(reply.Body, []byte("stream_options")) {
+		return false
+	}
+	p.noOptions.Store(true)
+	return true
+}
+
+// Models returns the listed names. Azure lists what could be deployed, not what is.
+func (p *Protocol) Models(raw []byte) []string {
+	var models struct {
+		Data []struct {
+			ID string `json:"id"`
+		} `json:"data"`
+	}
+	if _ = json.Unmarshal(raw, &models); p.azure {
+		return nil
+	}
+	names := make([]string, len(models.Data))
+	for i, m := range models.Data {
+		names[i] = m.ID
+	}
+	return names
+}

@@ -1,0 +1,69 @@
+package router
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"pelton/router/openai"
+	"pelton/router/protocol"
+)
+
+// protocols are those that a deployment may speak. Each one more is a package
+// beside openai, and a line here.
+var protocols = map[string]protocol.New{
+	protocolOpenAI: openai.New,
+	protocolAzure:  openai.NewAzure,
+}
+
+// The protocols of deployments that name none.
+const (
+	protocolOpenAI = "openai"
+	protocolAzure  = "azure"
+)
+
+// protocolName is the name of the protocol that d speaks.
+func (d Deployment) protocolName() string {
+	switch {
+	case d.Protocol != "":
+		return d.Protocol
+	case d.Azure:
+		return protocolAzure
+	}
+	return protocolOpenAI
+}
+
+// checkProtocol says what is wrong with the protocol's name.
+func (d Deployment) checkProtocol() error {
+	if protocols[d.protocolName()] == nil {
+		return fmt.Errorf("unknown protocol %q: want %s", d.Protocol, strings.Join(slices.Sorted(maps.Keys(protocols)), ", "))
+	}
+	return nil
+}
+
+// newProtocol makes the protocol of d, which is checked.
+func newProtocol(d Deployment, token *token, transport http.RoundTripper) (protocol.Protocol, error) {
+	u := protocol.Upstream{
+		ID: d.ID, BaseURL: d.BaseURL, Model: d.Model, Key: d.APIKey.Reveal(), DropParams: d.DropParams, Transport: transport,
+		Headers: map[string]string{}, Settings: map[string]string{},
+	}
+	if token != nil {
+		u.Token = token.get
+	}
+	for name, value := range d.Headers {
+		u.Headers[name] = value.Reveal()
+	}
+	for name, value := range d.Settings {
+		u.Settings[name] = value.Reveal()
+	}
+	for name, value := range map[string]string{
+		"organization": d.Organization, "project": d.Project, "api_version": d.APIVersion, "azure_ad_token": d.Token.Reveal(),
+	} {
+		if value != "" {
+			u.Settings[name] = value
+		}
+	}
+	return protocols[d.protocolName()](u)
+}
