@@ -170,18 +170,18 @@ func (r *round) strike(ctx context.Context, kind Kind, s *seat, length time.Dura
 		_ = s.proc.cmd.Process.Signal(sigCont)
 	case CutShort, CutLong:
 		again = false
-		s.proxy.cut()
+		s.proxy.Cut()
 		rest(ctx, length)
 		healed := time.Now()
-		s.proxy.heal()
-		for i := 0; i < 250 && !s.proxy.since(healed); i++ {
+		s.proxy.Heal()
+		for i := 0; i < 250 && !s.proxy.Since(healed); i++ {
 			rest(ctx, 20*time.Millisecond)
 		}
 	case CutSilent:
 		again = false
-		s.proxy.silence()
+		s.proxy.Silence()
 		rest(ctx, length)
-		s.proxy.heal()
+		s.proxy.Heal()
 	}
 	if again {
 		if err := r.startSeat(ctx, s); err != nil {

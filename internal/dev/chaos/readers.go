@@ -101,7 +101,7 @@ func (r *round) readByCommand(ctx context.Context, d *reader) error {
 		return err
 	}
 	defer file.Close()
-	cmd := exec.CommandContext(ctx, r.binary, "results", d.Job, "-s", r.reading.url(),
+	cmd := exec.CommandContext(ctx, r.binary, "results", d.Job, "-s", "nats://"+r.reading.Addr(),
 		"--order", string(d.Order), "--from", strconv.Itoa(from))
 	cmd.Stdout = file
 	p, err := start(r.log, cmd)

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pelton/internal/dev/tcpproxy"
 	"pelton/internal/faultyllm"
 	"pelton/jobs"
 	"pelton/schema"
@@ -39,8 +40,8 @@ type round struct {
 
 	admin   *nats.Conn // straight to the server
 	client  *jobs.Client
-	reading *proxy     // between the server and all readers
-	readers *nats.Conn // through it
+	reading *tcpproxy.Proxy // between the server and all readers
+	readers *nats.Conn      // through it
 
 	mu     sync.Mutex
 	broker bool // a fault of the broker or its store is under way
@@ -55,8 +56,8 @@ type seat struct {
 	life  int
 	name  string // of the present life
 	proc  *process
-	proxy *proxy // nil for the worker that is the server
-	busy  bool   // a fault of it is under way
+	proxy *tcpproxy.Proxy // nil for the worker that is the server
+	busy  bool            // a fault of it is under way
 }
 
 // running is a job that was submitted.
@@ -110,20 +111,20 @@ func (r *round) begin(ctx context.Context) (err error) {
 		if s.proc != nil {
 			continue
 		}
-		if s.proxy, err = newProxy(r.address); err != nil {
+		if s.proxy, err = tcpproxy.Listen(r.address); err != nil {
 			return err
 		}
 		if err := r.startSeat(ctx, s); err != nil {
 			return err
 		}
 	}
-	if r.reading, err = newProxy(r.address); err != nil {
+	if r.reading, err = tcpproxy.Listen(r.address); err != nil {
 		return err
 	}
 	if r.admin, err = dial("nats://" + r.address); err != nil {
 		return err
 	}
-	if r.readers, err = dial(r.reading.url()); err != nil {
+	if r.readers, err = dial("nats://" + r.reading.Addr()); err != nil {
 		return err
 	}
 	r.client, err = jobs.NewClient(r.admin)
@@ -183,7 +184,7 @@ func (r *round) startSeat(life context.Context, s *seat) error {
 				args = append(args, "--sync", "always")
 			}
 		} else {
-			args = append(args, "-s", s.proxy.url())
+			args = append(args, "-s", "nats://"+s.proxy.Addr())
 		}
 		p, at, err := startWorker(life, ctx, r.log, r.binary, r.dir, name, []string{"OPENAI_API_KEY=" + name}, args...)
 		if err == nil {
@@ -479,11 +480,11 @@ func (r *round) close() error {
 	var errs []error
 	for _, s := range r.seats {
 		if s.proxy != nil {
-			errs = append(errs, s.proxy.close())
+			errs = append(errs, s.proxy.Close())
 		}
 	}
 	if r.reading != nil {
-		errs = append(errs, r.reading.close())
+		errs = append(errs, r.reading.Close())
 	}
 	if r.llm != nil {
 		errs = append(errs, r.llm.Close())

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"pelton/internal/dev/tcpproxy"
+
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -73,8 +75,8 @@ type Member struct {
 	Name    string
 	role    Role
 	process *Process
-	clients *Proxy
-	routes  map[string]*Proxy // from each other member to this one, by its name
+	clients *tcpproxy.Proxy
+	routes  map[string]*tcpproxy.Proxy // from each other member to this one, by its name
 	health  string
 }
 
@@ -85,7 +87,7 @@ func StartCluster(t testing.TB) *Cluster {
 	dir := t.TempDir()
 	for i := range c.Nodes {
 		name := string(rune('a' + i))
-		c.Nodes[i] = &Member{Name: name, clients: NewProxy(t), routes: map[string]*Proxy{},
+		c.Nodes[i] = &Member{Name: name, clients: NewProxy(t), routes: map[string]*tcpproxy.Proxy{},
 			role: Role{Name: name, Node: &Node{Name: name, Store: filepath.Join(dir, name)}}}
 	}
 	for _, to := range c.Nodes {
@@ -160,8 +162,8 @@ func (c *Cluster) Rejoin(m *Member) {
 	}
 }
 
-func (c *Cluster) routesOf(m *Member) []*Proxy {
-	var list []*Proxy
+func (c *Cluster) routesOf(m *Member) []*tcpproxy.Proxy {
+	var list []*tcpproxy.Proxy
 	for _, to := range c.Nodes {
 		for from, p := range to.routes {
 			if to == m || from == m.Name {
