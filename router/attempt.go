@@ -32,6 +32,7 @@ type run struct {
 	spent    bool // nothing is left to try
 	told     int  // the last stage that was told of
 	again    bool // the last call is to be made again, otherwise
+	learnt   any  // the Note of that call
 
 	tokens  int // of the input, estimated; 0: not yet
 	output  int // tokens that the body allows the answer
@@ -165,7 +166,7 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (judgem
 			ctx, cancel = context.WithTimeoutCause(ctx, limit, &timeUp{after: limit, attempt: true})
 			defer cancel()
 		}
-		c.Endpoint, c.Model, c.Body = r.req.Endpoint, model, body
+		c.Endpoint, c.Model, c.Body, c.Note = r.req.Endpoint, model, body, r.learnt
 		if _, streams := d.protocol.Serves(c.Endpoint); streams && r.stream {
 			c.Streamed = true
 			c.stream = &stream{run: r, attempt: len(r.out.Attempts) + 1, began: began}
@@ -191,7 +192,11 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (judgem
 		c.stream.tick()
 		c.stream.pass(c.answer.Body)
 	}
-	r.again = v.err != nil && c.answer.Again
+	if r.again = v.err != nil && c.answer.Again; r.again {
+		r.learnt = c.Note
+	} else {
+		r.learnt = nil
+	}
 	if c.reply.Status == http.StatusUnauthorized && d.token != nil && d.token.refused(began) {
 		v.err.Class, v.retry = schema.ClassTransient, true // with another token
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"pelton/router/anthropic"
 	"pelton/router/openai"
 	"pelton/router/protocol"
 )
@@ -16,12 +17,18 @@ import (
 var protocols = map[string]protocol.New{
 	protocolOpenAI: openai.New,
 	protocolAzure:  openai.NewAzure,
+
+	protocolAnthropic:      anthropic.New,
+	protocolAnthropicAzure: anthropic.NewAzure,
 }
 
-// The protocols of deployments that name none.
+// The names of protocols. The first two are those of deployments that name none.
 const (
 	protocolOpenAI = "openai"
 	protocolAzure  = "azure"
+
+	protocolAnthropic      = "anthropic"       // Messages
+	protocolAnthropicAzure = "anthropic_azure" // the same by Microsoft Foundry
 )
 
 // protocolName is the name of the protocol that d speaks.

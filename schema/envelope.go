@@ -1,50 +1,37 @@
 package schema
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 )
 
 // envelope reads the fields around the requests into a job.
 type envelope struct {
-	checker
-	job      *Job
-	given    uint64 // one bit per field, by its place in jobFields
-	messages bool   // "messages" stands among the fields
-	array    []byte // the requests; nil: none, or no array
-}
-
-func newEnvelope(job *Job, limits Limits) *envelope {
-	return &envelope{checker: checker{limits: limits.withDefaults()}, job: job}
+	*checker
+	job *Job
 }
 
 // member reads one field of the envelope.
-func (p *envelope) member(key, raw []byte, depth int) {
-	place := jobFieldPlace(key)
+func (p *envelope) member(seen map[string]json.RawMessage, key string, raw json.RawMessage, depth int) {
+	_, again := seen[key]
+	if !again {
+		seen[key] = raw
+	}
 	var bad fault
-	switch {
-	case place < 0:
+	if again {
+		bad = faulty(ProblemDuplicateField, "stands twice; keep one")
+	} else if f := jobFieldNamed(key); f != nil {
+		bad = f.read(p, raw, depth)
+	} else {
 		hint := ""
 		if p.problems.Total < MaxProblems {
-			hint = suggest(string(key))
+			hint = suggest(key)
 		}
 		bad = faulty(ProblemUnknownField, "is no field of a job%s", hint)
-		p.messages = p.messages || string(key) == "messages"
-	case p.given&(1<<place) != 0:
-		bad = faulty(ProblemDuplicateField, "stands twice; keep one")
-	default:
-		p.given |= 1 << place
-		bad = jobFields[place].read(p, raw, depth)
 	}
-	if bad.code != "" { // string(key) allocates
-		p.flagFault(bad, clip(string(key)))
-	}
+	p.flagFault(bad, clip(key))
 	p.flush()
-}
-
-// has reports whether the field of that name was given, whatever its value.
-func (p *envelope) has(name string) bool {
-	return p.given&(1<<jobFieldPlace([]byte(name))) != 0
 }
 
 // members reads the members of the object that the field name holds, and flags

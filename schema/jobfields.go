@@ -55,14 +55,14 @@ var jobFields = [...]jobField{
 	{"requests", nil, readArray, hasRequests, appendRequests, nil},
 }
 
-// jobFieldPlace returns where in jobFields the row of that name is, -1 for none.
-func jobFieldPlace(name []byte) int {
+// jobFieldNamed returns the row of that name, nil for none.
+func jobFieldNamed(name string) *jobField {
 	for i := range jobFields {
-		if jobFields[i].name == string(name) {
-			return i
+		if jobFields[i].name == name {
+			return &jobFields[i]
 		}
 	}
-	return -1
+	return nil
 }
 
 // scalar is the row of a field that is one comparable value, whose zero value is

@@ -6,7 +6,8 @@ import "encoding/json"
 // [ParseJob], as a [*Problems]; nil for nothing. With SkipInvalid, invalid requests
 // are no problem, but each body must be JSON even so. It changes nothing.
 func (j *Job) Validate(limits Limits) error {
-	p := newEnvelope(j, limits)
+	c := newChecker(limits)
+	p := &envelope{checker: c, job: j}
 	for i := range jobFields {
 		if f := &jobFields[i]; f.check != nil && f.isSet(j) {
 			f.check(p)
@@ -18,19 +19,19 @@ func (j *Job) Validate(limits Limits) error {
 	case j.Input != nil:
 	case len(j.Requests) == 0:
 		p.flag(ProblemMissing, "requests", "is empty; a job has at least one request")
-	case len(j.Requests) > p.limits.MaxRequests:
-		p.flag(ProblemTooLarge, "requests", "has %d requests; at most %d are allowed", len(j.Requests), p.limits.MaxRequests)
+	case len(j.Requests) > c.limits.MaxRequests:
+		p.flag(ProblemTooLarge, "requests", "has %d requests; at most %d are allowed", len(j.Requests), c.limits.MaxRequests)
 	}
 	p.flush()
-	p.setDefaults(j.Defaults)
-	p.problems.Requests = len(j.Requests)
-	p.sameID = func(first int, id string) bool { return j.Requests[first].CustomID == id }
-	if len(j.Requests) <= p.limits.MaxRequests {
+	c.setDefaults(j.Defaults)
+	c.problems.Requests = len(j.Requests)
+	c.sameID = func(first int, id string) bool { return j.Requests[first].CustomID == id }
+	if len(j.Requests) <= c.limits.MaxRequests {
 		for i := range j.Requests {
-			p.built(j.Requests[i], i, j.SkipInvalid)
+			c.built(j.Requests[i], i, j.SkipInvalid)
 		}
 	}
-	return p.problems.err()
+	return c.problems.err()
 }
 
 // built judges a request that a Go program made.

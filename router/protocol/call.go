@@ -25,7 +25,8 @@ type Call struct {
 	// Req is the request, which Encode makes.
 	Req *http.Request
 
-	// Note is the protocol's own: what Encode has to tell Decode and Stream.
+	// Note is the protocol's own: what Encode has to tell Decode and Stream. One
+	// that is made again, by [Answer.Again], finds here what the call before left.
 	Note any
 
 	ownHeader bool

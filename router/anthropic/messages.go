@@ -1,0 +1,368 @@
+package anthropic
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+
+	"pelton/internal/rawjson"
+)
+
+// conversation is the state of writing messages: Anthropic's turns, of which one
+// holds all that one side says in a row, results of tools included.
+type conversation struct {
+	index int  // of the message being read
+	turn  byte // the open turn: 'u', 'a', or 0 for none
+	begun bool // a turn was written
+
+	// System messages behind the first turn wait here: they stand behind the
+	// user's turn with models that take them there, and are a part of it with
+	// others.
+	waiting [][]byte
+
+	// The text of the open assistant turn's last block, if that is a text: from and
+	// to within the buffer.
+	from, to int
+
+	called  [][]byte // names of tools in the history, as they are written
+	results int      // of the old role function, and calls: they have no ids
+	calls   int
+}
+
+// appendMessages appends the system prompt and the messages.
+func (r *request) appendMessages(out []byte) []byte {
+	if r.messages == nil {
+		r.fail("messages", "messages: missing")
+		return out
+	}
+	prompt := false
+	array, _ := rawjson.Array(r.messages, func(raw []byte) {
+		var m message
+		_, _ = rawjson.Object(raw, m.take)
+		switch isSystem := m.is("system") || m.is("developer"); {
+		case isSystem && r.begun:
+			r.waiting = append(r.waiting, m.content)
+		case isSystem:
+			if !prompt {
+				out, prompt = append(out, `,"system":[`...), true
+			}
+			out = r.appendContent(out, &m, false)
+		default:
+			if !r.begun {
+				out = r.beginMessages(out, prompt)
+			}
+			out = r.appendMessage(out, &m)
+		}
+		r.index++
+	})
+	switch {
+	case !array:
+		r.fail("messages", "messages: must be an array")
+	case !r.begun:
+		r.fail("messages", "messages: Anthropic needs a message besides the system prompt")
+	}
+	if r.turn == 'a' && len(r.waiting) == 0 {
+		out = r.trimEnd(out)
+	}
+	if out = r.closeTurn(out); len(r.waiting) > 0 { // no other place is left
+		out = r.closeTurn(r.appendWaiting(r.openTurn(out, 'u')))
+	}
+	return append(out, ']')
+}
+
+// beginMessages ends the system prompt, if there is one, and begins the messages.
+func (r *request) beginMessages(out []byte, prompt bool) []byte {
+	switch r.begun = true; {
+	case prompt && r.system != nil:
+		r.fail("system", "system: given besides messages of the role system; keep one")
+	case prompt:
+		out = append(out, ']')
+	case r.system != nil:
+		out = append(append(out, `,"system":`...), r.system...)
+	}
+	return append(out, `,"messages":[`...)
+}
+
+// message is what counts of one message, as it is written.
+type message struct {
+	role, content, refusal, calls, call, id, name, blocks, cache []byte
+}
+
+func (m *message) is(role string) bool {
+	return len(m.role) > 2 && string(m.role[1:len(m.role)-1]) == role
+}
+
+func (m *message) take(key, value []byte) {
+	if rawjson.IsNull(value) {
+		return
+	}
+	switch string(key) {
+	case "role":
+		m.role = value
+	case "content":
+		m.content = value
+	case "refusal":
+		m.refusal = value
+	case "tool_calls":
+		m.calls = value
+	case "function_call":
+		m.call = value
+	case "tool_call_id":
+		m.id = value
+	case "name":
+		m.name = value
+	case "thinking_blocks":
+		m.blocks = value
+	case "cache_control":
+		m.cache = value
+	}
+}
+
+// appendMessage appends one message to the turn that it belongs to.
+func (r *request) appendMessage(out []byte, m *message) []byte {
+	switch {
+	case m.is("user"):
+		out = r.openTurn(out, 'u')
+		if !r.midSystem {
+			out = r.appendWaiting(out)
+		}
+		before := len(out)
+		if out = r.appendContent(out, m, false); len(out) == before {
+			r.fail(r.at("content"), r.at("content")+": empty, which Anthropic refuses")
+		}
+	case m.is("tool"), m.is("function"):
+		out = r.appendResult(r.openTurn(out, 'u'), m)
+	case m.is("assistant"):
+		out = r.appendAssistant(out, m)
+	default:
+		r.fail(r.at("role"), r.at("role")+": must be system, developer, user, assistant or tool")
+	}
+	return out
+}
+
+// appendAssistant appends what the assistant said: its thoughts as they came,
+// its words, and its calls. Where that is nothing the message is left out.
+func (r *request) appendAssistant(out []byte, m *message) []byte {
+	start, turn := len(out), r.turn
+	waiting := r.waiting
+	out = r.openTurn(out, 'a')
+	before := len(out)
+	_, _ = rawjson.Array(m.blocks, func(raw []byte) { out = appendThought(out, raw) })
+	out = r.appendContent(out, m, true)
+	if rawjson.IsString(m.refusal) && !blank(m.refusal) {
+		out = r.appendText(out, m.refusal, nil)
+	}
+	position := 0
+	_, _ = rawjson.Array(m.calls, func(raw []byte) {
+		out = r.appendCall(out, raw, position)
+		position++
+	})
+	if m.call != nil {
+		at := func(field string) string { return r.at("function_call." + field) }
+		out = r.appendFunction(out, m.call, []byte("function_call_"+strconv.Itoa(r.calls)), at)
+		r.calls++
+	}
+	if len(out) == before {
+		r.turn, r.waiting = turn, waiting
+		return out[:start]
+	}
+	return out
+}
+
+// appendThought appends a block of thinking of an earlier answer. One without a
+// signature, which Anthropic would refuse, is nothing it has to know.
+func appendThought(out, raw []byte) []byte {
+	var kind, text, signature, data []byte
+	_, _ = rawjson.Object(raw, func(key, value []byte) {
+		switch string(key) {
+		case "type":
+			kind = value
+		case "thinking":
+			text = value
+		case "signature":
+			signature = value
+		case "data":
+			data = value
+		}
+	})
+	switch {
+	case string(kind) == `"thinking"` && len(signature) > 2:
+		out = append(append(comma(out), `{"type":"thinking","thinking":`...), text...)
+		out = append(append(append(out, `,"signature":`...), signature...), '}')
+	case string(kind) == `"redacted_thinking"` && data != nil:
+		out = append(append(append(comma(out), `{"type":"redacted_thinking","data":`...), data...), '}')
+	}
+	return out
+}
+
+// at names a field of the message being read.
+func (r *request) at(field string) string { return fmt.Sprintf("messages[%d].%s", r.index, field) }
+
+// openTurn opens a turn of one side, where none is open. System messages between
+// two of the assistant's make a turn of the user's.
+func (r *request) openTurn(out []byte, side byte) []byte {
+	between := side == 'a' && len(r.waiting) > 0
+	if r.turn == side && !between {
+		return out
+	}
+	if out = r.closeTurn(out); side == 'a' && len(r.waiting) > 0 {
+		out = r.closeTurn(r.appendWaiting(r.openTurn(out, 'u')))
+	}
+	r.turn, r.to = side, 0
+	if side == 'a' {
+		return append(comma(out), `{"role":"assistant","content":[`...)
+	}
+	return append(comma(out), `{"role":"user","content":[`...)
+}
+
+// closeTurn closes the open turn. Behind one of the user's stands what the system
+// said meanwhile.
+func (r *request) closeTurn(out []byte) []byte {
+	switch {
+	case r.turn == 0:
+		return out
+	case r.turn == 'u' && len(r.waiting) > 0 && r.midSystem:
+		out = append(out, `]},{"role":"system","content":[`...)
+		out = r.appendWaiting(out)
+	case r.turn == 'u':
+		out = r.appendWaiting(out)
+	}
+	r.turn = 0
+	return append(out, `]}`...)
+}
+
+// appendWaiting appends the system messages that wait.
+func (r *request) appendWaiting(out []byte) []byte {
+	for _, content := range r.waiting {
+		out = r.appendContent(out, &message{content: content}, false)
+	}
+	r.waiting = nil
+	return out
+}
+
+// trimEnd cuts white space from the end of what the assistant is to go on from:
+// Anthropic refuses it there.
+func (r *request) trimEnd(out []byte) []byte {
+	if r.to == 0 {
+		return out
+	}
+	kept := r.from + len(trimRight(out[r.from:r.to]))
+	return append(out[:kept], out[r.to:]...)
+}
+
+// appendContent appends the content of a message, a text or a list of parts.
+func (r *request) appendContent(out []byte, m *message, assistant bool) []byte {
+	switch {
+	case m.content == nil:
+	case rawjson.IsString(m.content):
+		if !blank(m.content) {
+			out = r.appendText(out, m.content, m.cache)
+		}
+	case rawjson.IsArray(m.content):
+		position := 0
+		_, _ = rawjson.Array(m.content, func(raw []byte) {
+			out = r.appendPart(out, raw, position, assistant)
+			position++
+		})
+	default:
+		r.fail(r.at("content"), r.at("content")+": must be a text or an array of parts")
+	}
+	return out
+}
+
+// appendText appends a block of text, which is written as it came.
+func (r *request) appendText(out, text, cache []byte) []byte {
+	out = append(comma(out), `{"type":"text","text":`...)
+	r.from = len(out) + 1
+	out = append(out, text...)
+	r.to = len(out) - 1
+	if cache != nil {
+		out = append(append(out, `,"cache_control":`...), cache...)
+	}
+	return append(out, '}')
+}
+
+// appendResult appends what a tool gave.
+func (r *request) appendResult(out []byte, m *message) []byte {
+	out = append(comma(out), `{"type":"tool_result","tool_use_id":"`...)
+	switch {
+	case m.is("function"): // the result of the call before, as there are no ids
+		out = strconv.AppendInt(append(out, "function_call_"...), int64(r.results), 10)
+		r.results++
+	case m.id == nil:
+		r.fail(r.at("tool_call_id"), r.at("tool_call_id")+": missing")
+	default:
+		out = appendSafe(out, plain(m.id))
+	}
+	out = append(out, '"')
+	switch {
+	case rawjson.IsString(m.content):
+		out = append(append(out, `,"content":`...), m.content...)
+	case m.content != nil:
+		out = append(r.appendContent(append(out, `,"content":[`...), m, false), ']')
+	}
+	if m.cache != nil {
+		out = append(append(out, `,"cache_control":`...), m.cache...)
+	}
+	return append(out, '}')
+}
+
+// appendCall appends one of an assistant's calls.
+func (r *request) appendCall(out, raw []byte, position int) []byte {
+	at := func(field string) string { return r.at(fmt.Sprintf("tool_calls[%d].%s", position, field)) }
+	var id, function, kind []byte
+	_, _ = rawjson.Object(raw, func(key, value []byte) {
+		switch string(key) {
+		case "id":
+			id = value
+		case "function":
+			function = value
+		case "type":
+			kind = value
+		}
+	})
+	if kind != nil && string(kind) != `"function"` {
+		r.fail(at("type"), at("type")+": Anthropic knows functions alone")
+	}
+	inner := func(field string) string { return at("function." + field) }
+	return r.appendFunction(out, function, plain(id), inner)
+}
+
+func (r *request) appendFunction(out, function, id []byte, at func(string) string) []byte {
+	var name, arguments []byte
+	_, _ = rawjson.Object(function, func(key, value []byte) {
+		switch string(key) {
+		case "name":
+			name = value
+		case "arguments":
+			arguments = value
+		}
+	})
+	if !rawjson.IsString(name) {
+		r.fail(at("name"), at("name")+": missing")
+		return out
+	}
+	r.remember(name)
+	r.to = 0
+	out = append(appendSafe(append(comma(out), `{"type":"tool_use","id":"`...), id), `","name":`...)
+	out = append(r.appendName(out, name), `,"input":`...)
+	start := len(out)
+	out = rawjson.AppendText(out, arguments)
+	if len(bytes.TrimSpace(out[start:])) == 0 {
+		out = append(out[:start], "{}"...)
+	}
+	if object, _ := rawjson.Object(out[start:], nil); !object {
+		r.fail(at("arguments"), at("arguments")+": must be a JSON object as text")
+	}
+	return append(out, '}')
+}
+
+// remember keeps the name of a tool that was called.
+func (r *request) remember(name []byte) {
+	for _, known := range r.called {
+		if bytes.Equal(known, name) {
+			return
+		}
+	}
+	r.called = append(r.called, name)
+}

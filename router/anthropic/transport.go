@@ -1,0 +1,168 @@
+package anthropic
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"pelton/router/credentials"
+	"pelton/router/protocol"
+)
+
+// transport is a way to Anthropic's models: they speak the same protocol
+// everywhere, with the model's name and the API's version in other places.
+type transport struct {
+	address func(model string, streamed bool) string
+	models  string // the address of the list of models; empty: there is none
+
+	version       string // anthropic_version, in the body
+	versionHeader bool   // the header anthropic-version
+	modelInURL    bool   // and not in the body
+	streamInURL   bool   // and not in the body
+	noBetaHeader  bool   // the header anthropic-beta is not read
+	betas         []string
+	schemaBeta    string // the beta by which answers have a schema's form; empty: none is needed
+	asStream      bool   // long answers are asked for as a stream
+	frames        bool   // streams are AWS's event streams
+	sonnet46      int    // the longest answer of Sonnet 4.6 there; 0: as elsewhere
+}
+
+// New makes the protocol for Anthropic's own API, or for a server that speaks it:
+// the base URL may end in /v1, in /v1/messages, or before both. The key goes into
+// x-api-key; a token is sent as a bearer.
+func New(u protocol.Upstream) (protocol.Protocol, error) {
+	base := u.BaseURL
+	if base == "" {
+		base = "https://api.anthropic.com"
+	}
+	messages, err := join(base, "")
+	if err != nil {
+		return nil, err
+	}
+	return newProtocol(u, direct(messages), keyOf(u, "X-Api-Key"))
+}
+
+// direct is the way to an address of Messages itself.
+func direct(messages *url.URL) transport {
+	text, models := messages.String(), *messages
+	models.Path = strings.TrimSuffix(models.Path, "/messages") + "/models"
+	models.RawPath = ""
+	return transport{
+		address: func(string, bool) string { return text }, models: models.String(),
+		versionHeader: true, asStream: true,
+	}
+}
+
+// keyOf is what proves who asks: a token where there is one, else the key in a
+// header; nil where there is neither.
+func keyOf(u protocol.Upstream, header string) credentials.Authorizer {
+	switch {
+	case u.Token != nil:
+		return credentials.Token(u.Token)
+	case u.Key != "":
+		return credentials.Header(header, u.Key)
+	}
+	return nil
+}
+
+// join appends /v1/messages to a base, as far as it is missing. root is what has
+// to stand before it.
+func join(base, root string) (*url.URL, error) {
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, errors.New("the base URL is no URL")
+	}
+	path := strings.TrimRight(u.Path, "/")
+	path = strings.TrimSuffix(path, "/messages")
+	path = strings.TrimSuffix(path, "/v1")
+	if root != "" {
+		if at := strings.Index(path, root); at >= 0 {
+			path = path[:at]
+		}
+	}
+	u.Path, u.RawPath = path+root+"/v1/messages", ""
+	return u, nil
+}
+
+// NewAzure makes the protocol for Microsoft Foundry. The base URL is the
+// resource's, such as https://NAME.services.ai.azure.com, with /anthropic behind
+// it or without. The key goes into x-api-key and api-key; a token (Entra) is sent
+// as a bearer.
+func NewAzure(u protocol.Upstream) (protocol.Protocol, error) {
+	if u.BaseURL == "" {
+		return nil, errors.New("no address: set api_base to https://RESOURCE.services.ai.azure.com")
+	}
+	messages, err := join(u.BaseURL, "/anthropic")
+	if err != nil {
+		return nil, err
+	}
+	via := direct(messages)
+	via.models = ""
+	made, err := newProtocol(u, via, keyOf(u, "X-Api-Key"))
+	if err == nil && u.Token == nil && u.Key != "" {
+		credentials.Header("Api-Key", u.Key).Set(made.whole.Header)
+	}
+	return made, err
+}
+
+// NewVertex makes the protocol for Vertex AI. vertex_project and vertex_location
+// say where; auth gives the token of OAuth. A base URL replaces the host.
+func NewVertex(u protocol.Upstream, auth credentials.Authorizer) (protocol.Protocol, error) {
+	project, location := u.Settings["vertex_project"], u.Settings["vertex_location"]
+	switch {
+	case project == "":
+		return nil, errors.New("no project: set vertex_project")
+	case location == "":
+		return nil, errors.New("no location: set vertex_location, such as us-east5 or global")
+	}
+	host := u.BaseURL
+	if host == "" {
+		host = vertexHost(location)
+	}
+	before := fmt.Sprintf("%s/v1/projects/%s/locations/%s/publishers/anthropic/models/", host, url.PathEscape(project), url.PathEscape(location))
+	return newProtocol(u, transport{
+		address: func(model string, streamed bool) string {
+			if streamed {
+				return before + url.PathEscape(model) + ":streamRawPredict"
+			}
+			return before + url.PathEscape(model) + ":rawPredict"
+		},
+		version: "vertex-2023-10-16", versionHeader: true, modelInURL: true,
+	}, auth)
+}
+
+// vertexHost is the address of a location's servers.
+func vertexHost(location string) string {
+	switch location {
+	case "global":
+		return "https://aiplatform.googleapis.com"
+	case "us", "eu":
+		return "https://aiplatform." + location + ".rep.googleapis.com"
+	}
+	return "https://" + location + "-aiplatform.googleapis.com"
+}
+
+// NewBedrock makes the protocol for Amazon Bedrock's InvokeModel.
+// aws_region_name says where; auth signs. The model is an id, an inference
+// profile or an ARN. A base URL replaces the host.
+func NewBedrock(u protocol.Upstream, auth credentials.Authorizer) (protocol.Protocol, error) {
+	host := u.BaseURL
+	if host == "" {
+		region := u.Settings["aws_region_name"]
+		if region == "" {
+			return nil, errors.New("no region: set aws_region_name, such as us-east-1")
+		}
+		host = "https://bedrock-runtime." + region + ".amazonaws.com"
+	}
+	return newProtocol(u, transport{
+		address: func(model string, streamed bool) string {
+			if streamed {
+				return host + "/model/" + url.PathEscape(model) + "/invoke-with-response-stream"
+			}
+			return host + "/model/" + url.PathEscape(model) + "/invoke"
+		},
+		version: "bedrock-2023-05-31", modelInURL: true, streamInURL: true, noBetaHeader: true,
+		schemaBeta: "structured-outputs-2025-11-13", frames: true, sonnet46: 64000,
+	}, auth)
+}
