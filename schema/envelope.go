@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"pelton/internal/hint"
 )
 
 // envelope reads the fields around the requests into a job.
@@ -53,44 +55,21 @@ func (p *envelope) members(object []byte, name, what string, read func(key strin
 	})
 }
 
-// jobFieldNames lists the names, separated by commas.
-func jobFieldNames() string {
+// jobFieldNames returns the names in the order of jobFields.
+func jobFieldNames() []string {
 	names := make([]string, len(jobFields))
 	for i := range jobFields {
 		names[i] = jobFields[i].name
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
 // suggest is the known field that key is most likely meant to be, as the end of
 // a message.
 func suggest(key string) string {
-	plain := strings.NewReplacer("_", "", "-", "").Replace
-	for i := range jobFields {
-		known := jobFields[i].name
-		if len(key) <= 2*len(known) && (strings.EqualFold(plain(known), plain(key)) || oneLetterOff(known, key)) {
-			return fmt.Sprintf("; did you mean %q?", known)
-		}
+	names := jobFieldNames()
+	if near := hint.Nearest(key, names); near != "" {
+		return fmt.Sprintf("; did you mean %q?", near)
 	}
-	return "; it has " + jobFieldNames()
-}
-
-// oneLetterOff reports whether a and b differ by one letter: too many, too few
-// or another.
-func oneLetterOff(a, b string) bool {
-	if len(a) > len(b) {
-		a, b = b, a
-	}
-	i := 0
-	for i < len(a) && a[i] == b[i] {
-		i++
-	}
-	switch {
-	case i == len(b): // equal
-		return false
-	case len(a) == len(b):
-		return a[i+1:] == b[i+1:]
-	default:
-		return a[i:] == b[i+1:]
-	}
+	return "; it has " + strings.Join(names, ", ")
 }

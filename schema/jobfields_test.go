@@ -36,7 +36,7 @@ func jobProperties(t *testing.T) map[string]struct {
 }
 
 func TestJobSchemaHasTheFieldsOfTheTable(t *testing.T) {
-	names := slices.Sorted(strings.SplitSeq(jobFieldNames(), ", "))
+	names := slices.Sorted(slices.Values(jobFieldNames()))
 	properties := jobProperties(t)
 	if documented := slices.Sorted(maps.Keys(properties)); !slices.Equal(names, documented) {
 		t.Errorf("the table has  %v\njob.json has   %v", names, documented)
