@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"pelton/router/protocol"
 	"pelton/schema"
@@ -29,29 +28,6 @@ func boundsRouter(t *testing.T, limit int64, handle http.HandlerFunc) *Router {
 	}
 	t.Cleanup(r.Close)
 	return r
-}
-
-// A few lines of YAML can ask for more merges than any machine can make.
-func TestYAMLMergeBombEnds(t *testing.T) {
-	var text strings.Builder
-	text.WriteString("a0: &a0 {x: 1}\n")
-	for i := range 15 {
-		fmt.Fprintf(&text, "a%d: &a%d\n  <<: [%s]\n", i+1, i+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*a%d, ", i), 30), ", "))
-	}
-	text.WriteString("model_list:\n- <<: *a15\n  model_name: m\n")
-	done := make(chan error, 1)
-	go func() {
-		_, _, err := parseConfig("c.yaml", []byte(text.String()), environ(nil))
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		if err == nil || !strings.Contains(err.Error(), "too many merges") {
-			t.Errorf("%v", err)
-		}
-	case <-time.After(time.Minute):
-		t.Fatal("it does not end")
-	}
 }
 
 // An answer that unpacks to more than is read costs no more than that.
@@ -113,7 +89,7 @@ func TestDeepAnswerCanBeRead(t *testing.T) {
 	}
 }
 
-// What is read whole is read up to a bound, so that a device is no configuration.
+// What is read whole is read up to a bound, so that a device is no key.
 func TestFilesAreBounded(t *testing.T) {
 	large := filepath.Join(t.TempDir(), "large")
 	file, err := os.Create(large)
@@ -125,9 +101,6 @@ func TestFilesAreBounded(t *testing.T) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if _, _, err := Load(large, environ(nil)); err == nil || !strings.Contains(err.Error(), "larger than") {
-		t.Errorf("configuration: %v", err)
-	}
 	if _, err := newToken(Deployment{TokenFile: large}).get(t.Context()); err == nil {
 		t.Error("it is no token")
 	}

@@ -19,8 +19,8 @@ const (
 	DefaultMaxConnsHint     = 256
 )
 
-// Config says which upstreams there are and how they are tried. [Load] and
-// [FromEnv] make one; a program may also build it by hand. [New] takes a copy.
+// Config says which upstreams there are and how they are tried. [FromEnv] and
+// the package litellm make one; a program may also build it by hand. [New] takes a copy.
 type Config struct {
 	// Deployments are the upstreams, in the order of the file. Those with the
 	// same Group share its requests. At least one is needed.
@@ -144,14 +144,15 @@ func FromEnv(env func(string) (string, bool)) (*Config, error) {
 	}
 	base := get("OPENAI_BASE_URL")
 	if base == "" {
-		base = defaultBase
+		base = DefaultBaseURL
 	}
 	base, authorization, err := parseBase(base)
-	if err != nil {
-		return nil, fmt.Errorf("OPENAI_BASE_URL %w", err)
+	var bad *BaseURLError
+	if errors.As(err, &bad) {
+		return nil, errors.New("OPENAI_BASE_URL " + bad.Reason)
 	}
 	key := NewSecret(get("OPENAI_API_KEY"))
-	if key.Empty() && authorization.Empty() && base == defaultBase {
+	if key.Empty() && authorization.Empty() && base == DefaultBaseURL {
 		return nil, errors.New("no key: set OPENAI_API_KEY, or OPENAI_BASE_URL for a server that needs none, or PELTON_CONFIG")
 	}
 	d := Deployment{
@@ -164,8 +165,9 @@ func FromEnv(env func(string) (string, bool)) (*Config, error) {
 	return &Config{Deployments: []Deployment{d}}, nil
 }
 
-// idFor returns an id for a deployment that has none, unlike all in taken.
-func idFor(d Deployment, providerName string, taken map[string]bool) string {
+// NewID returns an id for a deployment that has none, unlike all in taken: of its
+// group's name, or else of the provider's, and a number.
+func NewID(d Deployment, providerName string, taken map[string]bool) string {
 	stem := strings.Trim(strings.ReplaceAll(d.Group, "*", ""), "/-_.: ")
 	if stem == "" {
 		stem = providerName

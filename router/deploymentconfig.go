@@ -1,14 +1,14 @@
 package router
 
 import (
-	"cmp"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"strings"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
 
 	"pelton/schema"
 )
@@ -122,13 +122,14 @@ func (d Deployment) limits() Limits {
 	return Limits{RPM: d.RPM, TPM: d.TPM, MaxParallel: d.MaxParallel}
 }
 
-// normalised returns a checked copy of d: base URL and credentials apart.
-func (d Deployment) normalised() (Deployment, error) {
+// Check returns d as [New] uses it, base URL and credentials apart, or what is
+// wrong with it: a *[BaseURLError] where that is the address.
+func (d Deployment) Check() (Deployment, error) {
 	fail := func(format string, args ...any) (Deployment, error) { return d, fmt.Errorf(format, args...) }
 	if d.Group == "" || d.Model == "" {
 		return fail("needs a group and a model")
 	}
-	if err := checkStars(d.Group, d.Model); err != nil {
+	if err := CheckNames(d.Group, d.Model); err != nil {
 		return d, err
 	}
 	if d.FirstToken < 0 || d.NextToken < 0 {
@@ -137,25 +138,30 @@ func (d Deployment) normalised() (Deployment, error) {
 	if d.Timeout < 0 {
 		return fail("timeout must not be negative")
 	}
-	base, authorization, err := parseBase(d.BaseURL)
-	if err != nil {
-		return fail("base URL %w", err)
+	var authorization Secret
+	if d.BaseURL != "" || d.speaksOpenAI() { // other protocols know where their servers are
+		var err error
+		if d.BaseURL, authorization, err = parseBase(d.BaseURL); err != nil {
+			return d, err
+		}
 	}
-	d.BaseURL = base
-	if err := cmp.Or(d.checkProtocol(), d.checkWays()); err != nil {
+	if err := d.checkProtocol(); err != nil {
+		return d, err
+	}
+	if err := d.checkWays(); err != nil {
 		return d, err
 	}
 	for name, value := range d.Headers {
-		if !validHeaderName(name) {
+		if !httpguts.ValidHeaderFieldName(name) {
 			return fail("%q is no header name", name)
 		}
-		if !validHeaderValue(value.Reveal()) {
-			return fail("header %s "+badHeaderValue, name)
+		if !httpguts.ValidHeaderFieldValue(value.Reveal()) {
+			return fail("header %s "+BadHeaderValue, name)
 		}
 	}
 	for what, value := range map[string]string{"key": d.APIKey.Reveal(), "organization": d.Organization, "project": d.Project, "token": d.Token.Reveal()} {
-		if !validHeaderValue(value) {
-			return fail("%s "+badHeaderValue, what)
+		if !httpguts.ValidHeaderFieldValue(value) {
+			return fail("%s "+BadHeaderValue, what)
 		}
 	}
 	d.Headers = maps.Clone(d.Headers)
@@ -204,8 +210,8 @@ func (d Deployment) checkWays() error {
 	return nil
 }
 
-// checkStars says what is wrong with the wildcards of a group and its model.
-func checkStars(group, model string) error {
+// CheckNames says what is wrong with the wildcards of a group and its model.
+func CheckNames(group, model string) error {
 	switch {
 	case strings.Count(group, "*") > 1:
 		return fmt.Errorf("group %q holds more than one *", group)
@@ -217,26 +223,5 @@ func checkStars(group, model string) error {
 	return nil
 }
 
-const badHeaderValue = "holds characters that no header can carry (a line break?)"
-
-func validHeaderName(name string) bool {
-	for _, c := range []byte(name) {
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
-			return false
-		}
-	}
-	return name != ""
-}
-
-func validHeaderValue(value string) bool {
-	for _, c := range []byte(value) {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-func basicAuth(user, password string) Secret {
-	return NewSecret("Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password)))
-}
+// BadHeaderValue is what is said of a text that a header is to carry and cannot.
+const BadHeaderValue = "holds characters that no header can carry (a line break?)"

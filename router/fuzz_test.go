@@ -2,9 +2,7 @@ package router
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -46,43 +44,6 @@ func FuzzClassify(f *testing.F) {
 		}
 		if !json.Valid(jsonText([]byte(body), valid)) {
 			t.Fatalf("no JSON of %q", body)
-		}
-	})
-}
-
-// Whatever a file holds, it is a configuration that works or an error with lines.
-func FuzzConfig(f *testing.F) {
-	text, err := os.ReadFile("testdata/litellm.yaml")
-	if err != nil {
-		f.Fatal(err)
-	}
-	f.Add(string(text))
-	f.Add("model_list: [{model_name: '*', litellm_params: {model: 'openai/*', api_key: k, timeout: 1s}}]")
-	f.Add("x: &x {<<: [*x, *x]}\nmodel_list:\n- *x\n- model_name: a")
-	f.Add("model_list:\n- model_name: a\n  litellm_params: {model: x, api_base: 'http://u:p@h:1/%2f'}")
-	f.Fuzz(func(t *testing.T, text string) {
-		cfg, warnings, err := parseConfig("c.yaml", []byte(text), environ(litellmEnv))
-		for _, w := range warnings {
-			if w.Line < 1 || w.Key == "" {
-				t.Fatalf("warning %+v", w)
-			}
-		}
-		if err != nil {
-			var p Problem
-			if !errors.As(err, &p) || p.Message == "" || strings.Contains(err.Error(), testKey) {
-				t.Fatalf("error %v", err)
-			}
-			return
-		}
-		r, err := New(cfg)
-		if err != nil {
-			t.Fatalf("loads and is refused: %v", err)
-		}
-		defer r.Close()
-		for _, d := range r.Deployments() {
-			if g, _ := r.groups.match(d.Group); g == nil && d.Group != "" {
-				t.Fatalf("group %q does not match itself", d.Group)
-			}
 		}
 	})
 }

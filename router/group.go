@@ -81,3 +81,16 @@ func (g *groups) unknown(model string) string {
 	}
 	return fmt.Sprintf("no model group %q; configured: %s%s", model, strings.Join(listed, ", "), more)
 }
+
+// Matcher returns what reports whether a model's name has a group in c as it is
+// now. It follows no alias.
+func (c *Config) Matcher() func(model string) bool {
+	known := groups{exact: map[string]*group{}}
+	for _, d := range c.Deployments {
+		known.of(&deployment{Deployment: d})
+	}
+	return func(model string) bool {
+		found, _ := known.match(model)
+		return found != nil
+	}
+}

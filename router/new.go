@@ -68,13 +68,13 @@ func New(cfg *Config, opts ...Option) (*Router, error) {
 		taken[d.ID] = true
 	}
 	for _, d := range cfg.Deployments {
-		d, err := d.normalised()
+		d, err := d.Check()
 		if err != nil {
 			errs = append(errs, fmt.Errorf("deployment %q of group %q: %w", d.ID, d.Group, err))
 			continue
 		}
 		if d.ID == "" {
-			d.ID = idFor(d, "", taken)
+			d.ID = NewID(d, "", taken)
 			taken[d.ID] = true
 		}
 		transport, err := r.transports.of(d)

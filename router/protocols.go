@@ -42,6 +42,12 @@ func (d Deployment) protocolName() string {
 	return protocolOpenAI
 }
 
+// speaksOpenAI reports whether d needs an address of a server of OpenAI's protocol.
+func (d Deployment) speaksOpenAI() bool {
+	name := d.protocolName()
+	return name == protocolOpenAI || name == protocolAzure
+}
+
 // checkProtocol says what is wrong with the protocol's name.
 func (d Deployment) checkProtocol() error {
 	if protocols[d.protocolName()] == nil {

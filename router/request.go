@@ -11,7 +11,7 @@ import (
 
 // Request is one request to an OpenAI-compatible endpoint.
 type Request struct {
-	// Endpoint is where it goes. Empty: [schema.ChatCompletions].
+	// Endpoint is where it goes. Empty: chat completions.
 	Endpoint schema.Endpoint
 
 	// Body is the JSON object to send, defaults filled in. Its "model" names

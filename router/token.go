@@ -8,6 +8,10 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"pelton/router/internal/file"
 )
 
 // token is a bearer token that changes while the program runs: from a file, or
@@ -50,8 +54,8 @@ func (t *token) get(ctx context.Context) (string, error) {
 	if err == nil && text == "" {
 		err = fmt.Errorf("%s gives nothing", t.source())
 	}
-	if err == nil && (!validHeaderValue(text) || len(text) > maxToken) {
-		err = fmt.Errorf("what %s gives "+badHeaderValue, t.source())
+	if err == nil && (!httpguts.ValidHeaderFieldValue(text) || len(text) > maxToken) {
+		err = fmt.Errorf("what %s gives "+BadHeaderValue, t.source())
 	}
 	if err != nil {
 		return "", err
@@ -72,7 +76,7 @@ func (t *token) source() string {
 
 func (t *token) load(ctx context.Context) (string, error) {
 	if t.file != "" {
-		text, err := readFile(t.file, maxToken)
+		text, err := file.Read(t.file, maxToken)
 		return strings.TrimSpace(string(text)), err
 	}
 	ctx, cancel := context.WithTimeout(ctx, tokenTimeout)

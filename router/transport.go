@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"time"
 
+	"pelton/router/internal/file"
 	"pelton/router/internal/http1"
 )
 
@@ -66,9 +67,15 @@ func (t *transports) orGiven(made *http1.Transport) http.RoundTripper {
 	return made
 }
 
+// CheckAuthorities says what is wrong with a [Deployment]'s CAFile.
+func CheckAuthorities(path string) error {
+	_, err := readCAs(path)
+	return err
+}
+
 // readCAs returns the system's authorities and those of a PEM file.
-func readCAs(file string) (*x509.CertPool, error) {
-	text, err := readFile(file, maxFile)
+func readCAs(path string) (*x509.CertPool, error) {
+	text, err := file.Read(path, file.Max)
 	if err != nil {
 		return nil, fmt.Errorf("own CA: %w", err)
 	}
@@ -77,7 +84,7 @@ func readCAs(file string) (*x509.CertPool, error) {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("own CA: %s holds no certificate in PEM form", file)
+		return nil, fmt.Errorf("own CA: %s holds no certificate in PEM form", path)
 	}
 	return pool, nil
 }

@@ -245,36 +245,3 @@ func TestDefaultsGoIntoBodies(t *testing.T) {
 		t.Errorf("sent %s", body)
 	}
 }
-
-// Where the presets lead, without a call.
-func TestPresets(t *testing.T) {
-	env := map[string]string{"X": "k"}
-	for model, want := range map[string]string{
-		"openrouter/anthropic/claude-3.5-sonnet": "https://openrouter.ai/api/v1/chat/completions",
-		"groq/llama-3.3-70b-versatile":           "https://api.groq.com/openai/v1/chat/completions",
-		"together_ai/Qwen/Qwen2.5-7B":            "https://api.together.xyz/v1/chat/completions",
-		"gemini/gemini-2.5-flash":                "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
-		"anthropic/claude-sonnet-4-5":            "https://api.anthropic.com/v1/chat/completions",
-		"ollama/llama3":                          "http://127.0.0.1:11434/v1/chat/completions",
-		"lm_studio/qwen3":                        "http://127.0.0.1:1234/v1/chat/completions",
-		"llamafile/x":                            "http://127.0.0.1:8080/v1/chat/completions",
-		"mistral/mistral-small":                  "https://api.mistral.ai/v1/chat/completions",
-		"deepseek/deepseek-chat":                 "https://api.deepseek.com/v1/chat/completions",
-		"gpt-4o":                                 "https://api.openai.com/v1/chat/completions",
-	} {
-		text := fmt.Sprintf("model_list: [{model_name: m, litellm_params: {model: %s, api_key: os.environ/X}}]", model)
-		cfg, warnings, err := parseConfig("c.yaml", []byte(text), environ(env))
-		if err != nil || len(warnings) > 0 {
-			t.Errorf("%s: %v %v", model, err, warnings)
-			continue
-		}
-		r := start(t, cfg)
-		c := protocol.Call{Endpoint: schema.ChatCompletions}
-		if err := r.deployments[0].protocol.Encode(background, &c); err != nil {
-			t.Fatal(err)
-		}
-		if got := c.Req.URL.String(); got != want {
-			t.Errorf("%s goes to %s, want %s", model, got, want)
-		}
-	}
-}

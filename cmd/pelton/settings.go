@@ -13,6 +13,7 @@ import (
 	"pelton/internal/nats/natsconn"
 	"pelton/jobs"
 	"pelton/router"
+	"pelton/router/litellm"
 	"pelton/schema"
 )
 
@@ -157,7 +158,7 @@ func (a *app) models(cfg *config.Config, log zerolog.Logger) (*router.Config, er
 		models.Adaptive = cfg.Enabled(config.AdaptiveConcurrency)
 		return models, nil
 	}
-	models, warnings, err := router.Load(cfg.File, a.env)
+	models, warnings, err := litellm.Load(cfg.File, a.env)
 	for _, w := range warnings {
 		log.Warn().Msg(w.String())
 	}

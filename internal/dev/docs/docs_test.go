@@ -17,7 +17,7 @@ import (
 
 	"pelton/internal/config"
 	"pelton/internal/dataset"
-	"pelton/router"
+	"pelton/router/litellm"
 	"pelton/schema"
 )
 
@@ -190,7 +190,7 @@ func checkConfig(t *testing.T, name string, first int, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, warnings, err := router.Load(path, func(name string) (string, bool) {
+	_, warnings, err := litellm.Load(path, func(name string) (string, bool) {
 		if strings.HasSuffix(name, "_KEY") {
 			return "sk-0", true
 		}

@@ -1,15 +1,19 @@
-package router
+// Package litellm reads LiteLLM's config.yaml into a [router.Config]: its
+// model_list and router_settings, and where LiteLLM's providers are. What it says
+// of the file, problems and warnings, names line and key.
+package litellm
 
 import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"sort"
 
 	"go.yaml.in/yaml/v3"
+
+	"pelton/router"
+	"pelton/router/internal/file"
 )
 
 // Load reads a configuration file in the shape of LiteLLM's config.yaml: its
@@ -20,29 +24,12 @@ import (
 // What the file says and Pelton does not use is returned as warnings, also
 // beside an error. The error joins all problems, one [Problem] each. The key
 // pelton_settings is left to others.
-func Load(path string, env func(string) (string, bool)) (*Config, []Warning, error) {
-	text, err := readFile(path, maxFile)
+func Load(path string, env func(string) (string, bool)) (*router.Config, []Warning, error) {
+	text, err := file.Read(path, file.Max)
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	return parseConfig(path, text, env)
-}
-
-// maxFile bounds the files that are read whole: a device, or the wrong file, is
-// not read into memory until there is no more of it.
-const maxFile = 16 << 20
-
-func readFile(path string, limit int64) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, limit+1))
-	if err == nil && int64(len(text)) > limit {
-		err = fmt.Errorf("%s is larger than %d bytes: is it the right file?", path, limit)
-	}
-	return text, err
+	return parse(path, text, env)
 }
 
 // Problem is something wrong in a configuration file.
@@ -73,22 +60,20 @@ func position(file string, line int) string {
 	return fmt.Sprintf("%s:%d: ", file, line)
 }
 
-// loader reads one file and collects what it finds.
+// loader makes a configuration of one file, and collects what is wrong.
 type loader struct {
-	file     string
-	env      func(string) (string, bool)
-	warnings []Warning
-	problems []Problem
-	ids      map[string]int // id of a deployment → its line
-	merges   int            // done so far
-
+	*reader
+	ids         map[string]int // id of a deployment → its line
 	credentials map[string][]entry
 	mentions    []mention
 	aliasLines  map[string]int
 }
 
-func parseConfig(file string, text []byte, env func(string) (string, bool)) (*Config, []Warning, error) {
-	l := &loader{file: file, env: env, ids: map[string]int{}, credentials: map[string][]entry{}, aliasLines: map[string]int{}}
+func parse(name string, text []byte, env func(string) (string, bool)) (*router.Config, []Warning, error) {
+	l := &loader{
+		reader: &reader{file: name, env: env},
+		ids:    map[string]int{}, credentials: map[string][]entry{}, aliasLines: map[string]int{},
+	}
 	cfg := l.document(text)
 	slices.SortStableFunc(l.warnings, func(a, b Warning) int { return a.Line - b.Line })
 	if len(l.problems) == 0 {
@@ -102,7 +87,7 @@ func parseConfig(file string, text []byte, env func(string) (string, bool)) (*Co
 	return nil, l.warnings, errors.Join(errs...)
 }
 
-func (l *loader) document(text []byte) *Config {
+func (l *loader) document(text []byte) *router.Config {
 	var root yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	if err := decoder.Decode(&root); err != nil {
@@ -113,7 +98,7 @@ func (l *loader) document(text []byte) *Config {
 	if decoder.Decode(&second) == nil {
 		l.problem(second.Line, "a second YAML document: a configuration is one")
 	}
-	cfg := &Config{}
+	cfg := &router.Config{}
 	sections := l.mapping(root.Content[0], "the file")
 	// What others refer to comes first, and what replaces something last.
 	for _, key := range []string{"environment_variables", "credential_list", "model_list", "litellm_settings", "router_settings"} {

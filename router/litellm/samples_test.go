@@ -1,4 +1,4 @@
-package router
+package litellm
 
 import (
 	"os"
@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"pelton/router"
 )
 
 var samplesEnv = map[string]string{
@@ -70,7 +72,7 @@ func TestSamples(t *testing.T) {
 			if len(cfg.Deployments) != deployments {
 				t.Errorf("%d deployments, want %d", len(cfg.Deployments), deployments)
 			}
-			r, err := New(cfg)
+			r, err := router.New(cfg)
 			if err != nil {
 				t.Fatal(err)
 			}

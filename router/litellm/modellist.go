@@ -1,21 +1,23 @@
-package router
+package litellm
 
 import (
 	"fmt"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"pelton/router"
 )
 
 // pending is a deployment whose id may not be known yet.
 type pending struct {
-	Deployment
+	router.Deployment
 	provider string
 	leftOut  string // why it is not used; empty: it is
 	line     int
 }
 
-func (l *loader) modelList(cfg *Config, section entry) {
+func (l *loader) modelList(cfg *router.Config, section entry) {
 	list := resolve(section.value)
 	if list.Kind != yaml.SequenceNode {
 		l.problem(list.Line, "model_list: must be a list, one entry per deployment")
@@ -40,7 +42,7 @@ func (l *loader) modelList(cfg *Config, section entry) {
 			continue
 		}
 		if p.ID == "" {
-			p.ID = idFor(p.Deployment, p.provider, taken)
+			p.ID = router.NewID(p.Deployment, p.provider, taken)
 			taken[p.ID] = true
 		}
 		cfg.Deployments = append(cfg.Deployments, p.Deployment)

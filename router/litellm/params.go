@@ -1,4 +1,4 @@
-package router
+package litellm
 
 import (
 	"bytes"
@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"pelton/router"
 )
 
 // params reads litellm_params: where a deployment lies and how it is called.
@@ -45,6 +45,7 @@ func (l *loader) params(p *pending, section entry) {
 	}
 	p.Model, p.provider = where.model, where.provider
 	p.Azure = where.provider == "azure"
+	p.Protocol = providers[where.provider].protocol
 	base = l.textOf(at)
 	body := map[string]json.RawMessage{}
 	for _, e := range entries {
@@ -57,7 +58,7 @@ func (l *loader) params(p *pending, section entry) {
 	if p.Group == "" { // noted already; "*" fits any model
 		p.Group = "*"
 	}
-	if err := checkStars(p.Group, p.Model); err != nil {
+	if err := router.CheckNames(p.Group, p.Model); err != nil {
 		l.problem(p.line, fmt.Sprintf("%s.model: %v", section.path, err))
 		p.Group, p.Model = "*", "*" // so that the rest is looked at too
 	}
@@ -70,6 +71,9 @@ func (l *loader) params(p *pending, section entry) {
 
 // param reads one of litellm_params. body collects what is meant for bodies.
 func (l *loader) param(p *pending, e entry, body map[string]json.RawMessage) {
+	if l.setting(p, e) {
+		return
+	}
 	switch e.key {
 	case "model", "custom_llm_provider", "api_base", "base_url", "litellm_credential_name":
 	case "api_key":
@@ -125,6 +129,10 @@ func (l *loader) param(p *pending, e entry, body map[string]json.RawMessage) {
 		p.Order = l.order(e)
 	case "tags":
 		p.Tags = l.names(e)
+	case "drop_params":
+		if p.DropParams = l.yes(e); p.Protocol == "" {
+			l.unused(e, hints[e.key])
+		}
 	case "extra_headers", "headers":
 		p.Headers = l.headers(e)
 	case "extra_body":
@@ -140,6 +148,19 @@ func (l *loader) param(p *pending, e entry, body map[string]json.RawMessage) {
 			l.unused(e, hints[e.key])
 		}
 	}
+}
+
+// setting reads what the provider's own protocol needs; false means that e is
+// something else.
+func (l *loader) setting(p *pending, e entry) bool {
+	if _, own := providers[p.provider].settings[e.key]; !own {
+		return false
+	}
+	if p.Settings == nil {
+		p.Settings = map[string]router.Secret{}
+	}
+	p.Settings[e.key] = l.secret(e)
+	return true
 }
 
 // bodyParams are those of litellm_params that go into bodies which lack them.
@@ -192,7 +213,7 @@ func (l *loader) authorities(p *pending, e entry, file string) {
 	if p.CAFile = file; p.Insecure {
 		p.CAFile = ""
 	}
-	if _, err := readCAs(file); err != nil {
+	if err := router.CheckAuthorities(file); err != nil {
 		l.problem(e.line, e.path+": "+err.Error())
 	}
 }
@@ -223,24 +244,6 @@ func findEntry(entries []entry, key string) *entry {
 		}
 	}
 	return nil
-}
-
-// textOf is text for an entry that may be absent.
-func (l *loader) textOf(e *entry) string {
-	if e == nil {
-		return ""
-	}
-	text, _ := l.text(*e)
-	return text
-}
-
-// command reads a list of words, or one text that is split at its spaces.
-func (l *loader) command(e entry) []string {
-	if resolve(e.value).Kind == yaml.SequenceNode {
-		return l.names(e)
-	}
-	text, _ := l.text(e)
-	return strings.Fields(text)
 }
 
 func words(list string) map[string]bool {

@@ -1,17 +1,29 @@
-package router
+package litellm
 
 import (
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"pelton/router/protocol"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/net/http/httpguts"
+
+	"pelton/router"
+	"pelton/router/protocol"
 )
+
+// reader reads the values of one file, and collects what is wrong with them.
+type reader struct {
+	file     string
+	env      func(string) (string, bool)
+	warnings []Warning
+	problems []Problem
+	merges   int // done so far
+}
 
 // entry is one key of a mapping with the keys it lies under.
 type entry struct {
@@ -29,14 +41,14 @@ const maxMergeDepth = 16
 // several times, a few lines ask for more than any machine can do.
 const maxMerges = 10_000
 
-func (l *loader) problem(line int, message string) {
-	l.problems = append(l.problems, Problem{l.file, line, message})
+func (r *reader) problem(line int, message string) {
+	r.problems = append(r.problems, Problem{r.file, line, message})
 }
 
-func (l *loader) unused(e entry, hint string) { l.warn(e.line, e.path, "not used by Pelton"+hint) }
+func (r *reader) unused(e entry, hint string) { r.warn(e.line, e.path, "not used by Pelton"+hint) }
 
-func (l *loader) warn(line int, key, message string) {
-	l.warnings = append(l.warnings, Warning{l.file, line, key, message})
+func (r *reader) warn(line int, key, message string) {
+	r.warnings = append(r.warnings, Warning{r.file, line, key, message})
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
@@ -46,9 +58,9 @@ var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 var anchorName = regexp.MustCompile(`anchor '.*'`)
 
 // syntax notes what the YAML parser said, with its line in the usual place.
-func (l *loader) syntax(err error) {
+func (r *reader) syntax(err error) {
 	if errors.Is(err, io.EOF) {
-		l.problem(0, "the file is empty: model_list is needed")
+		r.problem(0, "the file is empty: model_list is needed")
 		return
 	}
 	text, line := anchorName.ReplaceAllString(err.Error(), "anchor (write a value that begins with * or & in quotes)"), 0
@@ -56,7 +68,7 @@ func (l *loader) syntax(err error) {
 		line, _ = strconv.Atoi(m[1])
 		text = m[2]
 	}
-	l.problem(line, "not valid YAML: "+text)
+	r.problem(line, "not valid YAML: "+text)
 }
 
 // resolve follows an alias to what it stands for.
@@ -69,30 +81,30 @@ func resolve(n *yaml.Node) *yaml.Node {
 
 // mapping returns the entries of a mapping in order, merge keys resolved; null
 // is an empty one. Anything else, and a key given twice, is a problem.
-func (l *loader) mapping(n *yaml.Node, path string) []entry {
+func (r *reader) mapping(n *yaml.Node, path string) []entry {
 	var entries []entry
-	l.collect(n, path, 0, map[string]bool{}, &entries)
+	r.collect(n, path, 0, map[string]bool{}, &entries)
 	return entries
 }
 
-func (l *loader) collect(n *yaml.Node, path string, depth int, seen map[string]bool, entries *[]entry) {
+func (r *reader) collect(n *yaml.Node, path string, depth int, seen map[string]bool, entries *[]entry) {
 	n = resolve(n)
 	if isNull(n) {
 		return
 	}
 	if n.Kind != yaml.MappingNode {
-		l.problem(n.Line, path+": must be a mapping of keys to values")
+		r.problem(n.Line, path+": must be a mapping of keys to values")
 		return
 	}
 	if depth > maxMergeDepth {
-		l.problem(n.Line, path+": merges (<<) nest too deep")
+		r.problem(n.Line, path+": merges (<<) nest too deep")
 		return
 	}
 	if depth > 0 {
-		if l.merges++; l.merges == maxMerges {
-			l.problem(n.Line, path+": too many merges (<<) in this file")
+		if r.merges++; r.merges == maxMerges {
+			r.problem(n.Line, path+": too many merges (<<) in this file")
 		}
-		if l.merges >= maxMerges {
+		if r.merges >= maxMerges {
 			return
 		}
 	}
@@ -112,9 +124,9 @@ func (l *loader) collect(n *yaml.Node, path string, depth int, seen map[string]b
 				merges = append(merges, merged)
 			}
 		case key.Kind != yaml.ScalarNode:
-			l.problem(key.Line, path+": a key must be plain text")
+			r.problem(key.Line, path+": a key must be plain text")
 		case own[key.Value]:
-			l.problem(key.Line, under+keyName(key.Value)+": given twice")
+			r.problem(key.Line, under+keyName(key.Value)+": given twice")
 		default:
 			own[key.Value] = true
 			if !seen[key.Value] { // what stands in the mapping itself beats what is merged in
@@ -124,7 +136,7 @@ func (l *loader) collect(n *yaml.Node, path string, depth int, seen map[string]b
 		}
 	}
 	for _, merged := range merges {
-		l.collect(merged, path, depth+1, seen, entries)
+		r.collect(merged, path, depth+1, seen, entries)
 	}
 }
 
@@ -140,49 +152,64 @@ func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!
 
 // text returns a scalar as text, an os.environ reference resolved. It is empty,
 // and false, for null and for what was noted as a problem.
-func (l *loader) text(e entry) (string, bool) {
+func (r *reader) text(e entry) (string, bool) {
 	n := resolve(e.value)
 	if isNull(n) {
 		return "", false
 	}
 	if n.Kind != yaml.ScalarNode {
-		l.problem(n.Line, e.path+": must be one value, not a list or mapping")
+		r.problem(n.Line, e.path+": must be one value, not a list or mapping")
 		return "", false
 	}
 	name, isRef := strings.CutPrefix(n.Value, envPrefix)
 	if !isRef {
 		return n.Value, true
 	}
-	value, set := l.env(name)
+	value, set := r.env(name)
 	switch {
 	case !set:
-		l.problem(n.Line, fmt.Sprintf("%s: the environment variable %s is not set", e.path, name))
+		r.problem(n.Line, fmt.Sprintf("%s: the environment variable %s is not set", e.path, name))
 	case strings.TrimSpace(value) == "":
-		l.problem(n.Line, fmt.Sprintf("%s: the environment variable %s is empty", e.path, name))
+		r.problem(n.Line, fmt.Sprintf("%s: the environment variable %s is empty", e.path, name))
 	default:
 		return strings.TrimSpace(value), true
 	}
 	return "", false
 }
 
-func (l *loader) secret(e entry) Secret {
-	text, _ := l.text(e)
-	if !validHeaderValue(text) {
-		l.problem(e.line, e.path+": "+badHeaderValue)
-		return Secret{}
+func (r *reader) secret(e entry) router.Secret {
+	text, _ := r.text(e)
+	if !httpguts.ValidHeaderFieldValue(text) {
+		r.problem(e.line, e.path+": "+router.BadHeaderValue)
+		return router.Secret{}
 	}
-	return NewSecret(text)
+	return router.NewSecret(text)
 }
 
 // headers reads extra_headers.
-func (l *loader) headers(section entry) map[string]Secret {
-	headers := map[string]Secret{}
-	for _, e := range l.mapping(section.value, section.path) {
-		if !validHeaderName(e.key) {
-			l.problem(e.line, e.path+": is no header name")
+func (r *reader) headers(section entry) map[string]router.Secret {
+	headers := map[string]router.Secret{}
+	for _, e := range r.mapping(section.value, section.path) {
+		if !httpguts.ValidHeaderFieldName(e.key) {
+			r.problem(e.line, e.path+": is no header name")
 			continue
 		}
-		headers[http.CanonicalHeaderKey(e.key)] = l.secret(e)
+		headers[http.CanonicalHeaderKey(e.key)] = r.secret(e)
 	}
 	return headers
+}
+
+// environment reads environment_variables, which the rest of the file may
+// refer to.
+func (r *reader) environment(section entry) {
+	own, outer := map[string]string{}, r.env
+	for _, e := range r.mapping(section.value, section.path) {
+		own[e.key], _ = r.text(e)
+	}
+	r.env = func(name string) (string, bool) {
+		if value, ok := own[name]; ok {
+			return value, true
+		}
+		return outer(name)
+	}
 }

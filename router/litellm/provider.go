@@ -1,27 +1,36 @@
-package router
+package litellm
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
+
+	"pelton/router"
 )
 
-// provider is a service that speaks OpenAI's protocol, by the prefix that
-// LiteLLM gives its models.
+// provider is a service that the router can ask, by the prefix that LiteLLM gives
+// its models.
 type provider struct {
 	base    string   // base URL when none is configured; empty: api_base is needed
 	baseEnv string   // environment variable that replaces base
 	keyEnvs []string // environment variables that hold a key, the first that is set counts
 	keyless bool     // a server of one's own, which may need no key
 	ownPath string   // appended to a base URL without a path: what LiteLLM's native protocol does not need and OpenAI's does
+
+	// protocol is the one that the service speaks: a key of the router's table.
+	// Empty: OpenAI's. One with another may know its own address.
+	protocol string
+
+	// settings are what that protocol needs, by their keys in litellm_params: the
+	// environment variables that stand for them, the first that is set counts.
+	settings map[string][]string
 }
 
 // providers lists the prefixes that stand for an OpenAI-compatible service.
 // Base URLs and variables are LiteLLM's, except where LiteLLM talks to a
 // service in another protocol and the service offers OpenAI's as well.
 var providers = map[string]provider{
-	"openai":                 {base: defaultBase, baseEnv: "OPENAI_BASE_URL", keyEnvs: []string{"OPENAI_API_KEY"}},
-	"text-completion-openai": {base: defaultBase, baseEnv: "OPENAI_BASE_URL", keyEnvs: []string{"OPENAI_API_KEY"}},
+	"openai":                 {base: router.DefaultBaseURL, baseEnv: "OPENAI_BASE_URL", keyEnvs: []string{"OPENAI_API_KEY"}},
+	"text-completion-openai": {base: router.DefaultBaseURL, baseEnv: "OPENAI_BASE_URL", keyEnvs: []string{"OPENAI_API_KEY"}},
 	"anthropic":              {base: "https://api.anthropic.com/v1", keyEnvs: []string{"ANTHROPIC_API_KEY"}, ownPath: "/v1"},
 	"anyscale":               {base: "https://api.endpoints.anyscale.com/v1", baseEnv: "ANYSCALE_API_BASE", keyEnvs: []string{"ANYSCALE_API_KEY"}},
 	"cerebras":               {base: "https://api.cerebras.ai/v1", baseEnv: "CEREBRAS_API_BASE", keyEnvs: []string{"CEREBRAS_API_KEY"}},
@@ -57,8 +66,6 @@ var providers = map[string]provider{
 	"ollama_chat":   {base: "http://127.0.0.1:11434", baseEnv: "OLLAMA_API_BASE", keyless: true, ownPath: "/v1"},
 	"openai_like":   {baseEnv: "OPENAI_LIKE_API_BASE", keyEnvs: []string{"OPENAI_LIKE_API_KEY"}, keyless: true},
 }
-
-const defaultBase = "https://api.openai.com/v1"
 
 // foreign lists prefixes of services that speak a protocol of their own, with
 // what to do about it. An api_base does not make them OpenAI-compatible.
@@ -126,34 +133,4 @@ func locate(model, custom, base string) (target, error) {
 	default:
 		return target{"openai", model}, nil
 	}
-}
-
-// parseBase reads a base URL. It returns it without credentials and without a
-// slash at its end, and the credentials as an Authorization header, empty when
-// it holds none.
-func parseBase(raw string) (base string, authorization Secret, err error) {
-	u, err := url.Parse(strings.TrimSpace(raw))
-	switch {
-	case err != nil:
-		// url.Error repeats the text, which may hold a password.
-		return "", Secret{}, fmt.Errorf("is no URL: write https://HOST/v1")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return "", Secret{}, fmt.Errorf("must begin with https:// or http://")
-	case u.Host == "" || u.Hostname() == "":
-		return "", Secret{}, fmt.Errorf("names no host: write https://HOST/v1")
-	case u.RawQuery != "" || u.Fragment != "":
-		return "", Secret{}, fmt.Errorf("must not hold a query or a fragment")
-	}
-	if u.User != nil {
-		password, _ := u.User.Password()
-		authorization = basicAuth(u.User.Username(), password)
-		u.User = nil
-	}
-	u.Path, u.RawPath = strings.TrimRight(u.Path, "/"), strings.TrimRight(u.RawPath, "/")
-	for _, full := range []string{"/chat/completions", "/completions", "/embeddings", "/responses"} {
-		if strings.HasSuffix(u.Path, full) {
-			return "", Secret{}, fmt.Errorf("must end before %s, which is appended to it", full)
-		}
-	}
-	return u.String(), authorization, nil
 }

@@ -1,8 +1,11 @@
-package router
+package litellm
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+
+	"pelton/router"
 )
 
 // defaultAzureVersion is what a file gets that names no version: LiteLLM has a
@@ -30,7 +33,7 @@ func (l *loader) azure(p *pending, base string, section entry) string {
 	}
 	if p.APIKey.Empty() {
 		if value, ok := l.lookup("AZURE_AD_TOKEN"); ok {
-			p.Token = NewSecret(value)
+			p.Token = router.NewSecret(value)
 		}
 	}
 	if p.APIKey.Empty() && p.Token.Empty() && p.Headers == nil {
@@ -53,15 +56,16 @@ func (l *loader) address(p *pending, base string, line int, section entry) {
 				base, from = value, "environment variable "+prov.baseEnv
 			}
 		}
-		if base == "" {
+		if base == "" && prov.protocol == "" {
 			l.problem(line, fmt.Sprintf("%s.api_base: missing; %q has no address of its own", section.path, p.provider))
 			return
 		}
 		for _, name := range prov.keyEnvs {
 			if value, ok := l.lookup(name); ok && p.APIKey.Empty() && !own {
-				p.APIKey = NewSecret(value)
+				p.APIKey = router.NewSecret(value)
 			}
 		}
+		l.settings(p, prov)
 		if p.Azure {
 			base = l.azure(p, base, section)
 		} else if p.APIKey.Empty() && base == prov.base && !prov.keyless && p.TokenFile == "" && len(p.TokenCommand) == 0 {
@@ -73,18 +77,37 @@ func (l *loader) address(p *pending, base string, line int, section entry) {
 	}
 	p.BaseURL = base
 	if !p.Azure && !p.Token.Empty() { // the same, by another name
-		p.APIKey, p.Token = p.Token, Secret{}
+		p.APIKey, p.Token = p.Token, router.Secret{}
 	}
-	d, err := p.normalised()
+	d, err := p.Check()
 	if err != nil {
-		if _, _, baseErr := parseBase(base); baseErr != nil {
-			l.problem(line, fmt.Sprintf("%s %v", from, baseErr))
+		var bad *router.BaseURLError
+		if errors.As(err, &bad) {
+			l.problem(line, fmt.Sprintf("%s %s", from, bad.Reason))
 		} else if len(l.problems) == before {
 			l.problem(section.line, fmt.Sprintf("%s: %v", section.path, err))
 		}
 		return
 	}
 	p.Deployment = d
+}
+
+// settings fills in from the environment what the provider's protocol needs and
+// the file does not say.
+func (l *loader) settings(p *pending, prov provider) {
+	for name, variables := range prov.settings {
+		for _, variable := range variables {
+			if _, said := p.Settings[name]; said {
+				break
+			}
+			if value, ok := l.lookup(variable); ok {
+				if p.Settings == nil {
+					p.Settings = map[string]router.Secret{}
+				}
+				p.Settings[name] = router.NewSecret(value)
+			}
+		}
+	}
 }
 
 func (l *loader) lookup(name string) (string, bool) {

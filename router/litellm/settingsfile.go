@@ -1,4 +1,4 @@
-package router
+package litellm
 
 import (
 	"cmp"
@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"pelton/router"
 )
 
 // routerSettings reads router_settings, and litellm_settings, which LiteLLM
 // takes as the defaults of the former.
-func (l *loader) routerSettings(cfg *Config, section entry) {
+func (l *loader) routerSettings(cfg *router.Config, section entry) {
 	for _, e := range l.mapping(section.value, section.path) {
 		switch e.key {
 		case "routing_strategy":
@@ -46,7 +48,7 @@ func (l *loader) routerSettings(cfg *Config, section entry) {
 		case "retry_policy":
 			cfg.RetryPolicy = l.perFailure(e, "Retries", maxTries)
 		case "model_group_retry_policy":
-			cfg.GroupRetryPolicy = map[string]PerFailure{}
+			cfg.GroupRetryPolicy = map[string]router.PerFailure{}
 			for _, group := range l.mapping(e.value, e.path) {
 				cfg.GroupRetryPolicy[group.key] = l.perFailure(group, "Retries", maxTries)
 			}
@@ -67,6 +69,8 @@ func (l *loader) routerSettings(cfg *Config, section entry) {
 			cfg.FatalRetry = l.seconds(e)
 		case "short_wait":
 			cfg.ShortWait = l.seconds(e)
+		case "drop_params":
+			l.dropParams(cfg, e)
 		case "enable_pre_call_checks", "tag_filtering_match_any":
 			if !l.yes(e) {
 				l.unused(e, "; it is always on")
@@ -74,6 +78,20 @@ func (l *loader) routerSettings(cfg *Config, section entry) {
 		default:
 			l.unused(e, hints[e.key])
 		}
+	}
+}
+
+// dropParams has deployments with a protocol of their own leave out what their
+// servers have no place for.
+func (l *loader) dropParams(cfg *router.Config, e entry) {
+	drop, own := l.yes(e), false
+	for i := range cfg.Deployments {
+		if d := &cfg.Deployments[i]; d.Protocol != "" {
+			d.DropParams, own = d.DropParams || drop, true
+		}
+	}
+	if !own {
+		l.unused(e, hints[e.key])
 	}
 }
 
@@ -99,13 +117,13 @@ var hints = map[string]string{
 	"cache_responses": "; answers are not cached",
 }
 
-func (l *loader) strategy(cfg *Config, e entry) {
+func (l *loader) strategy(cfg *router.Config, e entry) {
 	name, ok := l.text(e)
 	if !ok {
 		return
 	}
 	var err error
-	if cfg.Strategy, err = ParseStrategy(name); err != nil {
+	if cfg.Strategy, err = router.ParseStrategy(name); err != nil {
 		l.problem(e.line, e.path+": "+err.Error())
 	}
 }
@@ -141,7 +159,7 @@ type mention struct {
 }
 
 // aliases reads {alias: group}, or {alias: {model: group, hidden: …}}.
-func (l *loader) aliases(cfg *Config, section entry) {
+func (l *loader) aliases(cfg *router.Config, section entry) {
 	cfg.Aliases = map[string]string{}
 	for _, e := range l.mapping(section.value, section.path) {
 		l.aliasLines[e.key] = e.line
@@ -163,20 +181,16 @@ func (l *loader) aliases(cfg *Config, section entry) {
 
 // dangling drops fallbacks and aliases to groups that there are not, as
 // warnings: LiteLLM finds out when it comes to one.
-func (l *loader) dangling(cfg *Config) {
-	known := groups{exact: map[string]*group{}}
-	for _, d := range cfg.Deployments {
-		known.of(&deployment{Deployment: d})
-	}
+func (l *loader) dangling(cfg *router.Config) {
+	known := cfg.Matcher()
 	exists := func(name string) bool {
 		if to, ok := cfg.Aliases[name]; ok {
 			name = to
 		}
-		found, _ := known.match(name)
-		return found != nil
+		return known(name)
 	}
 	for name, to := range cfg.Aliases {
-		if found, _ := known.match(to); found == nil {
+		if !known(to) {
 			l.warn(l.aliasLines[name], "model_group_alias."+keyName(name), fmt.Sprintf("no group %q; the alias is not used", to))
 			delete(cfg.Aliases, name)
 		}
@@ -205,8 +219,8 @@ func (l *loader) dangling(cfg *Config) {
 }
 
 // perFailure reads a policy: the names of LiteLLM's errors with a suffix.
-func (l *loader) perFailure(section entry, suffix string, most int) PerFailure {
-	var p PerFailure
+func (l *loader) perFailure(section entry, suffix string, most int) router.PerFailure {
+	var p router.PerFailure
 	for _, e := range l.mapping(section.value, section.path) {
 		var to **int
 		switch strings.TrimSuffix(e.key, suffix) {
@@ -231,21 +245,6 @@ func (l *loader) perFailure(section entry, suffix string, most int) PerFailure {
 		}
 	}
 	return p
-}
-
-// environment reads environment_variables, which the rest of the file may
-// refer to.
-func (l *loader) environment(section entry) {
-	own, outer := map[string]string{}, l.env
-	for _, e := range l.mapping(section.value, section.path) {
-		own[e.key], _ = l.text(e)
-	}
-	l.env = func(name string) (string, bool) {
-		if value, ok := own[name]; ok {
-			return value, true
-		}
-		return outer(name)
-	}
 }
 
 // credentialList reads credential_list: named sets of litellm_params.
