@@ -86,15 +86,6 @@ func (f *Fleet) OnCooldown(handle func(Cooldown)) {
 	}
 }
 
-// Cooldowns returns those that last now, by deployment.
-func (f *Fleet) Cooldowns() []Cooldown {
-	var list []Cooldown
-	for _, one := range f.cooldowns.present(time.Now()) {
-		list = append(list, one.Cooldown)
-	}
-	return list
-}
-
 func (f *Fleet) receiveCooldown(msg *nats.Msg) {
 	var c notice
 	if err := json.Unmarshal(msg.Data, &c); err != nil {

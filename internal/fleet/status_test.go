@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Status is a worker's view of its fleet, for people.
+// Status is a worker's view of its fleet, for the tests.
 type Status struct {
 	ID          string         `json:"id"`
 	Name        string         `json:"name"`
@@ -77,4 +77,13 @@ func (c *coordinator) status(now time.Time) ([]MemberStatus, bool) {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
 	return list, true
+}
+
+// Cooldowns returns those that last now, by deployment.
+func (f *Fleet) Cooldowns() []Cooldown {
+	var list []Cooldown
+	for _, one := range f.cooldowns.present(time.Now()) {
+		list = append(list, one.Cooldown)
+	}
+	return list
 }
