@@ -1,0 +1,532 @@
+package gemini
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pelton/router/protocol"
+	"pelton/schema"
+)
+
+// golden is one recorded case: what LiteLLM sends for a body, and makes of an
+// answer.
+type golden struct {
+	Note    string
+	Input   map[string]json.RawMessage
+	Request *struct {
+		Method, URL string
+		Headers     map[string]string
+		Body        any
+	}
+	Answer *struct {
+		Status    int
+		Headers   map[string]string
+		Body      json.RawMessage
+		Events    []json.RawMessage
+		Text      string
+		Exception string
+	}
+	Output struct {
+		Response any
+		Chunks   []any
+		Error    *struct{ Class string }
+	}
+	Mark, Want string
+}
+
+func goldenCases(t *testing.T, folder string) map[string]golden {
+	t.Helper()
+	data := os.Getenv("PELTON_TEST_DATA")
+	if data == "" {
+		t.Skip("PELTON_TEST_DATA names no folder of recorded cases")
+	}
+	files, err := filepath.Glob(filepath.Join(data, "golden", folder, "*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases in %s: %v", folder, err)
+	}
+	cases := map[string]golden{}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var g golden
+		if err := json.Unmarshal(raw, &g); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		cases[strings.TrimSuffix(filepath.Base(file), ".json")[len("000-"):]] = g
+	}
+	return cases
+}
+
+// wanted is what differs from LiteLLM in a case, and why.
+type wanted struct {
+	why      string
+	request  string       // the body that is sent instead; empty: as recorded
+	refused  string       // the parameter or place that a refusal names; empty: it is sent
+	url      string       // a part of the URL instead; empty: as recorded
+	response string       // the answer that is made of it instead
+	class    schema.Class // the failure that is made of it instead
+	code     string       // its code; empty: any
+}
+
+const tellsAPI = "the later form of the API takes JSON Schema as it is: nothing has to be rewritten"
+
+// differs are the cases in which something else is right than what LiteLLM does:
+// by folder and name.
+var differs = map[string]wanted{
+	"gemini/system-mid": {
+		why:     "a later system text keeps its place",
+		request: `{"system_instruction":{"parts":[{"text":"Be brief"}]},"contents":[{"role":"user","parts":[{"text":"Hello"}]},{"role":"model","parts":[{"text":"Hi"}]},{"role":"user","parts":[{"text":"Now in French"},{"text":"Again"}]}]}`,
+	},
+	"gemini/system-only": {
+		why:     "no text is invented: the system's is the user's turn",
+		request: `{"contents":[{"role":"user","parts":[{"text":"Say hello"}]}]}`,
+	},
+	"gemini/system-parts": {
+		why:     "parts stay apart, else their words run together",
+		request: `{"system_instruction":{"parts":[{"text":"Be brief"},{"text":"In French"}]},"contents":[{"role":"user","parts":[{"text":"Hello"}]}]}`,
+	},
+	"gemini/empty-user": {why: "Gemini refuses an empty part", refused: "messages[0].content"},
+	"gemini/stop-list": {
+		why:     "Gemini takes five stop sequences",
+		request: `{"contents":[{"role":"user","parts":[{"text":"Hello"}]}],"generationConfig":{"stop_sequences":["END","\n","x","y","z"]}}`,
+	},
+	"gemini/penalties": {why: "nothing is dropped without a word", refused: "presence_penalty"},
+	"gemini/logprobs": {
+		why:     "the API has a place for both",
+		request: `{"contents":[{"role":"user","parts":[{"text":"Hello"}]}],"generationConfig":{"responseLogprobs":true,"logprobs":2}}`,
+	},
+	"gemini/answer-logprobs": {
+		why:     "the API has a place for both",
+		request: `{"contents":[{"role":"user","parts":[{"text":"Hello"}]}],"generationConfig":{"responseLogprobs":true,"logprobs":1}}`,
+	},
+	"gemini/unsupported-drop": {
+		why:     "responseLogprobs and logprobs belong together",
+		request: `{"contents":[{"role":"user","parts":[{"text":"Hello"}]}],"generationConfig":{"seed":7,"responseLogprobs":true,"logprobs":2}}`,
+	},
+	"gemini/unknown-field": {why: "nothing is dropped without a word", refused: "min_p"},
+	"gemini/tools-named": {
+		why: tellsAPI,
+		request: `{"contents":[{"role":"user","parts":[{"text":"Time in Oslo?"}]}],"tools":[{"function_declarations":[
+			{"name":"get_weather","description":"Weather of a city","parameters":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}},
+			{"name":"get_time","description":"Time of a city","parametersJsonSchema":{"type":"object","properties":{"city":{"type":"string"}},"required":["city"],"additionalProperties":false}}]}],
+			"toolConfig":{"functionCallingConfig":{"mode":"ANY","allowed_function_names":["get_time"]}}}`,
+	},
+	"gemini/tools-parallel-false":     {why: "nothing is dropped without a word", refused: "parallel_tool_calls"},
+	"gemini/tools-parallel-false-two": {why: "nothing is dropped without a word", refused: "parallel_tool_calls"},
+	"gemini/tools-schema-rich": {
+		why: tellsAPI,
+		request: `{"contents":[{"role":"user","parts":[{"text":"Go"}]}],"tools":[{"function_declarations":[{"name":"put","parametersJsonSchema":
+			{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","properties":{"city":{"type":"string","minLength":2},"population":{"type":"integer","minimum":0},
+			"kind":{"type":"string","enum":["city","town"]},"mayor":{"anyOf":[{"$ref":"#/$defs/Person"},{"type":"null"}]},"limit":{"type":["integer","null"],"default":3},"any":{}},
+			"required":["city","population","kind","mayor"],"additionalProperties":false,"$defs":{"Person":{"type":"object","properties":{"name":{"type":"string"}},"required":["name"],"additionalProperties":false}}}}]}]}`,
+	},
+	"gemini/tool-args-bad-json":     {why: "a fault of the request", refused: "messages[1].tool_calls"},
+	"gemini/tool-result-unknown-id": {why: "a fault of the request", refused: "messages[2].tool_call_id"},
+	"gemini/refusal-in-history": {
+		why:     "what the model said is kept: a refusal is its text",
+		request: `{"contents":[{"role":"user","parts":[{"text":"Bad"}]},{"role":"model","parts":[{"text":"No"}]},{"role":"user","parts":[{"text":"Then good"}]}]}`,
+	},
+	"gemini/reasoning-none-2.5-pro": {
+		why:     "2.5 Pro cannot but think: 128 is its least",
+		request: `{"contents":[{"role":"user","parts":[{"text":"Hello"}]}],"generationConfig":{"thinkingConfig":{"thinkingBudget":128,"includeThoughts":false}}}`,
+	},
+	"gemini/schema-1.5": {
+		why: "no text is put into a prompt: the schema goes where schemas go",
+		request: `{"contents":[{"role":"user","parts":[{"text":"Oslo"}]}],"generationConfig":{"response_mime_type":"application/json","response_json_schema":
+			{"type":"object","properties":{"city":{"type":"string","minLength":2},"population":{"type":"integer","minimum":0},"kind":{"type":"string","enum":["city","town"]},
+			"mayor":{"anyOf":[{"$ref":"#/$defs/Person"},{"type":"null"}]}},"required":["city","population","kind","mayor"],"additionalProperties":false,
+			"$defs":{"Person":{"type":"object","properties":{"name":{"type":"string"}},"required":["name"],"additionalProperties":false}}}}}`,
+	},
+	"gemini/image-https-url": {why: "nothing is downloaded on the way", refused: "messages[0].content[0].image_url"},
+	"gemini/image-data-url-2.5": {
+		why: "no text is put into a prompt",
+		request: `{"contents":[{"role":"user","parts":[{"inline_data":{"data":"iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==","mime_type":"image/png"}}]}],
+			"generationConfig":{"mediaResolution":"MEDIA_RESOLUTION_LOW"}}`,
+	},
+	"gemini/api-base":                       {why: "an address without a path gets the version", url: "http://127.0.0.1:9/v1beta/models/gemini-3.5-flash:generateContent"},
+	"gemini/finish-SAFETY":                  {why: partial, response: finished("SAFETY", "content_filter")},
+	"gemini/finish-RECITATION":              {why: partial, response: finished("RECITATION", "content_filter")},
+	"gemini/finish-BLOCKLIST":               {why: partial, response: finished("BLOCKLIST", "content_filter")},
+	"gemini/finish-PROHIBITED_CONTENT":      {why: partial, response: finished("PROHIBITED_CONTENT", "content_filter")},
+	"gemini/finish-SPII":                    {why: partial, response: finished("SPII", "content_filter")},
+	"gemini/finish-MODEL_ARMOR":             {why: partial, response: finished("MODEL_ARMOR", "content_filter")},
+	"gemini/finish-BRAND_NEW":               {why: "an unknown reason stands beside", response: finished("BRAND_NEW", "stop")},
+	"gemini/finish-MALFORMED_FUNCTION_CALL": {why: useless, class: schema.ClassTransient, code: "MALFORMED_FUNCTION_CALL"},
+	"gemini/finish-UNEXPECTED_TOOL_CALL":    {why: useless, class: schema.ClassTransient, code: "UNEXPECTED_TOOL_CALL"},
+	"gemini/finish-TOO_MANY_TOOL_CALLS":     {why: useless, class: schema.ClassTransient, code: "TOO_MANY_TOOL_CALLS"},
+	"gemini/finish-MALFORMED_RESPONSE":      {why: useless, class: schema.ClassTransient, code: "MALFORMED_RESPONSE"},
+	"gemini/finish-MALFORMED-no-parts":      {why: useless, class: schema.ClassTransient, code: "MALFORMED_FUNCTION_CALL"},
+	"gemini/finish-None":                    {why: "without a finishReason it is not complete", class: schema.ClassTransient, code: "lacks"},
+	"gemini/no-candidates":                  {why: "a success without an answer is none", class: schema.ClassTransient, code: "lacks"},
+	"gemini/no-usage": {
+		why:      "the answer is there, and what it costs is not known",
+		response: `{"id":"*","model":"gemini-3.5-flash","object":"chat.completion","choices":[{"finish_reason":"stop","index":0,"message":{"content":"Hello!","role":"assistant"},"provider_specific_fields":{"native_finish_reason":"STOP"}}]}`,
+	},
+	"gemini/usage-cached-implicit": {
+		why: "the tokens as they are counted, and those of them that were cached",
+		response: `{"id":"resp1","model":"gemini-3.5-flash","object":"chat.completion","choices":[{"finish_reason":"stop","index":0,"message":{"content":"Hello!","role":"assistant"},"provider_specific_fields":{"native_finish_reason":"STOP"}}],
+			"usage":{"prompt_tokens":1004,"completion_tokens":3,"total_tokens":1007,"prompt_tokens_details":{"cached_tokens":1000,"text_tokens":1004},"completion_tokens_details":{"text_tokens":3}}}`,
+	},
+	"gemini/answer-function-call": {
+		why: "a signature has a field of its own, and the id none in it",
+		response: `{"id":"resp1","model":"gemini-3.5-flash","object":"chat.completion","choices":[{"finish_reason":"tool_calls","index":0,"message":{"role":"assistant",
+			"tool_calls":[{"index":0,"provider_specific_fields":{"thought_signature":"c2ln"},"function":{"arguments":{"city":"Ås"},"name":"get_weather"},"id":"*","type":"function"}],
+			"provider_specific_fields":{"thought_signatures":["c2ln"]}},"provider_specific_fields":{"native_finish_reason":"STOP"}}],
+			"usage":{"completion_tokens":3,"prompt_tokens":4,"total_tokens":7,"completion_tokens_details":{"text_tokens":3},"prompt_tokens_details":{"text_tokens":4}}}`,
+	},
+	"gemini/prompt-blocked":                     {why: "the reason is kept", class: schema.ClassContentPolicy},
+	"gemini/stream-cut":                         {why: "every stream ends with a finishReason", class: schema.ClassTransient, code: "cut"},
+	"gemini/error-400-user-location-is-not-sup": {why: "no request will work there", class: schema.ClassUpstreamFatal},
+	"gemini/error-403-your-project-has-been-de": {why: "no request will work", class: schema.ClassUpstreamFatal},
+	"gemini/error-499-the-operation-was-cancel": {why: "the server gave up, not the caller", class: schema.ClassTransient},
+	"vertex/error-403-permission-aiplatfor":     {why: "no request will work", class: schema.ClassUpstreamFatal},
+	"vertex/error-499-the-operation-was-ca":     {why: "the server gave up, not the caller", class: schema.ClassTransient},
+	"vertex/system-only": {
+		why:     "no text is invented: the system's is the user's turn",
+		request: `{"contents":[{"role":"user","parts":[{"text":"Be brief"}]}]}`,
+	},
+	"vertex/image-gs": {
+		why:     "no text is put into a prompt",
+		request: `{"contents":[{"role":"user","parts":[{"file_data":{"mime_type":"image/png","file_uri":"gs://bucket/a.png"}}]}]}`,
+	},
+	"vertex/labels-metadata": {
+		why:     "metadata is what Vertex AI calls labels",
+		request: `{"contents":[{"role":"user","parts":[{"text":"Hello"}]}],"labels":{"team":"search"}}`,
+	},
+}
+
+const (
+	partial = "the text that came is kept"
+	useless = "a failed generation is tried again"
+)
+
+// finished is the plain answer with another end.
+func finished(native, reason string) string {
+	return `{"id":"resp1","model":"gemini-3.5-flash","object":"chat.completion","choices":[{"finish_reason":"` + reason + `","index":0,
+		"message":{"content":"Hello!","role":"assistant"},"provider_specific_fields":{"native_finish_reason":"` + native + `"}}],
+		"usage":{"completion_tokens":3,"prompt_tokens":4,"total_tokens":7,"completion_tokens_details":{"text_tokens":3},"prompt_tokens_details":{"text_tokens":4}}}`
+}
+
+// agree are marked cases in which the right thing is what LiteLLM does, though its
+// name for a class, or the version in the URL, is another.
+var agree = []string{
+	"gemini/minimal", "gemini/user-field", "gemini/reasoning-effort-none", "gemini/response-format-json-schema",
+	"gemini/thought-signature-history", "gemini/thought-part", "gemini/usage-tool-prompt", "gemini/error-400-api-key-not-valid-please",
+	"gemini/error-429-you-exceeded-your-curren", "gemini/error-503-the-model-is-overloaded", "gemini/error-502-html",
+}
+
+// TestGolden holds what is sent, and what is made of answers, against what LiteLLM
+// does, or against what is right where that is something else.
+func TestGolden(t *testing.T) {
+	for _, folder := range []string{"gemini", "vertex"} {
+		for name, g := range goldenCases(t, folder) {
+			var model string
+			_ = json.Unmarshal(g.Input["model"], &model)
+			if folder == "vertex" && !strings.Contains(model, "gemini") {
+				continue // another protocol
+			}
+			t.Run(folder+"/"+name, func(t *testing.T) {
+				want, other := differs[folder+"/"+name]
+				if g.Mark != "" && !other && !slices.Contains(agree, folder+"/"+name) {
+					t.Fatalf("marked %q, wanted %q: nobody said what is right", g.Mark, g.Want)
+				}
+				g.run(t, model, want)
+			})
+		}
+	}
+}
+
+func (g *golden) run(t *testing.T, model string, want wanted) {
+	p, c := g.call(t, model)
+	err := p.Encode(t.Context(), c)
+	switch e, _ := err.(*schema.Error); {
+	case err != nil && e == nil:
+		t.Fatal(err)
+	case want.refused != "" && (err == nil || e.Param != want.refused || e.Class != schema.ClassRequestFatal):
+		t.Fatalf("got %v, want a refusal of %s", err, want.refused)
+	case want.refused != "":
+		return
+	case err != nil && g.Request == nil && want.request == "":
+		return
+	case err != nil:
+		t.Fatalf("refused: %v", err)
+	case g.Request == nil && want.request == "":
+		t.Fatalf("LiteLLM refuses it, and it was sent: %s", sent(t, c))
+	}
+	g.checkRequest(t, c, want)
+	g.checkAnswer(t, p, c, want)
+}
+
+// call makes the protocol and the call of a case.
+func (g *golden) call(t *testing.T, model string) (protocol.Protocol, *protocol.Call) {
+	t.Helper()
+	var params map[string]any
+	if err := json.Unmarshal(g.Input["_litellm_params"], &params); err != nil {
+		t.Fatal(err)
+	}
+	text := func(key string) string { s, _ := params[key].(string); return s }
+	provider, name, _ := strings.Cut(model, "/")
+	u := protocol.Upstream{ID: "golden", Model: name, BaseURL: text("api_base"), Key: text("api_key"), DropParams: params["drop_params"] == true, Settings: map[string]string{}}
+	for key := range params {
+		if strings.HasPrefix(key, "vertex_p") || strings.HasPrefix(key, "vertex_l") {
+			u.Settings[key] = text(key)
+		}
+	}
+	if headers, _ := params["extra_headers"].(map[string]any); headers != nil {
+		u.Headers = map[string]string{}
+		for key, value := range headers {
+			u.Headers[key] = value.(string)
+		}
+	}
+	build := New
+	if provider == "vertex_ai" {
+		build = NewVertex
+		u.Token = func(context.Context) (string, error) { return "ya29.test", nil }
+	}
+	p, err := build(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := map[string]json.RawMessage{}
+	for key, value := range g.Input {
+		if key != "_litellm_params" {
+			body[key] = value
+		}
+	}
+	body["model"], _ = json.Marshal(name)
+	raw, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, &protocol.Call{Endpoint: schema.ChatCompletions, Model: name, Body: raw, Streamed: string(g.Input["stream"]) == "true"}
+}
+
+func sent(t *testing.T, c *protocol.Call) []byte {
+	t.Helper()
+	raw, err := io.ReadAll(c.Req.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+func (g *golden) checkRequest(t *testing.T, c *protocol.Call, want wanted) {
+	t.Helper()
+	raw := sent(t, c)
+	var got, body any
+	if err := json.Unmarshal(raw, &got); err != nil {
+		t.Fatalf("what is sent is no JSON: %v\n%s", err, raw)
+	}
+	switch {
+	case want.request != "":
+		body = decode(t, want.request)
+	default:
+		body = g.Request.Body
+	}
+	if !reflect.DeepEqual(got, body) {
+		t.Errorf("sent\n%s\nwant\n%s", pretty(got), pretty(body))
+	}
+	if g.Request == nil {
+		return
+	}
+	at := strings.Replace(g.Request.URL, "/v1alpha/", "/v1beta/", 1) // the version that has all, for every model
+	if want.url != "" {
+		at = want.url
+	}
+	if c.Req.Method != g.Request.Method || c.Req.URL.String() != at {
+		t.Errorf("%s %s, want %s %s", c.Req.Method, c.Req.URL, g.Request.Method, at)
+	}
+	for name, value := range g.Request.Headers {
+		if c.Req.Header.Get(name) != value {
+			t.Errorf("header %s is %q, want %q", name, c.Req.Header.Get(name), value)
+		}
+	}
+}
+
+func (g *golden) checkAnswer(t *testing.T, p protocol.Protocol, c *protocol.Call, want wanted) {
+	t.Helper()
+	if g.Answer == nil || g.Answer.Exception != "" { // the transport's, not the protocol's
+		return
+	}
+	reply := protocol.Reply{Status: g.Answer.Status, Header: http.Header{}, At: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)}
+	for name, value := range g.Answer.Headers {
+		reply.Header.Set(name, value)
+	}
+	var a protocol.Answer
+	var chunks []any
+	if g.Answer.Events != nil {
+		var wire bytes.Buffer
+		for _, event := range g.Answer.Events {
+			wire.WriteString("data: ")
+			if err := json.Compact(&wire, event); err != nil {
+				t.Fatal(err)
+			}
+			wire.WriteString("\r\n\r\n")
+		}
+		a, chunks = readStream(t, p, c, reply, &wire)
+	} else {
+		if reply.Body = g.Answer.Body; g.Answer.Text != "" {
+			reply.Body = []byte(g.Answer.Text)
+		}
+		a = p.Decode(c, reply)
+	}
+	if class, code := classOf(reply.Status, &a); class != "" || want.class != "" || g.Output.Error != nil && want.response == "" {
+		expected := want.class
+		if expected == "" && g.Output.Error != nil {
+			expected = classes[g.Output.Error.Class]
+		}
+		if class != expected || want.code != "" && want.code != code {
+			t.Errorf("class %q, code %q, want %q %q: %+v", class, code, expected, want.code, a.Fault)
+		}
+		return
+	}
+	if g.Answer.Events != nil {
+		g.checkChunks(t, chunks)
+		return
+	}
+	expected := g.Output.Response
+	if want.response != "" {
+		expected = decode(t, want.response)
+	}
+	if got, expected := tidy(decode(t, string(a.Body))), tidy(expected); !reflect.DeepEqual(got, expected) {
+		t.Errorf("answer\n%s\nwant\n%s", pretty(got), pretty(expected))
+	}
+}
+
+func (g *golden) checkChunks(t *testing.T, got []any) {
+	t.Helper()
+	counts := func(chunk any) bool { return chunk.(map[string]any)["usage"] != nil }
+	want := slices.Clone(g.Output.Chunks)
+	if !slices.ContainsFunc(want, counts) { // the router holds it back where nobody asked
+		got = slices.DeleteFunc(got, counts)
+	}
+	for i := range want {
+		if usage, _ := want[i].(map[string]any)["usage"].(map[string]any); usage != nil {
+			delete(usage, "cost")
+		}
+		want[i] = tidy(want[i])
+	}
+	for i := range got {
+		choices, _ := got[i].(map[string]any)["choices"].([]any)
+		for _, one := range choices { // LiteLLM leaves the native reason out of its streams
+			delete(one.(map[string]any), "provider_specific_fields")
+		}
+		got[i] = tidy(got[i])
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("chunks\n%s\nwant\n%s", pretty(got), pretty(want))
+	}
+}
+
+func readStream(t *testing.T, p protocol.Protocol, c *protocol.Call, reply protocol.Reply, wire io.Reader) (protocol.Answer, []any) {
+	t.Helper()
+	s, document := p.Stream(c, reply, wire, 1<<20)
+	if s == nil {
+		raw, _ := io.ReadAll(document)
+		t.Fatalf("no stream: %s", raw)
+	}
+	var chunks []any
+	for {
+		chunk, err := s.Next()
+		if err != nil {
+			if err != io.EOF && err != protocol.ErrFailed {
+				t.Fatal(err)
+			}
+			return s.Answer(), chunks
+		}
+		if len(chunk) > 0 {
+			chunks = append(chunks, decode(t, string(chunk)))
+		}
+	}
+}
+
+// classes are what LiteLLM's exceptions are here.
+var classes = map[string]schema.Class{
+	"BadRequestError": schema.ClassRequestFatal, "AuthenticationError": schema.ClassUpstreamFatal, "NotFoundError": schema.ClassUpstreamFatal,
+	"ContextWindowExceededError": schema.ClassContextWindow, "RateLimitError": schema.ClassRateLimited, "InternalServerError": schema.ClassTransient,
+	"ServiceUnavailableError": schema.ClassTransient, "Timeout": schema.ClassTransient, "APIConnectionError": schema.ClassTransient,
+	"MidStreamFallbackError": schema.ClassTransient,
+}
+
+// classOf is what the router makes of an answer; "" is success.
+func classOf(status int, a *protocol.Answer) (class schema.Class, code string) {
+	if status >= 200 && status < 300 && !a.Failed {
+		switch {
+		case a.Lacks != "":
+			return schema.ClassTransient, "lacks"
+		case a.Cut != "":
+			return schema.ClassTransient, "cut"
+		}
+		return "", ""
+	}
+	if status >= 200 && status < 300 && a.Fault.Status != 0 {
+		status = a.Fault.Status
+	}
+	return protocol.ClassOf(status, &a.Fault), a.Fault.Code
+}
+
+func decode(t *testing.T, text string) any {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return v
+}
+
+func pretty(v any) string {
+	text, _ := json.MarshalIndent(v, "", " ")
+	return string(text)
+}
+
+// tidy leaves out what may differ: nulls and what is empty, times, made-up ids, and
+// how the JSON of arguments is written.
+func tidy(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := map[string]any{}
+		for key, value := range v {
+			text, _ := value.(string)
+			var arguments any
+			switch {
+			case key == "created":
+				continue
+			case key == "id" && (strings.HasPrefix(text, "call_") || strings.HasPrefix(text, "chatcmpl-")):
+				value = "*"
+			case key == "arguments" && json.Unmarshal([]byte(text), &arguments) == nil:
+				value = arguments
+			}
+			if value = tidy(value); value != nil {
+				out[key] = value
+			}
+		}
+		if len(out) == 0 {
+			return nil
+		}
+		return out
+	case []any:
+		var out []any
+		for _, value := range v {
+			if value = tidy(value); value != nil {
+				out = append(out, value)
+			}
+		}
+		if len(out) == 0 {
+			return nil
+		}
+		return out
+	}
+	return v
+}
