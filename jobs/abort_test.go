@@ -23,7 +23,7 @@ func TestCancelledWithoutAMarker(t *testing.T) {
 	h := x.submit(schema.Job{Requests: testenv.Chats(6), Concurrency: 2})
 	other, held := x.take()
 	w, m := x.take()
-	x.b.TellStored(w.Queue, w.Job, x.store(w, schema.StatusCancelled))
+	x.b.Live.PublishStored(w.Of(), x.store(w, schema.StatusCancelled))
 	_ = m.Ack()
 	x.finish(other, held)
 	s := x.final(h)
@@ -70,13 +70,13 @@ func (x *bench) abortNext(h *jobs.Handle, o *jobs.Owner) {
 	for {
 		m, err := consumer.Next(jetstream.FetchMaxWait(200 * time.Millisecond))
 		if err == nil {
-			w, err := x.b.ReadWork(x.Ctx(), &nats.Msg{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()})
+			w, err := jobs.ReadWork(x.Ctx(), x.b, &nats.Msg{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()})
 			if err != nil {
 				x.T.Fatal(err)
 			}
 			r := w.Result()
 			r.Status, r.Error = schema.StatusCancelled, &schema.Error{Class: schema.ClassCancelled, Code: schema.CodeCancelled, Message: "no"}
-			out, err := x.b.PutResult(x.Ctx(), w.Queue, r, w.Total)
+			out, err := x.b.Results.Put(x.Ctx(), w.Queue, r, w.Total)
 			if err == nil {
 				o.Stored(w.Queue, w.Job, out)
 			} else if !errors.Is(err, jobs.ErrStored) {
@@ -108,12 +108,12 @@ func TestPoliciesBesideAnAbort(t *testing.T) {
 			x := newBench(t)
 			x.stop()
 			g := &gate{held: make(chan struct{}), let: make(chan struct{})}
-			cancels, err := x.b.WatchCancels()
+			cancels, err := x.b.Cancels.Watch()
 			if err != nil {
 				t.Fatal(err)
 			}
 			t.Cleanup(cancels.Close)
-			o, err := x.b.StartOwner(context.Background(), jobs.OwnerConfig{Queues: queues, Name: "held", Cancels: cancels, Log: testenv.Logger(t), Observer: g})
+			o, err := jobs.StartOwner(context.Background(), x.b, jobs.OwnerConfig{Queues: queues, Name: "held", Cancels: cancels, Log: testenv.Logger(t), Observer: g})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -133,7 +133,7 @@ func TestPoliciesBesideAnAbort(t *testing.T) {
 			r := failed.Result()
 			r.Status, r.Error = schema.StatusFailed, &schema.Error{Class: schema.ClassRequestFatal, Code: "no", Message: "no"}
 			c.fill(r)
-			out, err := x.b.PutResult(x.Ctx(), failed.Queue, r, failed.Total)
+			out, err := x.b.Results.Put(x.Ctx(), failed.Queue, r, failed.Total)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -26,14 +26,14 @@ func BenchmarkFeed(b *testing.B) {
 	caps := map[string]int{"default": b.N + 1}
 	broker := e.Broker(caps)
 	defer ownerOf(b, broker, caps)()
-	fed, err := e.Conn().SubscribeSync(broker.Names().WorkIn("default"))
+	fed, err := e.Conn().SubscribeSync(broker.Names.WorkIn("default"))
 	if err != nil {
 		b.Fatal(err)
 	}
 	if err := fed.SetPendingLimits(-1, -1); err != nil {
 		b.Fatal(err)
 	}
-	client, requests := broker.Client("default"), testenv.Chats(b.N)
+	client, requests := jobs.ClientOn(broker, "default"), testenv.Chats(b.N)
 	b.ReportAllocs()
 	b.ResetTimer()
 	// A job may have no more in flight: as many jobs as it takes.
@@ -50,13 +50,13 @@ func BenchmarkFeed(b *testing.B) {
 	}
 }
 
-func ownerOf(b *testing.B, broker *jobs.Broker, caps map[string]int) (stop func()) {
+func ownerOf(b *testing.B, broker *jobs.Store, caps map[string]int) (stop func()) {
 	b.Helper()
-	cancels, err := broker.WatchCancels()
+	cancels, err := broker.Cancels.Watch()
 	if err != nil {
 		b.Fatal(err)
 	}
-	o, err := broker.StartOwner(b.Context(), jobs.OwnerConfig{Queues: caps, Name: "owner", Cancels: cancels, Log: testenv.Logger(b)})
+	o, err := jobs.StartOwner(b.Context(), broker, jobs.OwnerConfig{Queues: caps, Name: "owner", Cancels: cancels, Log: testenv.Logger(b)})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -72,11 +72,11 @@ func BenchmarkReadWork(b *testing.B) {
 	caps := map[string]int{"default": 8}
 	broker := e.Broker(caps)
 	defer ownerOf(b, broker, caps)()
-	fed, err := e.Conn().SubscribeSync(broker.Names().WorkIn("default"))
+	fed, err := e.Conn().SubscribeSync(broker.Names.WorkIn("default"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := broker.Client("default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(1)}); err != nil {
+	if _, err := jobs.ClientOn(broker, "default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(1)}); err != nil {
 		b.Fatal(err)
 	}
 	m, err := fed.NextMsg(30 * time.Second)
@@ -86,7 +86,7 @@ func BenchmarkReadWork(b *testing.B) {
 	ctx := e.Ctx()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := broker.ReadWork(ctx, m); err != nil {
+		if _, err := jobs.ReadWork(ctx, broker, m); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -114,7 +114,7 @@ func BenchmarkStore(b *testing.B) {
 	storeAll(b, e, broker, b.N, func(i int) int { return i })
 }
 
-func storeAll(b *testing.B, e *testenv.Env, broker *jobs.Broker, n int, index func(int) int) {
+func storeAll(b *testing.B, e *testenv.Env, broker *jobs.Store, n int, index func(int) int) {
 	b.Helper()
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -122,7 +122,7 @@ func storeAll(b *testing.B, e *testenv.Env, broker *jobs.Broker, n int, index fu
 	for range 64 {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				if _, err := broker.PutResult(ctx, "default", answered(index(i)), n); err != nil {
+				if _, err := broker.Results.Put(ctx, "default", answered(index(i)), n); err != nil {
 					b.Error(err)
 				}
 			}
@@ -145,7 +145,7 @@ func BenchmarkCollectShuffled(b *testing.B) {
 func benchmarkCollect(b *testing.B, index func(int) int) {
 	e := testenv.New(b)
 	broker := e.Broker(queues)
-	h, err := broker.Client("default").Submit(e.Ctx(), schema.Job{ID: "bench", Requests: testenv.Chats(b.N)})
+	h, err := jobs.ClientOn(broker, "default").Submit(e.Ctx(), schema.Job{ID: "bench", Requests: testenv.Chats(b.N)})
 	if err != nil {
 		b.Fatal(err)
 	}

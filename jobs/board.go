@@ -2,14 +2,12 @@ package jobs
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/schema"
 )
@@ -18,7 +16,7 @@ import (
 // who look often: it listens instead of asking. A job costs it some 1 KiB; it
 // leaves the metadata out. It is safe for concurrent use.
 type Board struct {
-	b      *Broker
+	st     *Store
 	cancel context.CancelFunc
 	done   chan struct{}
 	ready  chan struct{} // closed when all has been read once
@@ -41,7 +39,7 @@ const (
 // OpenBoard begins to listen. The caller must call Close.
 func (c *Client) OpenBoard() *Board {
 	ctx, cancel := context.WithCancel(context.Background())
-	b := &Board{b: c.b, cancel: cancel, done: make(chan struct{}), ready: make(chan struct{}),
+	b := &Board{st: c.st, cancel: cancel, done: make(chan struct{}), ready: make(chan struct{}),
 		jobs: map[string]*schema.State{}, waiting: map[string]*waitingJobs{}, change: make(chan struct{})}
 	go b.run(ctx)
 	return b
@@ -99,7 +97,7 @@ func (b *Board) run(ctx context.Context) {
 		}
 		b.note(err)
 		if err != nil {
-			b.b.set.Log.Debug().Err(err).Msg("the states of jobs cannot be watched; trying again")
+			b.st.Log.Debug().Err(err).Msg("the states of jobs cannot be watched; trying again")
 			_ = sleep(ctx, pauseOfBoard)
 		}
 	}
@@ -118,63 +116,45 @@ func (b *Board) note(err error) {
 func (b *Board) watch(ctx context.Context, first chan<- struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, readAnew)
 	defer cancel()
-	progress := make(chan *nats.Msg, 1024)
-	sub, err := b.b.nc.Subscribe(b.b.names.Progress("*", "*"), func(m *nats.Msg) {
-		select {
-		case progress <- m:
-		default: // the next one tells more
-		}
-	})
+	progress, deaf, err := b.st.Live.OnProgress("*", "*", 1024)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = sub.Unsubscribe() }()
-	var watch jetstream.KeyWatcher
-	err = b.b.states(ctx, func(_ context.Context, kv jetstream.KeyValue) (err error) {
-		watch, err = kv.WatchAll(ctx)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = watch.Stop() }()
-	fresh := map[string]*schema.State{} // until all has been read: what is shown meanwhile is the last reading
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case m := <-progress:
-			b.hear(m)
-		case entry, ok := <-watch.Updates():
-			switch {
-			case !ok && ctx.Err() != nil:
-				return nil
-			case !ok:
-				return errors.New("the watch of the states has ended")
-			case entry != nil:
-				b.take(fresh, entry)
-			case fresh != nil:
-				b.replace(fresh)
-				fresh = nil
-				select {
-				case first <- struct{}{}:
-				default:
-				}
+	defer deaf()
+	var hearing sync.WaitGroup
+	defer hearing.Wait()
+	defer cancel()
+	hearing.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case m := <-progress:
+				b.onProgress(m)
 			}
 		}
-	}
+	})
+	fresh := map[string]*schema.State{} // until all has been read: what is shown meanwhile is the last reading
+	return b.st.Records.Watch(ctx, func(key string, rec *Record, err error) {
+		if err != nil {
+			b.st.Log.Warn().Err(err).Msg("a job is not shown")
+			return
+		}
+		b.take(fresh, key, rec)
+	}, func() {
+		b.replace(fresh)
+		fresh = nil
+		select {
+		case first <- struct{}{}:
+		default:
+		}
+	})
 }
 
 // take enters one record, into fresh while that is being filled.
-func (b *Board) take(fresh map[string]*schema.State, entry jetstream.KeyValueEntry) {
-	key := entry.Key()
+func (b *Board) take(fresh map[string]*schema.State, key string, rec *Record) {
 	var state *schema.State
-	if entry.Operation() == jetstream.KeyValuePut {
-		rec, err := decodeRecord(key, entry.Value(), entry.Revision())
-		if err != nil {
-			b.b.set.Log.Warn().Err(err).Msg("a job is not shown")
-			return
-		}
+	if rec != nil {
 		state = &rec.State
 		state.Metadata = nil
 	}
@@ -214,8 +194,8 @@ func (b *Board) replace(jobs map[string]*schema.State) {
 
 // hear takes a snapshot of a running job, which comes more often than its record
 // is written. What the record says of its end stands.
-func (b *Board) hear(m *nats.Msg) {
-	at, ok := b.b.names.Parse("progress", m.Subject)
+func (b *Board) onProgress(m *nats.Msg) {
+	at, ok := b.st.Names.Parse("progress", m.Subject)
 	if !ok {
 		return
 	}
@@ -223,7 +203,7 @@ func (b *Board) hear(m *nats.Msg) {
 	if err != nil {
 		return
 	}
-	key := b.b.names.StateKey(at.Queue, at.Job)
+	key := b.st.Names.StateKey(at.Queue, at.Job)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	have := b.jobs[key]
@@ -284,7 +264,7 @@ func (b *Board) sort() {
 	}
 	for _, w := range b.waiting {
 		for _, job := range w.list {
-			if b.jobs[b.b.names.StateKey(job.state.Queue, job.state.ID)] == nil {
+			if b.jobs[b.st.Names.StateKey(job.state.Queue, job.state.ID)] == nil {
 				b.sorted = append(b.sorted, job.state)
 			}
 		}
@@ -368,5 +348,5 @@ func (b *Board) Trouble() error {
 func (b *Board) Job(queue, id string) *schema.State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.jobs[b.b.names.StateKey(queue, id)]
+	return b.jobs[b.st.Names.StateKey(queue, id)]
 }

@@ -49,11 +49,11 @@ func (b *bound) most() int {
 
 // learn takes an outcome of a request that was fed at a time when the window
 // was full or not.
-func (b *bound) learn(out Outcome, fed, now time.Time, full bool) {
+func (b *bound) learn(out ResultMeta, fed, now time.Time, full bool) {
 	if !b.auto {
 		return
 	}
-	waited := out.Status == schema.StatusParked || out.Waited.Seconds() > autoWaiting*now.Sub(fed).Seconds()
+	waited := out.Status == schema.StatusParked || out.QueuedFor.Seconds() > autoWaiting*now.Sub(fed).Seconds()
 	switch {
 	case waited && fed.After(b.cut):
 		b.cut, b.crowded = now, b.limit

@@ -65,7 +65,7 @@ func TestNamesReachNothingElse(t *testing.T) {
 	b := e.Broker(queues)
 	big := &schema.Result{ID: "a.0", Job: "a", Status: schema.StatusSucceeded,
 		Response: &schema.Response{StatusCode: 200, Body: []byte(`"` + strings.Repeat("x", 128<<10) + `"`)}}
-	if _, err := b.PutResult(e.Ctx(), "default", big, 1); err != nil {
+	if _, err := b.Results.Put(e.Ctx(), "default", big, 1); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range []string{"*", ">", "a.0", "a.*", "", "a b", strings.Repeat("a", 65), "ä", "../a"} {
@@ -81,7 +81,7 @@ func TestNamesReachNothingElse(t *testing.T) {
 			}
 		}
 	}
-	if r, err := b.GetResult(e.Ctx(), "default", "a", 0); err != nil || r == nil {
+	if r, err := b.Results.Get(e.Ctx(), "default", "a", 0); err != nil || r == nil {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
@@ -124,7 +124,7 @@ func TestObjectsAreBounded(t *testing.T) {
 		schema.HeaderDeadline: {time.Now().Format(time.RFC3339Nano)}, schema.HeaderQueuedAt: {time.Now().Format(time.RFC3339Nano)}}
 	ctx, cancel := context.WithTimeout(e.Ctx(), 20*time.Second)
 	defer cancel()
-	if _, err := b.ReadWork(ctx, m); err == nil || !strings.Contains(err.Error(), "too large") {
+	if _, err := jobs.ReadWork(ctx, b, m); err == nil || !strings.Contains(err.Error(), "too large") {
 		t.Errorf("%v", err)
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"pelton/schema"
 )
 
@@ -26,7 +24,7 @@ func (h *Handle) At(ctx context.Context, indexes []int) ([]*schema.Result, error
 	for i, index := range indexes {
 		places <- struct{}{}
 		wg.Go(func() {
-			results[i], errs[i] = h.b.GetResult(ctx, h.queue, h.id, index)
+			results[i], errs[i] = h.st.Results.Get(ctx, h.queue, h.id, index)
 			<-places
 		})
 	}
@@ -42,7 +40,7 @@ type Search struct {
 	After    uint64 // go on behind this place in the order of completion
 }
 
-func (s Search) matches(out Outcome, customID string) bool {
+func (s Search) matches(out ResultMeta, customID string) bool {
 	return (s.Status == "" || out.Status == s.Status) && (s.Code == "" || out.Code == s.Code) &&
 		(s.CustomID == "" || customID == s.CustomID)
 }
@@ -63,22 +61,20 @@ func (h *Handle) Find(ctx context.Context, s Search, most int, patience time.Dur
 		return found, ErrNotFound
 	}
 	until := time.Now().Add(patience)
-	t := h.b.newTail(h.b.names.ResultsStream(), h.b.names.ResultsOf(h.queue, h.id), s.After, true)
-	err := t.history(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-		out, ok := parseOutcome(m.Headers())
-		if ok {
+	err := h.st.Results.EachAfter(ctx, h.key(), s.After, true, func(e Entry, left uint64) error {
+		if out, ok := e.Meta(); ok {
 			found.Looked++
-			if s.matches(out, headerValue(m.Headers().Get(schema.HeaderCustomID))) {
+			if s.matches(out, HeaderValue(e.Header.Get(schema.HeaderCustomID))) {
 				found.Indexes = append(found.Indexes, out.Index)
 			}
 		}
-		if meta.NumPending > 0 && (len(found.Indexes) >= most || found.Looked%64 == 63 && time.Now().After(until)) {
-			found.Next = meta.Sequence.Stream
-			return errEnough
+		if left > 0 && (len(found.Indexes) >= most || found.Looked%64 == 63 && time.Now().After(until)) {
+			found.Next = e.Seq
+			return ErrEnough
 		}
 		return nil
 	})
-	if errors.Is(err, errEnough) {
+	if errors.Is(err, ErrEnough) {
 		err = nil
 	}
 	return found, err

@@ -7,24 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
-	"pelton/internal/nats/denied"
 	"pelton/schema"
 )
-
-// Callbacks delivers messages to the webhooks of the configuration.
-type Callbacks interface {
-	// Names lists the webhooks.
-	Names() []string
-
-	// Send delivers body, once, as the message of that id. again says whether
-	// another try is worth it where it fails.
-	Send(ctx context.Context, name, id string, body []byte) (again bool, err error)
-}
 
 // callbackPauses are the pauses between tries to deliver a callback, each up to
 // a fifth longer.
@@ -39,26 +26,11 @@ func (e *laterError) Error() string {
 	return fmt.Sprintf("the callback is tried again in %v", e.wait.Round(time.Second))
 }
 
-// checkCallback says what is wrong with the webhook that a job names.
-func (s Settings) checkCallback(name string) (problem string) {
-	var names []string
-	if s.Callbacks != nil {
-		names = s.Callbacks.Names()
-	}
-	switch {
-	case name == "" || slices.Contains(names, name):
-		return ""
-	case len(names) == 0:
-		return "no webhooks are configured here (PELTON_WEBHOOKS)"
-	}
-	return "there is no webhook of this name; there are " + strings.Join(names, ", ")
-}
-
 // callBack tells the end of a job to where the job asked for it. Nothing of it
 // changes how the job ended. Where the webhook does not take it, the record says
 // so and the job's message is handed back until the next try: it is what brings
 // the record before an owner again, whoever dies meanwhile.
-func (o *Owner) callBack(ctx context.Context, rec *record, job *schema.Job) error {
+func (o *Owner) callBack(ctx context.Context, rec *Record, job *schema.Job) error {
 	c := rec.Callback
 	if c == nil || c.Attempts == 0 {
 		o.notify(rec, job)
@@ -83,7 +55,7 @@ func (o *Owner) callBack(ctx context.Context, rec *record, job *schema.Job) erro
 	var wait time.Duration
 	if err != nil {
 		next.Error, next.Status = err.Error(), schema.CallbackFailed
-		if pauses := o.b.set.callbackPauses(); again && next.Attempts <= len(pauses) {
+		if pauses := callbackPausesOf(o.b.Settings); again && next.Attempts <= len(pauses) {
 			wait = pauses[next.Attempts-1]
 			wait += time.Duration(rand.Int64N(int64(wait)/5 + 1))
 			at := time.Now().Add(wait).UTC()
@@ -91,7 +63,7 @@ func (o *Owner) callBack(ctx context.Context, rec *record, job *schema.Job) erro
 		}
 	}
 	rec.Callback = &next
-	if err := o.b.saveRecord(ctx, rec); err != nil {
+	if err := o.b.Records.Save(ctx, rec); err != nil {
 		return err // it is sent again, under the same id
 	}
 	o.logCallback(rec, err)
@@ -101,14 +73,14 @@ func (o *Owner) callBack(ctx context.Context, rec *record, job *schema.Job) erro
 	return nil
 }
 
-func (s Settings) callbackPauses() []time.Duration {
+func callbackPausesOf(s Settings) []time.Duration {
 	if s.CallbackPauses != nil {
 		return s.CallbackPauses
 	}
 	return callbackPauses
 }
 
-func (o *Owner) logCallback(rec *record, err error) {
+func (o *Owner) logCallback(rec *Record, err error) {
 	c := rec.Callback
 	line := o.cfg.Log.Info()
 	text := "callback delivered"
@@ -123,7 +95,7 @@ func (o *Owner) logCallback(rec *record, err error) {
 
 // send is one try, which the end of this process's owning ends.
 func (o *Owner) send(ctx context.Context, name, id string, body []byte) (again bool, err error) {
-	if o.b.set.Callbacks == nil {
+	if o.b.Callbacks == nil {
 		return true, fmt.Errorf("this worker's configuration has no webhooks")
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -135,7 +107,7 @@ func (o *Owner) send(ctx context.Context, name, id string, body []byte) (again b
 		case <-ctx.Done():
 		}
 	}()
-	return o.b.set.Callbacks.Send(ctx, name, id, body)
+	return o.b.Callbacks.Send(ctx, name, id, body)
 }
 
 func (o *Owner) stopping() bool {
@@ -149,7 +121,7 @@ func (o *Owner) stopping() bool {
 
 // callbackMessage is what a webhook is told: the same under the same id, however
 // often it is sent.
-func callbackMessage(rec *record) (id string, body []byte, err error) {
+func callbackMessage(rec *Record) (id string, body []byte, err error) {
 	state := rec.State
 	state.Callback = nil
 	if state.FinishedAt != nil {
@@ -166,22 +138,15 @@ func callbackMessage(rec *record) (id string, body []byte, err error) {
 
 // notify publishes the final state on the subject that the job names for its
 // end. Whoever does not listen misses it.
-func (o *Owner) notify(rec *record, job *schema.Job) {
-	if job.Notify == "" || !replyAllowed(job.Notify, o.b.set.ReplyAllow) {
+func (o *Owner) notify(rec *Record, job *schema.Job) {
+	if job.Notify == "" || !o.b.MayReply(job.Notify) {
 		return
 	}
-	state := rec.State
-	data, err := json.Marshal(state)
-	if err != nil {
-		return
-	}
-	call := o.b.watch.Begin(func(*denied.Error) {}, job.Notify)
-	defer call.End()
-	if err = o.b.nc.PublishMsg(endMsg(job.Notify, &state, data)); err == nil {
-		err = o.b.nc.FlushTimeout(flushTime)
-	}
-	if denied := call.Err(); denied != nil {
-		err = denied
+	to := o.b.Live.Reply(job.Notify)
+	defer to.Close()
+	err := to.SendEnd(&rec.State)
+	if err == nil {
+		err = to.Flush(context.Background())
 	}
 	if err != nil {
 		o.cfg.Log.Error().Err(err).Str("job", rec.ID).Msg("the end could not be told on the job's notify subject")

@@ -12,27 +12,70 @@ import (
 	"pelton/schema"
 )
 
-// Cancels knows which jobs are cancelled. It hears every cancel as it is
+// Cancels are the durable markers of cancelled jobs.
+type Cancels struct {
+	*conn
+
+	mu  sync.Mutex
+	any []func(JobKey)
+}
+
+// OnAny has f called with every job that is cancelled, as far as a watch of this
+// store hears of it, before all that was told to [CancelWatch.OnCancel]. f must
+// not block. It is called before the first Watch.
+func (s *Cancels) OnAny(f func(JobKey)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.any = append(s.any, f)
+}
+
+// Publish writes a job's marker, which every watch hears of as well.
+func (s *Cancels) Publish(ctx context.Context, queue, job string, marker schema.Cancel) error {
+	data, err := json.Marshal(marker)
+	if err != nil {
+		return err
+	}
+	_, err = s.publish(ctx, &nats.Msg{Subject: s.Names.Cancel(queue, job), Data: data})
+	return Explain(err)
+}
+
+// PublishSteadily is [Cancels.Publish] through a change of leaders in a cluster.
+func (s *Cancels) PublishSteadily(ctx context.Context, queue, job string, marker schema.Cancel) error {
+	return s.Steadily(ctx, s.Names.CancelsStream(), func(ctx context.Context) error {
+		return s.Publish(ctx, queue, job, marker)
+	})
+}
+
+// Find returns a job's marker, false when there is none.
+func (s *Cancels) Find(ctx context.Context, queue, job string) (schema.Cancel, bool, error) {
+	m, err := s.lastMsg(ctx, s.Names.CancelsStream(), s.Names.Cancel(queue, job))
+	if m == nil || err != nil {
+		return schema.Cancel{}, false, err
+	}
+	return schema.ParseCancel(m.Data), true, nil
+}
+
+// CancelWatch knows which jobs are cancelled. It hears every cancel as it is
 // published and looks a job's durable marker up the first time it is asked, so
 // that a process that joins later knows as much. It is safe for concurrent use.
-type Cancels struct {
-	b   *Broker
-	sub *nats.Subscription
+type CancelWatch struct {
+	cancels *Cancels
+	sub     *nats.Subscription
 
 	mu     sync.Mutex
-	known  map[jobKey]*verdict
-	listen map[jobKey]map[int]func(schema.Cancel) // who wants to hear of it
+	known  map[JobKey]*cancelState
+	listen map[JobKey]map[int]func(schema.Cancel) // those to call
 	nextID int
 }
 
-type verdict struct {
-	cancelled bool
-	marker    schema.Cancel
-	unsure    bool      // it has to be looked up
-	begun     time.Time // when the job was published, as far as that is known: see Begun
-	heard     time.Time // when a cancel was published last
-	losses    uint64    // the connection's, when it was looked up: a cancel may have passed unheard since
-	used      time.Time
+type cancelState struct {
+	cancelled      bool
+	marker         schema.Cancel
+	unsure         bool      // it has to be looked up
+	jobPublishedAt time.Time // when the job was published, as far as that is known: see SetPublishedAt
+	publishedAt    time.Time // when a cancel was published last
+	losses         uint64    // the connection's, when it was looked up: a cancel may have passed unheard since
+	used           time.Time
 }
 
 // A marker belongs to an earlier job of the same name if it is older than the
@@ -48,16 +91,16 @@ const (
 // a look-up costs one round trip.
 const forgetAfter = 10 * time.Minute
 
-// WatchCancels begins to listen. The caller must call Close.
-func (b *Broker) WatchCancels() (*Cancels, error) {
-	c := &Cancels{b: b, known: map[jobKey]*verdict{}, listen: map[jobKey]map[int]func(schema.Cancel){}}
-	sub, err := b.nc.Subscribe(b.names.Cancel("*", "*"), c.hear)
+// Watch begins to listen. The caller must call Close.
+func (s *Cancels) Watch() (*CancelWatch, error) {
+	c := &CancelWatch{cancels: s, known: map[JobKey]*cancelState{}, listen: map[JobKey]map[int]func(schema.Cancel){}}
+	sub, err := s.nc.Subscribe(s.Names.Cancel("*", "*"), c.onCancel)
 	if err != nil {
 		return nil, err
 	}
 	c.sub = sub
 	// What is published after this returns is heard.
-	if err := b.explain(b.watch.Subscribed(sub.Subject)); err != nil {
+	if err := Explain(s.watch.Subscribed(sub.Subject)); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -65,51 +108,54 @@ func (b *Broker) WatchCancels() (*Cancels, error) {
 }
 
 // Close stops listening.
-func (c *Cancels) Close() { _ = c.sub.Unsubscribe() }
+func (c *CancelWatch) Close() { _ = c.sub.Unsubscribe() }
 
-func (c *Cancels) hear(m *nats.Msg) {
-	if at, ok := c.b.names.Parse("cancel", m.Subject); ok {
-		c.mark(jobKey{at.Queue, at.Job}, schema.ParseCancel(m.Data), time.Now())
+func (c *CancelWatch) onCancel(m *nats.Msg) {
+	if at, ok := c.cancels.Names.Parse("cancel", m.Subject); ok {
+		c.mark(JobKey{at.Queue, at.Job}, schema.ParseCancel(m.Data), time.Now())
 	}
 }
 
-// Begun says when a job was published. What is known of a job that had its name
+// SetPublishedAt says when a job was published. What is known of a job that had its name
 // before, and was removed or has aged out, is forgotten by it.
-func (c *Cancels) Begun(queue, job string, at time.Time) {
-	key := jobKey{queue, job}
+func (c *CancelWatch) SetPublishedAt(queue, job string, at time.Time) {
+	key := JobKey{queue, job}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if v := c.of(key); at.After(v.begun) {
+	if v := c.of(key); at.After(v.jobPublishedAt) {
 		// A cancel that is known may be this job's all the same: its marker tells.
-		*v = verdict{unsure: true, begun: at, heard: v.heard, used: time.Now()}
+		*v = cancelState{unsure: true, jobPublishedAt: at, publishedAt: v.publishedAt, used: time.Now()}
 	}
 }
 
-// mark notes a cancel; heard is zero for one that was looked up.
-func (c *Cancels) mark(key jobKey, marker schema.Cancel, heard time.Time) {
+// mark notes a cancel; publishedAt is zero for one that was looked up.
+func (c *CancelWatch) mark(key JobKey, marker schema.Cancel, publishedAt time.Time) {
 	c.mu.Lock()
 	v := c.of(key)
 	fresh := !v.cancelled
-	*v = verdict{cancelled: true, marker: marker, begun: v.begun, heard: heard, used: time.Now()}
-	var tell []func(schema.Cancel)
+	*v = cancelState{cancelled: true, marker: marker, jobPublishedAt: v.jobPublishedAt, publishedAt: publishedAt, used: time.Now()}
+	var call []func(schema.Cancel)
 	if fresh {
 		for _, f := range c.listen[key] {
-			tell = append(tell, f)
+			call = append(call, f)
 		}
 	}
 	c.mu.Unlock()
-	if c.b.local != nil { // before the calls in flight end, and their slots take the next
-		c.b.local.stop(key)
+	c.cancels.mu.Lock()
+	any := c.cancels.any
+	c.cancels.mu.Unlock()
+	for _, f := range any { // before the calls in flight end, and their slots take the next
+		f(key)
 	}
-	for _, f := range tell {
+	for _, f := range call {
 		f(marker)
 	}
 }
 
-// Known is [Cancels.Cancelled] where that needs no look-up; known says so.
-func (c *Cancels) Known(queue, job string) (marker schema.Cancel, cancelled, known bool) {
-	key := jobKey{queue, job}
-	losses := c.b.losses()
+// Known is [CancelWatch.Find] where that needs no look-up; known says so.
+func (c *CancelWatch) Known(queue, job string) (marker schema.Cancel, cancelled, known bool) {
+	key := JobKey{queue, job}
+	losses := c.cancels.losses()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v := c.known[key]
@@ -120,24 +166,24 @@ func (c *Cancels) Known(queue, job string) (marker schema.Cancel, cancelled, kno
 	return v.marker, v.cancelled, true
 }
 
-// Cancelled reports whether the job is cancelled, and what the cancel says. Its
+// Find reports whether the job is cancelled, and what the cancel says. Its
 // error means that this could not be told.
-func (c *Cancels) Cancelled(ctx context.Context, queue, job string) (marker schema.Cancel, cancelled bool, err error) {
+func (c *CancelWatch) Find(ctx context.Context, queue, job string) (marker schema.Cancel, cancelled bool, err error) {
 	if marker, cancelled, known := c.Known(queue, job); known {
 		return marker, cancelled, nil
 	}
-	return c.lookUp(ctx, queue, job)
+	return c.LookUp(ctx, queue, job)
 }
 
-// lookUp is [Cancels.Cancelled] for when that a job is not cancelled must not be
+// LookUp is [CancelWatch.Find] for when that a job is not cancelled must not be
 // taken from memory: its durable marker is read.
-func (c *Cancels) lookUp(ctx context.Context, queue, job string) (marker schema.Cancel, cancelled bool, err error) {
+func (c *CancelWatch) LookUp(ctx context.Context, queue, job string) (marker schema.Cancel, cancelled bool, err error) {
 	if marker, cancelled, _ := c.Known(queue, job); cancelled {
 		return marker, true, nil
 	}
-	key := jobKey{queue, job}
-	losses := c.b.losses()
-	m, err := c.b.lastMsg(ctx, c.b.names.CancelsStream(), c.b.names.Cancel(queue, job))
+	key := JobKey{queue, job}
+	losses := c.cancels.losses()
+	m, err := c.cancels.lastMsg(ctx, c.cancels.Names.CancelsStream(), c.cancels.Names.Cancel(queue, job))
 	if err != nil {
 		return schema.Cancel{}, false, err
 	}
@@ -145,9 +191,9 @@ func (c *Cancels) lookUp(ctx context.Context, queue, job string) (marker schema.
 	c.forgetOld()
 	was := *c.of(key)
 	c.mu.Unlock()
-	if m != nil && !olderThan(m, was.begun.Add(-clockSkew)) {
+	if m != nil && !olderThan(m, was.jobPublishedAt.Add(-clockSkew)) {
 		marker := schema.ParseCancel(m.Data)
-		c.mark(key, marker, was.heard)
+		c.mark(key, marker, was.publishedAt)
 		return marker, true, nil
 	}
 	c.mu.Lock()
@@ -156,7 +202,7 @@ func (c *Cancels) lookUp(ctx context.Context, queue, job string) (marker schema.
 	if v.cancelled { // heard meanwhile
 		return v.marker, true, nil
 	}
-	v.unsure = time.Since(v.heard) < storedWithin
+	v.unsure = time.Since(v.publishedAt) < storedWithin
 	v.losses, v.used = losses, time.Now()
 	return schema.Cancel{}, false, nil
 }
@@ -172,17 +218,17 @@ func olderThan(m *jetstream.RawStreamMsg, t time.Time) bool {
 
 // of returns what is known of a job; where nothing was, that it has to be looked
 // up. Called with mu held.
-func (c *Cancels) of(key jobKey) *verdict {
+func (c *CancelWatch) of(key JobKey) *cancelState {
 	v := c.known[key]
 	if v == nil {
-		v = &verdict{unsure: true, used: time.Now()}
+		v = &cancelState{unsure: true, used: time.Now()}
 		c.known[key] = v
 	}
 	return v
 }
 
 // forgetOld keeps the table to the jobs of the last minutes. Called with mu held.
-func (c *Cancels) forgetOld() {
+func (c *CancelWatch) forgetOld() {
 	if len(c.known)&1023 != 1023 {
 		return // look through it now and then only
 	}
@@ -195,8 +241,8 @@ func (c *Cancels) forgetOld() {
 
 // OnCancel calls f once when the job is cancelled, at once if it is known to be
 // already. f must not block. The returned function takes it back.
-func (c *Cancels) OnCancel(queue, job string, f func(schema.Cancel)) (forget func()) {
-	key := jobKey{queue, job}
+func (c *CancelWatch) OnCancel(queue, job string, f func(schema.Cancel)) (forget func()) {
+	key := JobKey{queue, job}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if v := c.known[key]; v != nil && v.cancelled {
@@ -216,14 +262,4 @@ func (c *Cancels) OnCancel(queue, job string, f func(schema.Cancel)) (forget fun
 			delete(c.listen, key)
 		}
 	}
-}
-
-// publishCancel writes the durable marker, which every worker hears as well.
-func (b *Broker) publishCancel(ctx context.Context, queue, job string, marker schema.Cancel) error {
-	data, err := json.Marshal(marker)
-	if err != nil {
-		return err
-	}
-	_, err = b.publish(ctx, &nats.Msg{Subject: b.names.Cancel(queue, job), Data: data})
-	return b.explain(err)
 }

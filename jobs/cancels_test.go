@@ -15,9 +15,9 @@ func TestCancelOfAnEarlierJob(t *testing.T) {
 	t.Parallel()
 	e := testenv.New(t)
 	b := e.Broker(queues)
-	watch := func() *jobs.Cancels {
+	watch := func() *jobs.CancelWatch {
 		t.Helper()
-		c, err := b.WatchCancels()
+		c, err := b.Cancels.Watch()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -34,13 +34,13 @@ func TestCancelOfAnEarlierJob(t *testing.T) {
 	heard := watch()
 	cancel()
 	lookedUp := watch()
-	for name, c := range map[string]*jobs.Cancels{"heard": heard, "looked up": lookedUp} {
+	for name, c := range map[string]*jobs.CancelWatch{"heard": heard, "looked up": lookedUp} {
 		for _, job := range []struct {
 			after time.Duration // the marker
 			want  bool
 		}{{0, true}, {10 * time.Second, true}, {time.Hour, false}} { // the clocks of a cluster differ by some seconds at most
-			c.Begun("default", "j", time.Now().Add(job.after))
-			_, cancelled, err := c.Cancelled(e.Ctx(), "default", "j")
+			c.SetPublishedAt("default", "j", time.Now().Add(job.after))
+			_, cancelled, err := c.Find(e.Ctx(), "default", "j")
 			if err != nil || cancelled != job.want {
 				t.Errorf("%s, a job %s later: %v, %v", name, job.after, cancelled, err)
 			}
@@ -56,8 +56,8 @@ func TestCancelOfAnEarlierJob(t *testing.T) {
 			t.Fatal("nobody is told of it")
 		}
 	}
-	for name, c := range map[string]*jobs.Cancels{"heard": heard, "looked up": lookedUp} {
-		if marker, cancelled, err := c.Cancelled(e.Ctx(), "default", "j"); err != nil || !cancelled || marker.Reason != "enough" {
+	for name, c := range map[string]*jobs.CancelWatch{"heard": heard, "looked up": lookedUp} {
+		if marker, cancelled, err := c.Find(e.Ctx(), "default", "j"); err != nil || !cancelled || marker.Reason != "enough" {
 			t.Errorf("%s: %+v, %v, %v", name, marker, cancelled, err)
 		}
 	}

@@ -20,7 +20,7 @@ import (
 // Client submits jobs and reads their results. It needs no more of the broker
 // than any NATS client has, and is safe for concurrent use.
 type Client struct {
-	b     *Broker
+	st    *Store
 	queue string
 }
 
@@ -56,20 +56,16 @@ func NewClient(nc *nats.Conn, options ...Option) (*Client, error) {
 	if !schema.ValidQueue(opts.queue) {
 		return nil, fmt.Errorf("queue %q: must be 1 to %d letters, digits, - and _", opts.queue, schema.MaxIDLength)
 	}
-	b, err := NewBroker(nc, opts.set)
+	opts.set.AskService = true
+	st, err := NewStore(nc, opts.set)
 	if err != nil {
 		return nil, err
 	}
-	b.asksService = true
-	return &Client{b: b, queue: opts.queue}, nil
+	return &Client{st: st, queue: opts.queue}, nil
 }
 
-// Client returns a client for one queue on the broker's connection.
-func (b *Broker) Client(queue string) *Client { return &Client{b: b, queue: queue} }
-
-// AskService lets the broker's clients ask a worker for what they may not read
-// themselves, as those of [NewClient] do. It is called before they are used.
-func (b *Broker) AskService() { b.asksService = true }
+// ClientOn returns a client for one queue on a store's connection.
+func ClientOn(st *Store, queue string) *Client { return &Client{st: st, queue: queue} }
 
 // SubmitOption changes one [Client.Submit].
 type SubmitOption func(*submission)
@@ -88,9 +84,6 @@ func WithInput(r io.Reader) SubmitOption { return func(s *submission) { s.input 
 // WithEndpoint says which endpoint every line of the input is for: a line that
 // names another makes the job invalid. It goes with [WithInput].
 func WithEndpoint(e schema.Endpoint) SubmitOption { return func(s *submission) { s.endpoint = e } }
-
-// ErrStoreFull means that the broker has no room for another job now.
-var ErrStoreFull = errors.New("the broker's store is full: wait until results age out, remove jobs with `pelton rm`, or give it more room")
 
 // Submit publishes a job and returns a handle to it. A job without an id is
 // given one. It returns once the broker has the job: from then on it is carried
@@ -111,14 +104,14 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 	if !named {
 		job.ID = nuid.Next()
 	}
-	if c.b.nearlyFull(ctx) {
+	if c.st.Full(ctx) {
 		return nil, false, ErrStoreFull
 	}
 	message, hash, err := c.pack(ctx, &job, s)
 	if err != nil {
 		return nil, false, err
 	}
-	h = &Handle{b: c.b, queue: c.queue, id: job.ID, submitted: time.Now()}
+	h = &Handle{st: c.st, queue: c.queue, id: job.ID, submitted: time.Now()}
 	known := false
 	if named {
 		h.hash = hash
@@ -129,11 +122,11 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 	}
 	if duplicate && !known && err == nil {
 		var stored bool
-		stored, err = c.anew(ctx, h, &job, message, s.retryOf)
+		stored, err = c.resubmit(ctx, h, &job, message, s.retryOf)
 		duplicate = !stored
 	}
 	if job.Input != nil && (err != nil || duplicate) {
-		c.b.dropObject(ctx, c.b.names.InputBucket(), job.Input.Object)
+		c.st.Objects.Delete(ctx, c.st.Names.InputBucket(), job.Input.Object)
 	}
 	if err != nil {
 		return nil, false, err
@@ -150,7 +143,7 @@ func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOp
 func (c *Client) pack(ctx context.Context, job *schema.Job, s submission) (message []byte, hash string, err error) {
 	input := s.input
 	if input == nil {
-		limits := c.b.limits()
+		limits := c.st.Limits()
 		limits.AutoConcurrency = true // whether it is on is the worker's to say
 		if err := job.Validate(limits); err != nil {
 			return nil, "", err
@@ -158,8 +151,8 @@ func (c *Client) pack(ctx context.Context, job *schema.Job, s submission) (messa
 		if message, err = job.AppendJSON(nil); err != nil {
 			return nil, "", err
 		}
-		if len(message)+headroom <= c.b.maxPayload() {
-			return message, hashOf(message), nil
+		if c.st.Fits(len(message)) {
+			return message, HashOf(message), nil
 		}
 		input = requestLines(job.Requests)
 	}
@@ -169,7 +162,7 @@ func (c *Client) pack(ctx context.Context, job *schema.Job, s submission) (messa
 	}
 	job.Requests, job.Input = nil, &schema.Input{Object: object.Name, Endpoint: s.endpoint}
 	message, err = job.AppendJSON(nil)
-	return message, hashWithInput(message, object.Digest), err
+	return message, HashWithInput(message, object.Digest), err
 }
 
 // publish hands the job's message to the broker, and tries again while the
@@ -180,45 +173,24 @@ func (c *Client) publish(ctx context.Context, job *schema.Job, data []byte, retr
 	if job.Reply != "" {
 		id = nuid.Next() // submitted again, it is to be replayed: its owner must see it
 	}
-	m := c.jobMsg(job, data, id, retryOf)
-	err = c.b.steadily(ctx, c.b.names.JobsStream(), func(ctx context.Context) error {
-		ack, err := c.b.publish(ctx, m)
-		duplicate = err == nil && ack.Duplicate
-		return err
-	})
-	if err == nil {
-		return duplicate, nil
-	}
-	if err = fullStore(err); errors.Is(err, ErrStoreFull) {
-		return false, err
-	}
-	return false, fmt.Errorf("publish the job: %w", c.b.explain(err))
+	return c.st.Jobs.Publish(ctx, c.queue, Publication{Data: data, MsgID: job.ID + "." + id, RetryOf: retryOf})
 }
 
-// jobMsg is the message that publishes a job; id is what the broker knows a
-// repetition by, beside the job's own.
-func (c *Client) jobMsg(job *schema.Job, data []byte, id, retryOf string) *nats.Msg {
-	m := nats.NewMsg(c.b.names.Jobs(c.queue))
-	m.Data = data
-	m.Header.Set(nats.MsgIdHdr, job.ID+"."+id)
-	if retryOf != "" {
-		m.Header.Set(schema.HeaderRetryOf, retryOf)
+// resubmit publishes a job that the broker took for a duplicate, if the job that
+// it has in mind is there no more: for two minutes the broker knows the ids of
+// messages that were removed since, or have aged out, and would not store the
+// job. It reports whether it did.
+func (c *Client) resubmit(ctx context.Context, h *Handle, job *schema.Job, data []byte, retryOf string) (bool, error) {
+	if _, err := h.State(ctx); !errors.Is(err, ErrNotFound) {
+		return false, nil // it is there, or this is not for us to know
 	}
-	return m
-}
-
-// fullStore makes [ErrStoreFull] of what the broker says when it has no room.
-func fullStore(err error) error {
-	var api *jetstream.APIError
-	if errors.As(err, &api) && (api.ErrorCode == 10077 || api.ErrorCode == 10023 || api.ErrorCode == 10047) {
-		return fmt.Errorf("%w (%w)", ErrStoreFull, err)
-	}
-	return err
+	_, err := c.st.Jobs.Publish(ctx, c.queue, Publication{Data: data, MsgID: job.ID + "." + nuid.Next(), RetryOf: retryOf, Once: true})
+	return err == nil, err
 }
 
 func (c *Client) putInput(ctx context.Context, job string, r io.Reader) (*jetstream.ObjectInfo, error) {
-	name := c.b.names.StateKey(c.queue, job) + "." + nuid.Next()
-	info, err := c.b.putObject(ctx, c.b.names.InputBucket(), name, r)
+	name := c.st.Names.StateKey(c.queue, job) + "." + nuid.Next()
+	info, err := c.st.Objects.Put(ctx, c.st.Names.InputBucket(), name, r)
 	if err != nil {
 		return nil, fmt.Errorf("upload the requests: %w", err)
 	}
@@ -227,13 +199,13 @@ func (c *Client) putInput(ctx context.Context, job string, r io.Reader) (*jetstr
 
 // Job returns a handle to a job that was submitted before, here or elsewhere.
 // It does not look whether there is one: the handle's methods do.
-func (c *Client) Job(queue, id string) *Handle { return &Handle{b: c.b, queue: queue, id: id} }
+func (c *Client) Job(queue, id string) *Handle { return &Handle{st: c.st, queue: queue, id: id} }
 
 // Expect returns a handle to a job that is about to be submitted under an id of
 // the caller's choice: its Deltas and Progress wait for it, so that a reader can
 // be there before the first request is.
 func (c *Client) Expect(id string) *Handle {
-	return &Handle{b: c.b, queue: c.queue, id: id, expected: true}
+	return &Handle{st: c.st, queue: c.queue, id: id, expected: true}
 }
 
 // Run submits a job, waits for it and returns its results, in input order

@@ -51,11 +51,11 @@ func (h *Handle) Collect(ctx context.Context, order schema.Order, options ...Col
 			yield(nil, err)
 			return
 		}
-		from := h.b.nearSequence(h.queue, h.id, order, c.from)
-		defer from.close()
+		from := h.st.Results.Read(h.queue, h.id, order, c.from)
+		defer from.Close()
 		n := 0
 		for {
-			it, err := from.next(ctx)
+			it, err := from.Next(ctx)
 			if err == nil && n == 0 {
 				// The first message proves that the job has its record.
 				_, err = h.checkIdentity(ctx)
@@ -64,13 +64,13 @@ func (h *Handle) Collect(ctx context.Context, order schema.Order, options ...Col
 				yield(nil, err)
 				return
 			}
-			if it.end() {
+			if it.End() {
 				if err := h.endError(ctx, it, n, c.from == 0); err != nil {
 					yield(nil, err)
 				}
 				return
 			}
-			result, err := h.b.resultOf(ctx, it)
+			result, err := h.st.Results.Decode(ctx, it)
 			if err != nil {
 				yield(nil, err)
 				return
@@ -112,14 +112,14 @@ func (h *Handle) readable(ctx context.Context) error {
 	if err != nil || !state.State.Final() {
 		return err
 	}
-	m, err := h.b.lastMsg(ctx, h.b.names.ResultsStream(), h.b.names.End(h.queue, h.id))
-	if err != nil || m != nil {
+	ended, err := h.st.Results.Ended(ctx, h.queue, h.id)
+	if err != nil || ended {
 		return err
 	}
 	// Between the final state and the end there is a moment, or a dead owner
 	// whose successor publishes it. The results are there in that moment.
 	if state.FinishedAt != nil && time.Since(*state.FinishedAt) < time.Minute {
-		left, err := h.anyResult(ctx)
+		left, err := h.st.Results.MayRead(ctx, h.key())
 		if left || err != nil || state.Counts.Stored() == 0 {
 			return err
 		}
@@ -131,9 +131,8 @@ func (h *Handle) readable(ctx context.Context) error {
 // for who submits in order to read, and would pay for nothing. There need be no
 // such job yet.
 func (h *Handle) MayCollect(ctx context.Context) error {
-	t := h.b.newTail(h.b.names.ResultsStream(), h.b.names.ResultsOf(h.queue, h.id), 0, true)
-	defer t.close()
-	return t.open(ctx)
+	_, err := h.st.Results.MayRead(ctx, h.key())
+	return err
 }
 
 // AgedOut reports whether the job has ended and its results are kept no more.
@@ -146,17 +145,9 @@ func (h *Handle) AgedOut(ctx context.Context) (bool, error) {
 	return false, err
 }
 
-// anyResult reports whether anything of the job is in the results stream.
-func (h *Handle) anyResult(ctx context.Context) (bool, error) {
-	t := h.b.newTail(h.b.names.ResultsStream(), h.b.names.ResultsOf(h.queue, h.id), 0, true)
-	defer t.close()
-	err := t.open(ctx)
-	return t.pending > 0, err
-}
-
 // endError is what the final state says to a reader of n results.
-func (h *Handle) endError(ctx context.Context, it item, n int, fromStart bool) error {
-	state, err := schema.ParseState(it.data)
+func (h *Handle) endError(ctx context.Context, it Entry, n int, fromStart bool) error {
+	state, err := schema.ParseState(it.Data)
 	if err != nil {
 		return fmt.Errorf("the end of job %s: %w", h.id, err)
 	}
@@ -169,7 +160,7 @@ func (h *Handle) endError(ctx context.Context, it item, n int, fromStart bool) e
 	if state.Reason.Code != schema.ReasonFailFast || state.Reason.Index == nil {
 		return &StateError{state}
 	}
-	failed, err := h.b.GetResult(ctx, h.queue, h.id, *state.Reason.Index)
+	failed, err := h.st.Results.Get(ctx, h.queue, h.id, *state.Reason.Index)
 	if err != nil {
 		return err
 	}

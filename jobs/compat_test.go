@@ -14,7 +14,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"pelton/internal/nats/pull"
 	"pelton/schema"
 )
 
@@ -22,21 +21,21 @@ import (
 type wireKind struct {
 	document string // the JSON Schema that says which fields may be absent
 	headers  string // the part of it that says so of headers; empty: none
-	read     func(b *Broker, m *nats.Msg) error
+	read     func(b *Store, m *nats.Msg) error
 }
 
-func readAsResult(b *Broker, m *nats.Msg) error {
-	if _, ok := parseOutcome(m.Header); !ok {
+func readAsResult(b *Store, m *nats.Msg) error {
+	if _, ok := parseMeta(m.Header); !ok {
 		return errors.New("its headers are no outcome")
 	}
-	r, err := b.readResult(context.Background(), m.Header, m.Data, 1)
+	r, err := b.Results.decode(context.Background(), m.Header, m.Data, 1)
 	if err == nil && (r.ID == "" || r.Status == "") {
 		return errors.New("empty")
 	}
 	return err
 }
 
-func readAsState(_ *Broker, m *nats.Msg) error {
+func readAsState(_ *Store, m *nats.Msg) error {
 	s, err := schema.ParseState(m.Data)
 	if err == nil && (s.ID == "" || s.State == "") {
 		return errors.New("empty")
@@ -44,7 +43,7 @@ func readAsState(_ *Broker, m *nats.Msg) error {
 	return err
 }
 
-func readAsRecord(_ *Broker, m *nats.Msg) error {
+func readAsRecord(_ *Store, m *nats.Msg) error {
 	r, err := decodeRecord(m.Subject, m.Data, 1)
 	if err == nil && (r.ID == "" || r.Seq == 0 || r.Hash == "") {
 		return errors.New("empty")
@@ -53,8 +52,8 @@ func readAsRecord(_ *Broker, m *nats.Msg) error {
 }
 
 var wireKinds = map[string]wireKind{
-	"work": {"work", "#/$defs/headers", func(b *Broker, m *nats.Msg) error {
-		_, err := b.ReadWork(context.Background(), m)
+	"work": {"work", "#/$defs/headers", func(b *Store, m *nats.Msg) error {
+		_, err := ReadWork(context.Background(), b, m)
 		return err
 	}},
 	"result-succeeded": {"result", "#/$defs/headers", readAsResult},
@@ -64,25 +63,25 @@ var wireKinds = map[string]wireKind{
 	"progress":         {"progress", "", readAsState},
 	"record":           {"state", "", readAsRecord},
 	"record-final":     {"state", "", readAsRecord},
-	"stored": {"stored", "#", func(_ *Broker, m *nats.Msg) error {
-		if _, ok := parseOutcome(m.Header); !ok {
+	"stored": {"stored", "#", func(_ *Store, m *nats.Msg) error {
+		if _, ok := parseMeta(m.Header); !ok {
 			return errors.New("its headers are no outcome")
 		}
 		return nil
 	}},
-	"parked": {"parked", "", func(_ *Broker, m *nats.Msg) error {
+	"parked": {"parked", "", func(_ *Store, m *nats.Msg) error {
 		p, err := schema.ParseParked(m.Data)
 		if err == nil && p.ReadyAt.IsZero() {
 			return errors.New("empty")
 		}
 		return err
 	}},
-	"cancel": {"cancel", "", func(_ *Broker, m *nats.Msg) error {
+	"cancel": {"cancel", "", func(_ *Store, m *nats.Msg) error {
 		schema.ParseCancel(m.Data)
 		return nil
 	}},
-	"jobs": {"job", "", func(b *Broker, m *nats.Msg) error {
-		_, _, err := b.readJob("default", &pull.Delivery{Msg: m, Sequence: 1, Published: time.Now()})
+	"jobs": {"job", "", func(b *Store, m *nats.Msg) error {
+		_, _, err := b.Jobs.Parse(JobMessage{Queue: "default", Seq: 1, Published: time.Now(), Data: m.Data, header: m.Header})
 		return err
 	}},
 }
@@ -116,7 +115,7 @@ func TestReadsEveryVersion(t *testing.T) {
 	if err != nil || len(paths) < len(wireKinds) {
 		t.Fatalf("%d samples, %v", len(paths), err)
 	}
-	b := &Broker{}
+	b := offline(t)
 	for _, path := range paths {
 		name := strings.TrimSuffix(filepath.Base(path), ".json")
 		kind, ok := wireKinds[name]

@@ -13,44 +13,6 @@ import (
 	"pelton/schema"
 )
 
-// Via names the broker over which the request's chunks and events go out.
-// Without it they go nowhere.
-func (w *Work) Via(b *Broker) { w.b = b }
-
-// Chunk publishes one chunk of the streamed answer, as the upstream sent it. It
-// does not wait, and what cannot be sent is left out: readers see the gap. One
-// goroutine may call it at a time.
-func (w *Work) Chunk(attempt, sequence int, data []byte) {
-	if w.b == nil {
-		return
-	}
-	if w.delta == nil {
-		w.delta = nats.NewMsg(w.b.names.Deltas(w.Queue, w.Job, w.Index))
-	}
-	if w.attempt != attempt {
-		w.attempt = attempt
-		w.delta.Header[schema.HeaderAttempt] = []string{strconv.Itoa(attempt)}
-	}
-	w.chunks = sequence + 1
-	w.delta.Header[schema.HeaderSequence] = append(w.delta.Header[schema.HeaderSequence][:0], strconv.Itoa(sequence))
-	w.delta.Data = data
-	_ = w.b.nc.PublishMsg(w.delta) // copied before it returns
-	w.delta.Data = nil
-}
-
-// Stored tells the readers of a streamed request that its result is stored.
-func (w *Work) Stored(out Outcome) {
-	if w.delta == nil || out.Status == schema.StatusParked {
-		return
-	}
-	m := nats.NewMsg(w.delta.Subject)
-	m.Header.Set(schema.HeaderAttempt, strconv.Itoa(w.attempt))
-	m.Header.Set(schema.HeaderSequence, strconv.Itoa(w.chunks))
-	m.Header.Set(schema.HeaderStatus, string(out.Status))
-	usageHeader(m.Header, out.Usage)
-	_ = w.b.nc.PublishMsg(m)
-}
-
 // Delta is one chunk of a streamed request, or the end of one.
 type Delta struct {
 	// Index is the request's. -1 is the end of the job: the last delta, with
@@ -83,13 +45,6 @@ type Delta struct {
 // Text is what of the chunk a person reads: the content of its first choice.
 func (d *Delta) Text() string { return schema.DeltaText(d.Data) }
 
-// What a reader of deltas may have before it: beyond it chunks are dropped, and
-// counted as missed.
-const (
-	deltasAhead     = 32_768
-	deltaBytesAhead = 64 << 20
-)
-
 // lateDeltas is how long after a job's end chunks that another way has brought
 // more slowly are waited for.
 const lateDeltas = 100 * time.Millisecond
@@ -113,7 +68,7 @@ func (h *Handle) Deltas(ctx context.Context) iter.Seq2[*Delta, error] {
 			defer close(ended)
 			defer stop()
 			if r.state, r.err = h.Wait(inner); r.err == nil {
-				_ = h.b.nc.FlushWithContext(ctx) // what was sent before the end is here now
+				_ = h.st.Live.Flush(ctx) // what was sent before the end is here now
 			}
 		}()
 		defer func() {
@@ -129,7 +84,7 @@ func (h *Handle) Deltas(ctx context.Context) iter.Seq2[*Delta, error] {
 				}
 			case errors.Is(err, nats.ErrSlowConsumer): // the gaps will tell
 			case inner.Err() == nil:
-				yield(nil, h.b.explain(err))
+				yield(nil, Explain(err))
 				return
 			default:
 				<-ended
@@ -162,20 +117,10 @@ type deltaReader struct {
 type deltaPlace struct{ attempt, next int }
 
 func (r *deltaReader) subscribe() (err error) {
-	b := r.h.b
 	if !jobName(r.h.id) || !schema.ValidQueue(r.h.queue) {
 		return ErrNotFound
 	}
-	subject := b.names.DeltasOf(r.h.queue, r.h.id)
-	if r.sub, err = b.nc.SubscribeSync(subject); err != nil {
-		return err
-	}
-	if err = r.sub.SetPendingLimits(deltasAhead, deltaBytesAhead); err == nil {
-		err = b.explain(b.watch.Subscribed(subject))
-	}
-	if err != nil {
-		_ = r.sub.Unsubscribe()
-	}
+	r.sub, err = r.h.st.Live.Deltas(r.h.key())
 	return err
 }
 
@@ -216,7 +161,7 @@ func (r *deltaReader) finish(ctx context.Context, yield func(*Delta, error) bool
 
 // read returns the delta in a message; nil where it says nothing new.
 func (r *deltaReader) read(m *nats.Msg) *Delta {
-	at, ok := r.h.b.names.Parse("deltas", m.Subject)
+	at, ok := r.h.st.Names.Parse("deltas", m.Subject)
 	attempt, err := strconv.Atoi(m.Header.Get(schema.HeaderAttempt))
 	sequence, err2 := strconv.Atoi(m.Header.Get(schema.HeaderSequence))
 	if !ok || err != nil || err2 != nil || attempt < 1 || sequence < 0 || sequence >= mostRequests {

@@ -10,49 +10,136 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
+
+	"pelton/internal/retry"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"pelton/internal/nats/pull"
 )
+
+// Removed counts what [Store.Erase] erased.
+type Removed struct {
+	Jobs     int `json:"jobs"`     // the job's message, and every copy of it that was published again
+	Work     int `json:"work"`     // requests that were left in the work stream
+	Parked   int `json:"parked"`   // requests that were left waiting
+	Results  int `json:"results"`  // results, and the end
+	Cancels  int `json:"cancels"`  // cancel markers
+	Objects  int `json:"objects"`  // inputs, and bodies above the message limit
+	States   int `json:"states"`   // the state record
+	Messages int `json:"messages"` // all of these; an object is several
+
+	// Unlinked are those of Messages that were not overwritten, since they were
+	// too many, and may share a file with others': see [OverwriteEverything].
+	Unlinked int `json:"unlinked"`
+}
+
+// How many messages of one stream an erasure overwrites at most. Each makes the
+// server write a file of up to 8 MiB anew. Where more would have to be, none is.
+const (
+	OverwriteMost       = 2000
+	OverwriteEverything = -1
+)
+
+// Erase takes everything that lies in the broker of a job that has ended away, and
+// then looks whether anything is left, which is [ErrNotErased]. rec is the job's
+// record; nil: only remains are looked for. overwrite bounds the messages of one
+// stream that are overwritten on the disk: [OverwriteMost], say. The record goes
+// last, so that an erasure that was cut short can be repeated; it returns what it
+// did also with an error.
+func (s *Store) Erase(ctx context.Context, job JobKey, rec *Record, overwrite int) (Removed, error) {
+	e := &eraser{st: s, queue: job.Queue, id: job.ID, rec: rec, most: overwrite}
+	if rec != nil {
+		if err := e.awaitEnd(ctx); err != nil {
+			return e.removed, err
+		}
+	}
+	err := e.with(ctx, e.eraseAll)
+	return e.removed, err
+}
+
+// EraseObject overwrites an object on the disk and takes it away, as far as it
+// shares files there with others'. An object that is not there is none.
+func (s *Store) EraseObject(ctx context.Context, bucket, name string) error {
+	e := &eraser{st: s, most: OverwriteMost}
+	return e.with(ctx, func(ctx context.Context) error { return e.object(ctx, bucket, metaSubject(bucket, name), name) })
+}
+
+// EraseCopy erases a copy of a job's input that came with the same job again:
+// nothing refers to it, so that no removal would find it later. What a failure
+// leaves behind ages out. An empty name is none.
+func (s *Store) EraseCopy(ctx context.Context, name string) {
+	if name == "" {
+		return
+	}
+	if err := s.EraseObject(ctx, s.Names.InputBucket(), name); err != nil {
+		s.Log.Debug().Err(err).Str("object", name).Msg("could not erase the copy of an input")
+	}
+}
 
 // eraser takes everything that lies in the broker of one job away.
 type eraser struct {
-	b         *Broker
-	js        jetstream.JetStream // that of the call: see [Broker.ask]
+	st        *Store
+	js        jetstream.JetStream // that of the call: see [conn.Ask]
 	queue, id string
-	rec       *record // nil: only remains are looked for
+	rec       *Record // nil: only remains are looked for
 	most      int     // messages of one stream that are overwritten at most
 	removed   Removed
 }
 
-// place is where messages of a job lie.
-type place struct {
+// with gives the eraser the API for as long as f takes.
+func (e *eraser) with(ctx context.Context, f func(context.Context) error) error {
+	return e.st.Ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		e.js = js
+		return f(ctx)
+	})
+}
+
+// The end is published right after the final state; an owner that died between
+// the two is followed by another one after AckWait.
+const (
+	endComesWithin = 2 * AckWait
+	endIsThere     = time.Minute // after this time it was published, and may have gone already
+)
+
+// awaitEnd waits for the last message of the job, so that none comes behind its
+// removal.
+func (e *eraser) awaitEnd(ctx context.Context) error {
+	if e.rec.FinishedAt == nil || time.Since(*e.rec.FinishedAt) > endIsThere {
+		return nil
+	}
+	err := retry.Do(ctx, retry.Policy{
+		Pause: 50 * time.Millisecond, For: endComesWithin,
+		Again: func(_ context.Context, err error) bool { return errors.Is(err, errNoEnd) },
+	}, func(ctx context.Context) error {
+		if ended, err := e.st.Results.Ended(ctx, e.queue, e.id); ended || err != nil {
+			return err
+		}
+		return errNoEnd
+	})
+	if errors.Is(err, errNoEnd) && ctx.Err() == nil {
+		return nil // nobody is at work on it: an earlier removal took it, say
+	}
+	return err
+}
+
+var errNoEnd = errors.New("the job's end is not there")
+
+// location is where messages of a job lie.
+type location struct {
 	stream, subject string
 	count           *int
 }
 
 // places are the streams in which every message of the job has a subject that
 // says so. The job's own message, its objects and its state are not among them.
-func (e *eraser) places() []place {
-	n, r := e.b.names, &e.removed
-	return []place{
+func (e *eraser) places() []location {
+	n, r := e.st.Names, &e.removed
+	return []location{
 		{n.WorkStream(), n.WorkOf(e.queue, e.id), &r.Work},
 		{n.ParkedStream(), n.ParkedOf(e.queue, e.id), &r.Parked},
 		{n.CancelsStream(), n.Cancel(e.queue, e.id), &r.Cancels},
 		{n.ResultsStream(), n.ResultsOf(e.queue, e.id), &r.Results},
 	}
-}
-
-// all erases, and then looks for what is left.
-func (e *eraser) all(ctx context.Context) error { return e.with(ctx, e.eraseAll) }
-
-// with gives the eraser the API for as long as f takes.
-func (e *eraser) with(ctx context.Context, f func(context.Context) error) error {
-	return e.b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-		e.js = js
-		return f(ctx)
-	})
 }
 
 func (e *eraser) eraseAll(ctx context.Context) error {
@@ -66,7 +153,7 @@ func (e *eraser) eraseAll(ctx context.Context) error {
 	if err := e.jobMessages(ctx); err != nil {
 		return err
 	}
-	for _, bucket := range []string{e.b.names.BodiesBucket(), e.b.names.InputBucket()} {
+	for _, bucket := range []string{e.st.Names.BodiesBucket(), e.st.Names.InputBucket()} {
 		if err := e.objects(ctx, bucket); err != nil {
 			return err
 		}
@@ -77,9 +164,9 @@ func (e *eraser) eraseAll(ctx context.Context) error {
 	if err := e.state(ctx); err != nil {
 		return err
 	}
-	rec, err := e.b.loadRecord(ctx, e.queue, e.id)
+	rec, err := e.st.Records.Load(ctx, e.queue, e.id)
 	if err == nil && rec != nil {
-		err = fmt.Errorf("%w: its state in bucket %s; remove it again", ErrNotErased, e.b.names.StateBucket())
+		err = fmt.Errorf("%w: its state in bucket %s; remove it again", ErrNotErased, e.st.Names.StateBucket())
 	}
 	return err
 }
@@ -101,7 +188,7 @@ func (e *eraser) verify(ctx context.Context) error {
 			return fmt.Errorf("%w: %d messages on %s in stream %s; remove it again", ErrNotErased, len(left), p.subject, p.stream)
 		}
 	}
-	for _, bucket := range []string{e.b.names.BodiesBucket(), e.b.names.InputBucket()} {
+	for _, bucket := range []string{e.st.Names.BodiesBucket(), e.st.Names.InputBucket()} {
 		if left, err := e.objectsIn(ctx, bucket); err != nil {
 			return err
 		} else if len(left) > 0 {
@@ -133,8 +220,8 @@ func (e *eraser) erase(ctx context.Context, name, filter string) (int, error) {
 	if err != nil || len(list) == 0 {
 		return 0, err
 	}
-	shared := atEnds(list)
-	if e.most != everything && len(shared) > e.most {
+	shared := blockEdges(list)
+	if e.most != OverwriteEverything && len(shared) > e.most {
 		e.removed.Unlinked += len(shared)
 		shared = nil
 	}
@@ -162,8 +249,8 @@ func overwrite(ctx context.Context, stream jetstream.Stream, sequence uint64) er
 	return err
 }
 
-// stored is a message as it lies in a stream.
-type stored struct {
+// storedMsg is a message as it lies in a stream.
+type storedMsg struct {
 	sequence uint64
 	size     int // of its content
 }
@@ -172,11 +259,11 @@ type stored struct {
 // when its last message does.
 const blockSize = 8 << 20
 
-// atEnds returns those messages that may share a file with other messages: in
+// blockEdges returns those messages that may share a file with other messages: in
 // each run of sequences without a gap, those that are less than a file's length
 // from an end of it. What is between them fills files of its own.
-func atEnds(list []stored) []stored {
-	var ends []stored
+func blockEdges(list []storedMsg) []storedMsg {
+	var ends []storedMsg
 	for from := 0; from < len(list); {
 		to := from + 1
 		for to < len(list) && list[to].sequence == list[to-1].sequence+1 {
@@ -200,35 +287,35 @@ func atEnds(list []stored) []stored {
 const msgSizeHeader = "Nats-Msg-Size"
 
 // messages lists what lies under a filter, by sequence.
-func (e *eraser) messages(ctx context.Context, stream jetstream.Stream, filter string) (list []stored, err error) {
+func (e *eraser) messages(ctx context.Context, stream jetstream.Stream, filter string) (list []storedMsg, err error) {
 	name := stream.CachedInfo().Config.Name
-	if name == e.b.names.WorkStream() { // a work queue has no consumers beside its own
+	if name == e.st.Names.WorkStream() { // a work queue has no consumers beside its own
 		return e.workMessages(ctx, stream, filter)
 	}
-	t := e.b.newTail(name, filter, 0, true)
-	err = t.history(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+	t := e.st.newReader(name, filter, 0, true)
+	err = t.readStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		size, _ := strconv.Atoi(m.Headers().Get(msgSizeHeader))
-		list = append(list, stored{meta.Sequence.Stream, size})
+		list = append(list, storedMsg{meta.Sequence.Stream, size})
 		return nil
 	})
 	return list, err
 }
 
-func (e *eraser) workMessages(ctx context.Context, stream jetstream.Stream, filter string) (list []stored, err error) {
+func (e *eraser) workMessages(ctx context.Context, stream jetstream.Stream, filter string) (list []storedMsg, err error) {
 	subjects, err := subjectsOf(ctx, stream, filter)
 	if err != nil {
 		return nil, err
 	}
 	for subject := range subjects {
-		m, err := e.b.lastMsg(ctx, e.b.names.WorkStream(), subject)
+		m, err := e.st.lastMsg(ctx, e.st.Names.WorkStream(), subject)
 		if err != nil {
 			return nil, err
 		}
 		if m != nil {
-			list = append(list, stored{m.Sequence, len(m.Data)})
+			list = append(list, storedMsg{m.Sequence, len(m.Data)})
 		}
 	}
-	slices.SortFunc(list, func(a, b stored) int { return cmp.Compare(a.sequence, b.sequence) })
+	slices.SortFunc(list, func(a, b storedMsg) int { return cmp.Compare(a.sequence, b.sequence) })
 	return list, nil
 }
 
@@ -238,7 +325,7 @@ func (e *eraser) jobMessages(ctx context.Context) error {
 	if e.rec == nil {
 		return nil // it went before the state did
 	}
-	stream, err := e.js.Stream(ctx, e.b.names.JobsStream())
+	stream, err := e.js.Stream(ctx, e.st.Names.JobsStream())
 	if err != nil {
 		return err
 	}
@@ -261,7 +348,7 @@ func (e *eraser) jobMessages(ctx context.Context) error {
 			return err
 		}
 		if _, err := stream.GetMsg(ctx, sequence); !errors.Is(err, jetstream.ErrMsgNotFound) {
-			return errors.Join(fmt.Errorf("%w: message %d of stream %s; remove it again", ErrNotErased, sequence, e.b.names.JobsStream()), err)
+			return errors.Join(fmt.Errorf("%w: message %d of stream %s; remove it again", ErrNotErased, sequence, e.st.Names.JobsStream()), err)
 		}
 	}
 	e.removed.Jobs += len(copies)
@@ -275,8 +362,8 @@ func (e *eraser) jobMessages(ctx context.Context) error {
 func (e *eraser) copies(ctx context.Context, stream jetstream.Stream, first *jetstream.RawStreamMsg) (list []uint64, err error) {
 	const short = 64 << 10
 	maybe := []uint64{}
-	t := e.b.newTail(e.b.names.JobsStream(), e.b.names.Jobs(e.queue), 0, true)
-	err = t.history(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+	t := e.st.newReader(e.st.Names.JobsStream(), e.st.Names.Jobs(e.queue), 0, true)
+	err = t.readStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		size, _ := strconv.Atoi(m.Headers().Get(msgSizeHeader))
 		same := first == nil || size == len(first.Data)
 		if meta.Sequence.Stream != e.rec.Seq && (same && e.rec.Input == "" || e.rec.Input != "" && size <= short) {
@@ -295,10 +382,10 @@ func (e *eraser) copies(ctx context.Context, stream jetstream.Stream, first *jet
 		if err != nil {
 			return nil, err
 		}
-		if e.rec.Input == "" && hashOf(m.Data) != e.rec.Hash {
+		if e.rec.Input == "" && HashOf(m.Data) != e.rec.Hash {
 			continue // another content under the same id is another job, with an id of its own
 		}
-		_, want, _ := e.b.readJob(e.queue, &pull.Delivery{Msg: rawMsg(m), Sequence: sequence, Published: m.Time})
+		_, want, _ := e.st.Jobs.Parse(jobMessage(e.queue, m))
 		if want.ID == e.id && (want.Input != "" || e.rec.Input == "") {
 			list = append(list, sequence)
 		}
@@ -322,7 +409,7 @@ func (e *eraser) objects(ctx context.Context, bucket string) error {
 
 func (e *eraser) object(ctx context.Context, bucket, meta, name string) error {
 	stream := objectStream(bucket)
-	m, err := e.b.lastMsg(ctx, stream, meta)
+	m, err := e.st.lastMsg(ctx, stream, meta)
 	if m == nil || err != nil {
 		return err
 	}
@@ -341,21 +428,6 @@ func (e *eraser) object(ctx context.Context, bucket, meta, name string) error {
 	return nil
 }
 
-// dropCopy erases a copy of a job's input that came with the same job again:
-// nothing refers to it, so that no removal would find it later. What a failure
-// leaves behind ages out.
-func (b *Broker) dropCopy(ctx context.Context, name string) {
-	if name == "" {
-		return
-	}
-	e := &eraser{b: b, most: overwriteMost}
-	bucket := b.names.InputBucket()
-	meta := "$O." + bucket + ".M." + base64.URLEncoding.EncodeToString([]byte(name))
-	if err := e.with(ctx, func(ctx context.Context) error { return e.object(ctx, bucket, meta, name) }); err != nil {
-		b.set.Log.Debug().Err(err).Str("object", name).Msg("could not erase the copy of an input")
-	}
-}
-
 // objectsIn finds the job's objects by their names, deleted ones included: a
 // deleted object leaves its name behind. It returns the names by the subjects of
 // their descriptions.
@@ -369,7 +441,7 @@ func (e *eraser) objectsIn(ctx context.Context, bucket string) (map[string]strin
 	if err != nil {
 		return nil, err
 	}
-	own := e.b.names.StateKey(e.queue, e.id) + "."
+	own := e.st.Names.StateKey(e.queue, e.id) + "."
 	found := map[string]string{}
 	for subject := range subjects {
 		name, err := base64.URLEncoding.DecodeString(strings.TrimPrefix(subject, prefix))
@@ -383,17 +455,15 @@ func (e *eraser) objectsIn(ctx context.Context, bucket string) (map[string]strin
 	return found, nil
 }
 
-func objectStream(bucket string) string { return "OBJ_" + bucket }
-
 // state takes the job's record away without the marker that a deletion by key
 // leaves behind. A key-value bucket lets nobody overwrite its messages.
 func (e *eraser) state(ctx context.Context) error {
-	bucket := e.b.names.StateBucket()
+	bucket := e.st.Names.StateBucket()
 	stream, err := e.js.Stream(ctx, "KV_"+bucket)
 	if err != nil {
 		return err
 	}
-	subject := "$KV." + bucket + "." + e.b.names.StateKey(e.queue, e.id)
+	subject := "$KV." + bucket + "." + e.st.Names.StateKey(e.queue, e.id)
 	there, err := subjectsOf(ctx, stream, subject)
 	if err != nil || len(there) == 0 {
 		return err

@@ -12,12 +12,12 @@ import (
 func BenchmarkEvent(b *testing.B) {
 	for name, key := range map[string]string{"nobody": "", "another": "other", "listened": "j"} {
 		b.Run(name, func(b *testing.B) {
-			broker := &Broker{}
-			broker.listeners.until, broker.listeners.heed = map[jobKey]time.Time{}, func(jobKey) {}
+			live := &Live{}
+			live.listeners.until, live.listeners.call = map[JobKey]time.Time{}, func(JobKey) {}
 			if key != "" {
-				broker.listeners.heard(jobKey{"q", key}, time.Now().Add(time.Hour))
+				live.listeners.onListener(JobKey{"q", key}, time.Now().Add(time.Hour))
 			}
-			w := &Work{Queue: "q", Job: "j", b: broker}
+			w := &Work{Queue: "q", Job: "j", live: live}
 			b.ReportAllocs()
 			for b.Loop() {
 				if w.Watched() != (name == "listened") {
@@ -30,29 +30,29 @@ func BenchmarkEvent(b *testing.B) {
 
 // A word that a job is listened to holds for its time.
 func TestListenersForget(t *testing.T) {
-	var heeded []jobKey
-	job, old := jobKey{"q", "j"}, jobKey{"q", "old"}
-	l := listeners{until: map[jobKey]time.Time{}, heed: func(key jobKey) { heeded = append(heeded, key) }}
-	if l.wanted.Load() || l.want(job) {
+	var called []JobKey
+	job, old := JobKey{"q", "j"}, JobKey{"q", "old"}
+	l := listeners{until: map[JobKey]time.Time{}, call: func(key JobKey) { called = append(called, key) }}
+	if l.any.Load() || l.has(job) {
 		t.Error("wanted by nobody")
 	}
-	l.heard(job, time.Now())
-	l.heard(old, time.Now().Add(-schema.ListenTime))
-	if !l.want(job) || l.want(old) || len(heeded) != 2 {
+	l.onListener(job, time.Now())
+	l.onListener(old, time.Now().Add(-schema.ListenTime))
+	if !l.has(job) || l.has(old) || len(called) != 2 {
 		t.Errorf("%v", l.until)
 	}
 	if len(l.until) != 1 {
 		t.Errorf("what has gone by is kept: %v", l.until)
 	}
 	l.until[job] = time.Now().Add(-time.Second)
-	if l.want(job) || l.wanted.Load() || len(l.until) != 0 {
+	if l.has(job) || l.any.Load() || len(l.until) != 0 {
 		t.Errorf("%v", l.until)
 	}
 }
 
 // A reader of events that does not read is told how many it missed, and where.
 func TestNewsCountsWhatIsMissed(t *testing.T) {
-	n := &news{wake: make(chan struct{}, 1)}
+	n := &updates{wake: make(chan struct{}, 1)}
 	for i := range mostNews + 5 {
 		n.event(schema.Event{Index: i})
 	}

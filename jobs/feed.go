@@ -11,9 +11,6 @@ import (
 	"pelton/schema"
 )
 
-// retryFeed is how long after a failed publish a request is fed again.
-const retryFeed = 500 * time.Millisecond
-
 // feed fills the job's window: at most its concurrency and its share of the
 // queue, and only while the lease holds.
 func (j *owned) feed(ctx context.Context) error {
@@ -43,7 +40,7 @@ const mostAheadBytes = 16 << 20
 // a failure or a cost has none: what has not been counted is not followed by
 // another call.
 func (j *owned) ahead() int {
-	if j.b.local == nil || j.bound.auto || j.job.FailFast != (schema.FailFast{}) || j.job.MaxCost > 0 {
+	if j.o.cfg.Local == nil || j.bound.auto || j.job.FailFast != (schema.FailFast{}) || j.job.MaxCost > 0 {
 		return 0
 	}
 	return min(8*j.bound.now(), mostAhead, mostAheadBytes/max(1, j.bulk))
@@ -52,7 +49,7 @@ func (j *owned) ahead() int {
 // mayFeed reports whether nothing forbids it: a lease that may have ended, a
 // broker that did not take the last, or the deadline.
 func (j *owned) mayFeed(now time.Time) bool {
-	return now.Sub(j.rec.written) < leaseTime && now.After(j.hold) && now.Before(j.deadline) && j.abortSeenAt.IsZero()
+	return now.Sub(j.rec.Written) < leaseTime && now.After(j.hold) && now.Before(j.deadline) && j.abortSeenAt.IsZero()
 }
 
 // nextIndex picks what was lost on the way first, then the next in the input.
@@ -91,20 +88,20 @@ func (j *owned) feedOne(ctx context.Context, index int) error {
 	fed := fedRequest{at: time.Now()}
 	w.FedAt, w.Again = fed.at, index < j.doubtful || j.returning.Has(index)
 	j.event(index, schema.Event{Kind: schema.EventQueued})
-	if j.b.local != nil {
+	if j.o.cfg.Local != nil {
 		j.window[index], j.bulk = fed, max(len(w.Body), j.bulk*7/8)
-		j.b.local.put(w, j.bound.now(), j.ahead())
+		j.o.cfg.Local.put(w, j.bound.now(), j.ahead())
 		return nil
 	}
-	if len(w.Body)+headroom > j.b.maxPayload() {
-		if w.object, err = j.b.putBody(ctx, j.key(), w.Body); err != nil {
+	if !j.b.Fits(len(w.Body)) {
+		if w.object, err = j.b.Objects.PutBody(ctx, j.key(), w.Body); err != nil {
 			return fmt.Errorf("job %s: request %d: %w", j.rec.ID, index, err)
 		}
 		fed.object = w.object
 	}
 	j.window[index] = fed
-	err = j.b.pub.send(expectNew(j.b.workMsg(w)), func(_ uint64, err error) {
-		if err != nil && !occupied(err) { // occupied: it is there, by an earlier publish whose answer was lost
+	err = j.b.Work.Put(ctx, workMsg(j.b, w), func(_ uint64, err error) {
+		if err != nil && !IsWrongLastSeq(err) { // occupied: it is there, by an earlier publish whose answer was lost
 			j.o.cfg.Log.Debug().Err(err).Str("job", w.Job).Int("index", index).Msg("a request was not taken; feeding it again")
 			j.unfed.put(index)
 		}
@@ -156,18 +153,18 @@ func (j *owned) storeInvalid(ctx context.Context, index int, r schema.Request) e
 // storeOwn stores a result that the owner itself decides, until it is stored.
 func (j *owned) storeOwn(ctx context.Context, r *schema.Result) error {
 	for {
-		out, err := j.b.PutResult(ctx, j.rec.Queue, r, j.rec.Total)
+		out, err := j.b.Results.Put(ctx, j.rec.Queue, r, j.rec.Total)
 		if err == nil && j.o.cfg.Observer != nil {
 			j.o.cfg.Observer.Stored(j.rec.Queue, r)
 		}
 		if errors.Is(err, ErrStored) {
-			out, err = j.b.SettleResult(ctx, j.rec.Queue, r, j.rec.Total)
+			out, err = j.b.Results.PutOrFind(ctx, j.rec.Queue, r, j.rec.Total)
 		}
 		if err == nil {
-			return j.count(ctx, []Outcome{out})
+			return j.count(ctx, []ResultMeta{out})
 		}
 		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Int("index", r.Index).Msg("could not store; trying again")
-		if err := j.pause(ctx, retryFeed); err != nil {
+		if err := j.pause(ctx, RetryPause); err != nil {
 			return err
 		}
 	}
@@ -193,7 +190,7 @@ func (j *owned) lost(index int) {
 		delete(j.window, index)
 		j.again = append(j.again, index)
 		j.returning.Add(index)
-		j.hold = time.Now().Add(retryFeed)
+		j.hold = time.Now().Add(RetryPause)
 	}
 }
 
@@ -216,9 +213,9 @@ func (j *owned) reconcile(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, leaseTime/2)
 	defer cancel()
 	// The list first: what has left it was stored before.
-	present, _, err := j.b.workIndexes(ctx, j.rec.Queue, j.rec.ID)
+	present, _, err := j.inWork(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		err = j.b.setup(ctx, map[string]int{j.rec.Queue: j.o.cfg.Queues[j.rec.Queue]})
+		err = j.b.SetupOnce(ctx, map[string]int{j.rec.Queue: j.o.cfg.Queues[j.rec.Queue]})
 	}
 	if err != nil {
 		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Msg("could not look at the work stream")
@@ -234,7 +231,7 @@ func (j *owned) reconcile(ctx context.Context) {
 		if present[index] {
 			continue
 		}
-		out, ok, err := j.b.StoredOutcome(ctx, j.rec.Queue, j.rec.ID, index)
+		out, ok, err := j.b.Results.Meta(ctx, j.rec.Queue, j.rec.ID, index)
 		switch {
 		case err != nil:
 			return
@@ -256,7 +253,7 @@ func (j *owned) lostOrParked(ctx context.Context, index int) error {
 	if j.ending != nil {
 		return j.storeLeftover(ctx, index)
 	}
-	p, err := j.b.ParkedOf(ctx, j.rec.Queue, j.rec.ID, index)
+	p, err := j.b.Parked.Get(ctx, j.rec.Queue, j.rec.ID, index)
 	switch {
 	case err != nil: // not told yet; the next round asks again
 		return err
@@ -272,19 +269,17 @@ func (j *owned) lostOrParked(ctx context.Context, index int) error {
 // what is stored. In this order: a request that moves from the one to the other
 // meanwhile is seen.
 func (j *owned) catchUp(ctx context.Context) error {
-	present, since, err := j.b.workIndexes(ctx, j.rec.Queue, j.rec.ID)
+	present, since, err := j.inWork(ctx)
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return j.b.explain(err)
+		return Explain(err)
 	}
 	j.unknown = err != nil || since.After(j.d.Published)
 	died := map[string]bool{}
-	history := j.b.newTail(j.b.names.ResultsStream(), j.b.names.ResultsOf(j.rec.Queue, j.rec.ID), 0, true)
-	err = history.history(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-		if out, ok := parseOutcome(m.Headers()); ok && out.Index < j.rec.Total {
-			out.Seq = meta.Sequence.Stream
+	err = j.b.Results.EachMeta(ctx, j.rec.Queue, j.rec.ID, func(out ResultMeta) error {
+		if out.Index < j.rec.Total {
 			j.tally.add(out)
-			if out.Model != "" {
-				died[out.Model] = true
+			if out.DeadModel != "" {
+				died[out.DeadModel] = true
 			}
 		}
 		return j.keepLease(ctx)
@@ -303,7 +298,7 @@ func (j *owned) catchUp(ctx context.Context) error {
 	}
 	// Requests are fed in their order: the earlier owner had come no further.
 	j.doubtful = j.tally.counts.Stored() + j.bound.most()
-	if j.b.local != nil {
+	if j.o.cfg.Local != nil {
 		j.doubtful += mostAhead
 	}
 	for model := range died {
@@ -312,4 +307,29 @@ func (j *owned) catchUp(ctx context.Context) error {
 		}
 	}
 	return errors.Join(j.applyMaxCost(ctx), j.applyFailFast(ctx))
+}
+
+// inWork lists the indexes of the job that are queued or in the hands of a worker.
+// since is when that began to be known: of what was fed before, nothing is.
+func (j *owned) inWork(ctx context.Context) (present map[int]bool, since time.Time, err error) {
+	if local := j.o.cfg.Local; local != nil {
+		return local.indexes(j.name()), time.Time{}, nil // its readers end with it
+	}
+	return j.b.Work.Indexes(ctx, j.name())
+}
+
+// purgeWork removes what is left of the job there.
+func (j *owned) purgeWork(ctx context.Context) error {
+	if local := j.o.cfg.Local; local != nil {
+		local.purge(j.name())
+		return nil
+	}
+	return j.b.Work.Purge(ctx, j.name())
+}
+
+// event publishes what the owner sees of a request, where somebody listens.
+func (j *owned) event(index int, e schema.Event) {
+	if j.b.Live.Listened(j.name()) {
+		j.b.Live.PublishEvent(j.name(), index, e)
+	}
 }

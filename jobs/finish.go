@@ -2,15 +2,10 @@ package jobs
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"time"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/schema"
 )
@@ -24,12 +19,12 @@ func (j *owned) end(ctx context.Context, why ending) error {
 	j.beginEnd(why)
 	marker := schema.Cancel{Reason: why.reason.Message, Code: why.reason.Code, Index: why.reason.Index}
 	for {
-		err := j.b.publishCancel(ctx, j.rec.Queue, j.rec.ID, marker)
+		err := j.b.Cancels.Publish(ctx, j.rec.Queue, j.rec.ID, marker)
 		if err == nil {
 			return j.storeLeftovers(ctx, true)
 		}
 		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Msg("could not publish the cancel; trying again")
-		if err := j.pause(ctx, retryFeed); err != nil {
+		if err := j.pause(ctx, RetryPause); err != nil {
 			return err
 		}
 	}
@@ -58,7 +53,7 @@ func (j *owned) checkCancel(ctx context.Context) error {
 	case !j.abortSeenAt.IsZero():
 		return j.explainAbort(ctx)
 	}
-	marker, cancelled, err := j.o.cfg.Cancels.Cancelled(ctx, j.rec.Queue, j.rec.ID)
+	marker, cancelled, err := j.o.cfg.Cancels.Find(ctx, j.rec.Queue, j.rec.ID)
 	if err != nil || !cancelled {
 		return nil // looked for again with every reconciliation
 	}
@@ -76,7 +71,7 @@ func (j *owned) explainAbort(ctx context.Context) error {
 		j.abortSeenAt = now
 	}
 	asking, cancel := context.WithTimeout(ctx, leaseTime/2)
-	marker, cancelled, err := j.o.cfg.Cancels.lookUp(asking, j.rec.Queue, j.rec.ID)
+	marker, cancelled, err := j.o.cfg.Cancels.LookUp(asking, j.rec.Queue, j.rec.ID)
 	cancel()
 	switch {
 	case cancelled:
@@ -129,8 +124,8 @@ func (j *owned) endSoftly(ctx context.Context, reason schema.Reason) error {
 // never been begun, and a result behind the end is none.
 func (j *owned) recall(why ending) {
 	j.ending = &why
-	if j.b.local != nil { // what was fed ahead has not been begun
-		for _, index := range j.b.local.recall(jobKey{j.rec.Queue, j.rec.ID}) {
+	if j.o.cfg.Local != nil { // what was fed ahead has not been begun
+		for _, index := range j.o.cfg.Local.recall(JobKey{j.rec.Queue, j.rec.ID}) {
 			delete(j.window, index)
 		}
 	}
@@ -198,15 +193,15 @@ func (j *owned) conclude(ctx context.Context) error {
 	j.tally.write(&j.rec.State, 0)
 	j.rec.State.State, j.rec.Reason = j.verdict()
 	j.rec.Counts.NotStarted = j.rec.Total - j.tally.counts.Stored()
-	if err := j.b.closeRecord(ctx, j.rec); err != nil {
+	if err := j.b.Records.Close(ctx, j.rec); err != nil {
 		return err
 	}
 	j.o.logEnd(j.rec)
-	if err := j.b.publishEnd(ctx, j.rec); err != nil {
+	if err := j.b.Results.PutEnd(ctx, j.rec); err != nil {
 		return err
 	}
-	j.b.publishProgress(&j.rec.State, 0)
-	if err := errors.Join(j.b.purgeWork(ctx, j.rec.Queue, j.rec.ID), j.b.purgeParked(ctx, j.rec.Queue, j.rec.ID)); err != nil {
+	j.b.Live.PublishProgress(&j.rec.State, 0)
+	if err := errors.Join(j.purgeWork(ctx), j.b.Parked.Purge(ctx, j.rec.Queue, j.rec.ID)); err != nil {
 		j.o.cfg.Log.Debug().Err(err).Str("job", j.rec.ID).Msg("what is left of its work ages out")
 	}
 	if err := j.relay.wait(ctx); err != nil {
@@ -248,88 +243,8 @@ func (j *owned) verdict() (schema.Phase, *schema.Reason) {
 	return schema.Failed, &why.reason
 }
 
-// closeRecord writes a record that has become final, until it is written or
-// turns out to be somebody else's.
-func (b *Broker) closeRecord(ctx context.Context, r *record) error {
-	now := time.Now().UTC()
-	r.FinishedAt, r.Owner, r.InFlight, r.ETASeconds = &now, "", 0, nil
-	for {
-		err := b.saveRecord(ctx, r)
-		if errors.Is(err, errFenced) {
-			// Ours after all, when the answer to an earlier try was lost.
-			have, loadErr := b.loadRecord(ctx, r.Queue, r.ID)
-			if loadErr == nil && (have == nil || have.FinishedAt == nil || !have.FinishedAt.Equal(now)) {
-				return errFenced
-			}
-			err = loadErr
-		}
-		if err == nil {
-			return nil
-		}
-		b.set.Log.Debug().Err(err).Str("job", r.ID).Msg("could not write the final state; trying again")
-		if err := sleep(ctx, retryFeed); err != nil {
-			return err
-		}
-	}
-}
-
-// publishEnd publishes a job's final state behind its results. The bytes come
-// from the record alone, so whoever repeats this publishes the same.
-func (b *Broker) publishEnd(ctx context.Context, r *record) error {
-	data, err := json.Marshal(r.State)
-	if err != nil {
-		return err
-	}
-	m := endMsg(b.names.End(r.Queue, r.ID), &r.State, data)
-	for {
-		_, err := b.publish(ctx, expectNew(m), jetstream.WithRetryAttempts(0))
-		if occupied(err) {
-			// A leader also says so of what it has proposed and may never store.
-			var have *jetstream.RawStreamMsg
-			if have, err = b.lastMsg(ctx, b.names.ResultsStream(), m.Subject); have == nil && err == nil {
-				err = errors.New("the end is said to exist but cannot be read")
-			}
-		}
-		if err == nil {
-			if b.set.Alone {
-				b.taps.give(jobKey{r.Queue, r.ID}, item{index: -1, header: m.Header, data: data, seq: math.MaxUint64})
-			}
-			return nil
-		}
-		b.set.Log.Debug().Err(err).Str("job", r.ID).Msg("could not publish the end; trying again")
-		if err := sleep(ctx, retryFeed); err != nil {
-			return err
-		}
-	}
-}
-
-// endMsg is the message that carries a final state, on the results stream and
-// on a reply subject.
-func endMsg(subject string, s *schema.State, data []byte) *nats.Msg {
-	m := nats.NewMsg(subject)
-	m.Header.Set(schema.HeaderJob, s.ID)
-	m.Header.Set(schema.HeaderIndex, schema.EndToken)
-	m.Header.Set(schema.HeaderStatus, string(s.State))
-	m.Header.Set(schema.HeaderTotal, strconv.Itoa(s.Total))
-	m.Data = data
-	return asNewer(m)
-}
-
-// publishProgress sends a snapshot to whoever listens; wanted is for other owners.
-func (b *Broker) publishProgress(s *schema.State, wanted int) {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return
-	}
-	m := nats.NewMsg(b.names.Progress(s.Queue, s.ID))
-	m.Header.Set(schema.HeaderJob, s.ID)
-	m.Header.Set(headerWanted, strconv.Itoa(wanted))
-	m.Data = data
-	_ = b.nc.PublishMsg(asNewer(m))
-}
-
 // logEnd writes the one line that a job's end is worth.
-func (o *Owner) logEnd(r *record) {
+func (o *Owner) logEnd(r *Record) {
 	c := r.Counts
 	line := o.cfg.Log.Info().Str("job", r.ID).Str("queue", r.Queue).Str("state", string(r.State.State)).
 		Int("total", r.Total).Int("succeeded", c.Succeeded).Int("failed", c.Failed)
@@ -341,7 +256,7 @@ func (o *Owner) logEnd(r *record) {
 	}
 	line.Msg("job ended")
 	if o.cfg.Tracer != nil {
-		o.cfg.Tracer.JobEnded(r.trace, r.State)
+		o.cfg.Tracer.JobEnded(r.Trace, r.State)
 	}
 }
 

@@ -18,34 +18,16 @@ const overdue = 2 * AckWait
 // freeForgotten takes the messages of this job that the consumer is done with out
 // of the stream, and has their requests fed again.
 func (j *owned) freeForgotten(ctx context.Context) error {
-	stream := j.b.names.WorkStream()
-	workers, err := j.b.consumer(ctx, stream, j.b.names.WorkersConsumer(j.rec.Queue))
-	if err != nil {
-		return err
-	}
-	for after, done := uint64(0), workers.AckFloor.Stream; after < done; {
-		m, err := j.b.nextMsg(ctx, stream, j.b.names.WorkOf(j.rec.Queue, j.rec.ID), after)
-		if err != nil || m == nil || m.Sequence > done {
-			return err
-		}
-		after = m.Sequence
-		at, ok := j.b.names.Parse("work", m.Subject)
-		if !ok {
-			continue
-		}
-		if err := j.freeOne(ctx, m.Subject, at.Index); err != nil {
-			return err
-		}
-	}
-	return nil
+	key := j.name()
+	return j.b.Work.EachForgotten(ctx, key, func(index int) error { return j.freeOne(ctx, key, index) })
 }
 
-func (j *owned) freeOne(ctx context.Context, subject string, index int) error {
-	out, stored, err := j.b.StoredOutcome(ctx, j.rec.Queue, j.rec.ID, index)
+func (j *owned) freeOne(ctx context.Context, key JobKey, index int) error {
+	out, stored, err := j.b.Results.Meta(ctx, j.rec.Queue, j.rec.ID, index)
 	if err != nil {
 		return err
 	}
-	if err := j.b.purge(ctx, j.b.names.WorkStream(), subject); err != nil {
+	if err := j.b.Work.Remove(ctx, key, index); err != nil {
 		return err
 	}
 	fed, ours := j.window[index]
@@ -61,5 +43,5 @@ func (j *owned) freeOne(ctx context.Context, subject string, index int) error {
 
 // isOverdue reports whether it is time to ask, where a request was fed at.
 func (j *owned) isOverdue(fed, now time.Time) bool {
-	return j.b.local == nil && now.Sub(fed) > overdue && now.Sub(j.sought) > overdue
+	return j.o.cfg.Local == nil && now.Sub(fed) > overdue && now.Sub(j.sought) > overdue
 }

@@ -8,20 +8,19 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"pelton/internal/nats/pull"
 	"pelton/schema"
 )
 
 // What a work message's headers may say, and what they may not make of it.
 func FuzzReadWork(f *testing.F) {
 	now := time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC)
-	b := &Broker{}
+	b := offline(f)
 	for _, w := range []*Work{
 		{Queue: "default", Job: "a", Index: 3, Total: 9, CustomID: "ö%\n", Endpoint: schema.Embeddings, Timeout: time.Minute,
 			Deadline: now, QueuedAt: now, Trace: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", Tags: []string{"free"}, Body: []byte(`{}`)},
 		{Queue: "q", Job: "j1", Total: 1, Timeout: 1, Deadline: now, QueuedAt: now},
 	} {
-		m := b.workMsg(w)
+		m := workMsg(b, w)
 		h := m.Header
 		f.Add(m.Subject, h.Get(schema.HeaderTotal), h.Get(schema.HeaderTimeout), h.Get(schema.HeaderDeadline), h.Get(schema.HeaderQueuedAt),
 			h.Get(schema.HeaderCustomID), h.Get(schema.HeaderTrace), h.Get(schema.HeaderTags), m.Data)
@@ -30,7 +29,7 @@ func FuzzReadWork(f *testing.F) {
 	f.Fuzz(func(t *testing.T, subject, total, timeout, deadline, queued, id, trace, tag string, body []byte) {
 		h := nats.Header{schema.HeaderTotal: {total}, schema.HeaderTimeout: {timeout}, schema.HeaderDeadline: {deadline},
 			schema.HeaderQueuedAt: {queued}, schema.HeaderCustomID: {id}, schema.HeaderTrace: {trace}, schema.HeaderTags: {tag}}
-		w, err := b.ReadWork(t.Context(), &nats.Msg{Subject: subject, Header: h, Data: body})
+		w, err := ReadWork(t.Context(), b, &nats.Msg{Subject: subject, Header: h, Data: body})
 		if err != nil {
 			return
 		}
@@ -40,7 +39,7 @@ func FuzzReadWork(f *testing.F) {
 		if _, err := w.Result().AppendJSON(nil); err == nil && w.Key() == "" {
 			t.Fatal("a request without a key")
 		}
-		again, err := b.ReadWork(t.Context(), b.workMsg(w))
+		again, err := ReadWork(t.Context(), b, workMsg(b, w))
 		if err != nil || again.CustomID != w.CustomID || again.Total != w.Total || again.Timeout != w.Timeout || string(again.Body) != string(w.Body) {
 			t.Fatalf("%+v became %+v: %v", w, again, err)
 		}
@@ -53,12 +52,12 @@ func FuzzOutcome(f *testing.F) {
 	f.Add("0", "failed", "rate%25", "-1,2,x", "NaN", "-5", "tomorrow", "")
 	f.Add("9999999999999", "parked", "", "9223372036854775807,1,1", "+Inf", "9223372036854775807", "", "")
 	f.Fuzz(func(t *testing.T, index, status, code, usage, cost, waited, ready, model string) {
-		out, ok := parseOutcome(nats.Header{schema.HeaderIndex: {index}, schema.HeaderStatus: {status}, schema.HeaderCode: {code},
+		out, ok := parseMeta(nats.Header{schema.HeaderIndex: {index}, schema.HeaderStatus: {status}, schema.HeaderCode: {code},
 			schema.HeaderUsage: {usage}, schema.HeaderCost: {cost}, schema.HeaderWaited: {waited}, schema.HeaderReady: {ready}, schema.HeaderModel: {model}})
 		if !ok {
 			return
 		}
-		if out.Index < 0 || out.Index >= mostRequests || out.Waited < 0 || out.Cost != nil && !(*out.Cost >= 0 && *out.Cost < math.MaxFloat64) {
+		if out.Index < 0 || out.Index >= mostRequests || out.QueuedFor < 0 || out.Cost != nil && !(*out.Cost >= 0 && *out.Cost < math.MaxFloat64) {
 			t.Fatalf("%+v", out)
 		}
 		if out.Index > 1<<20 {
@@ -72,8 +71,8 @@ func FuzzOutcome(f *testing.F) {
 			t.Fatalf("%+v: %v", out, err)
 		}
 		h := nats.Header{}
-		out.header(h, "j")
-		if again, ok := parseOutcome(h); !ok || again.Index != out.Index || again.Status != out.Status || again.Code != out.Code || again.Model != out.Model {
+		out.writeTo(h, "j")
+		if again, ok := parseMeta(h); !ok || again.Index != out.Index || again.Status != out.Status || again.Code != out.Code || again.DeadModel != out.DeadModel {
 			t.Fatalf("%+v became %+v", out, again)
 		}
 	})
@@ -85,11 +84,10 @@ func FuzzReadJob(f *testing.F) {
 	f.Add([]byte(`{"input":{"object":"n"},"metadata":{"a":[1]},"deadline":"9999-01-01T00:00:00Z"}`), "order 7", "")
 	f.Add([]byte(`{"specversion":"1.0","id":"e","type":"t","data":{"requests":[]}}`), "x", "application/cloudevents+json")
 	f.Add([]byte("\xff"), "", "")
-	b := &Broker{}
+	b := offline(f)
 	f.Fuzz(func(t *testing.T, data []byte, id, media string) {
 		h := nats.Header{nats.MsgIdHdr: {id}, "Content-Type": {media}}
-		d := &pull.Delivery{Msg: &nats.Msg{Subject: "pelton.jobs.default", Header: h, Data: data}, Sequence: 7, Published: time.Unix(1e9, 0)}
-		job, want, problem := b.readJob("default", d)
+		job, want, problem := b.Jobs.Parse(JobMessage{Queue: "default", Seq: 7, Published: time.Unix(1e9, 0), Data: data, header: h})
 		if job == nil || !jobName(want.ID) || want.Hash == "" || want.Total < 0 {
 			t.Fatalf("%+v", want)
 		}
@@ -106,7 +104,7 @@ func FuzzReadJob(f *testing.F) {
 		if len(text) > 4*len(data)+8*len(id)+(64<<10) {
 			t.Fatalf("a record of %d bytes for %d", len(text), len(data))
 		}
-		var back record
+		var back Record
 		if err := json.Unmarshal(text, &back); err != nil || back.ID != want.ID {
 			t.Fatalf("%v: %s", err, text)
 		}
@@ -136,15 +134,15 @@ func FuzzHeaderText(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		text := headerText(s)
+		text := HeaderText(s)
 		for i := range len(text) {
 			if text[i] < ' ' || text[i] == 0x7f {
 				t.Fatalf("%q holds a control character", text)
 			}
 		}
-		if back := headerValue(text); back != s {
+		if back := HeaderValue(text); back != s {
 			t.Fatalf("%q became %q, and that %q", s, text, back)
 		}
-		_ = headerValue(s)
+		_ = HeaderValue(s)
 	})
 }

@@ -39,8 +39,9 @@ func FuzzDeltas(f *testing.F) {
 	f.Add("pelton.deltas.q.j.0", "2", "9", "", "1", "10", "")
 	f.Add("pelton.deltas.q.j.99999999999", "1", "-1", "failed", "0", "99999999999", "x")
 	f.Add("pelton.deltas.q.j", "", "", "", "x", "", "")
+	st := offline(f)
 	f.Fuzz(func(t *testing.T, subject, attempt1, sequence1, status1, attempt2, sequence2, status2 string) {
-		r := &deltaReader{h: &Handle{b: &Broker{}}, open: map[int]*deltaPlace{}}
+		r := &deltaReader{h: &Handle{st: st}, open: map[int]*deltaPlace{}}
 		for _, h := range [][3]string{{attempt1, sequence1, status1}, {attempt2, sequence2, status2}, {attempt1, sequence1, status1}} {
 			m := nats.NewMsg(subject)
 			m.Header.Set(schema.HeaderAttempt, h[0])

@@ -11,7 +11,7 @@ import (
 
 // Handle is one job. It holds nothing but names, and is safe for concurrent use.
 type Handle struct {
-	b         *Broker
+	st        *Store
 	queue, id string
 	submitted time.Time // by this process: it is there; zero: by another, or it was there before
 	expected  bool      // it may yet be submitted
@@ -34,9 +34,6 @@ var ErrNotFound = errors.New("no such job")
 
 // ErrIDConflict means that the id belongs to a job with other content.
 var ErrIDConflict = errors.New("this id belongs to a job with other content: choose another")
-
-// ErrAgedOut means that results existed which are no longer kept.
-var ErrAgedOut = errors.New("some results have aged out of the store")
 
 // ResultError ends a job with fail-fast: one result failed and the rest was
 // cancelled.
@@ -97,7 +94,7 @@ func (h *Handle) State(ctx context.Context) (*schema.State, error) {
 		if rec != nil {
 			return &rec.State, nil
 		}
-		queued, err := h.b.queuedJob(ctx, h.queue, h.id)
+		queued, err := h.queued(ctx, false)
 		if err != nil || queued != nil {
 			return queued, err
 		}
@@ -105,7 +102,7 @@ func (h *Handle) State(ctx context.Context) (*schema.State, error) {
 			return nil, err
 		}
 	}
-	held, err := h.b.heldJob(ctx, h.queue, h.id)
+	held, err := h.queued(ctx, true)
 	if err != nil || held != nil {
 		return held, err
 	}
@@ -113,13 +110,21 @@ func (h *Handle) State(ctx context.Context) (*schema.State, error) {
 }
 
 // record reads the job's record, through a change of leaders in a cluster.
-func (h *Handle) record(ctx context.Context) (rec *record, err error) {
-	err = h.b.steadily(ctx, "KV_"+h.b.names.StateBucket(), func(ctx context.Context) (err error) {
-		rec, err = h.b.loadRecord(ctx, h.queue, h.id)
-		return err
-	})
-	return rec, err
+func (h *Handle) record(ctx context.Context) (*Record, error) {
+	return h.st.Records.LoadSteadily(ctx, h.queue, h.id)
 }
+
+// queued looks for the job among those that no owner has been given yet; with held
+// among those that have no record all the same. It is nil when it is not there.
+func (h *Handle) queued(ctx context.Context, held bool) (*schema.State, error) {
+	state, err := h.st.Jobs.FindQueued(ctx, h.queue, h.id, held)
+	if !held && errors.Is(err, ErrDenied) && h.st.AskService {
+		return servedState(ctx, h.st, h.queue, h.id, err)
+	}
+	return state, err
+}
+
+func (h *Handle) key() JobKey { return JobKey{h.queue, h.id} }
 
 // Cancel ends the job: nothing more is started, calls in flight are aborted,
 // what has finished is kept. It returns once the cancel is durable, not once
@@ -128,9 +133,7 @@ func (h *Handle) Cancel(ctx context.Context, reason string) error {
 	if _, err := h.State(ctx); err != nil {
 		return err
 	}
-	return h.b.steadily(ctx, h.b.names.CancelsStream(), func(ctx context.Context) error {
-		return h.b.publishCancel(ctx, h.queue, h.id, schema.Cancel{Reason: reason})
-	})
+	return h.st.Cancels.PublishSteadily(ctx, h.queue, h.id, schema.Cancel{Reason: reason})
 }
 
 // cancelBehind cancels the job of a caller whose own context has ended.
@@ -138,7 +141,7 @@ func (h *Handle) cancelBehind(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	marker := schema.Cancel{Reason: "the caller has gone"}
-	if err := h.b.publishCancel(ctx, h.queue, h.id, marker); err != nil {
-		h.b.set.Log.Warn().Err(err).Str("job", h.id).Msg("could not cancel the job")
+	if err := h.st.Cancels.Publish(ctx, h.queue, h.id, marker); err != nil {
+		h.st.Log.Warn().Err(err).Str("job", h.id).Msg("could not cancel the job")
 	}
 }

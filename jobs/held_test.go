@@ -6,6 +6,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/internal/dev/testenv"
+	"pelton/jobs"
 	"pelton/schema"
 )
 
@@ -15,7 +16,7 @@ func TestJobIsKnownBeforeItsRecord(t *testing.T) {
 	t.Parallel()
 	e := testenv.New(t)
 	b := e.Broker(queues)
-	client := b.Client("default")
+	client := jobs.ClientOn(b, "default")
 	h, err := client.Submit(e.Ctx(), schema.Job{ID: "held", Requests: testenv.Chats(3)})
 	if err != nil {
 		t.Fatal(err)

@@ -23,7 +23,7 @@ func TestLeaderMsg(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	b, err := NewBroker(nc, Settings{Log: zerolog.Nop()})
+	b, err := NewStore(nc, Settings{Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,7 @@ func TestReadersLeaveNoConsumers(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(e.Ctx(), 20*time.Second)
 	defer cancel()
-	stream, err := js.Stream(ctx, b.Names().ResultsStream())
+	stream, err := js.Stream(ctx, b.Names.ResultsStream())
 	if err != nil {
 		t.Fatal(err)
 	}

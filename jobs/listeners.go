@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"encoding/json"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,67 +10,70 @@ import (
 	"pelton/schema"
 )
 
-// listeners knows whose events somebody wants to hear. While that is nobody's,
-// an event costs one look at a flag.
+// listeners knows whose events somebody asks for. While that is nobody's, an
+// event costs one look at a flag.
 type listeners struct {
-	sub    *nats.Subscription
-	wanted atomic.Bool // some job's are
+	sub *nats.Subscription
+	any atomic.Bool // the events of some job are asked for
 
 	mu    sync.Mutex
-	until map[jobKey]time.Time
-	heed  func(jobKey)
+	until map[JobKey]time.Time
+	call  func(JobKey)
 }
 
 // mostListened bounds the jobs whose events are sent at once.
 const mostListened = 10_000
 
-// heedListeners begins to listen for listeners; once per broker. heed is called
-// with the name of a job each time somebody says that he listens.
-func (b *Broker) heedListeners(heed func(jobKey)) error {
-	l := &b.listeners
+// OnListener begins to listen for those who ask for events, once per store. f is
+// called with the name of a job each time somebody asks for its events.
+func (s *Live) OnListener(f func(JobKey)) error {
+	l := &s.listeners
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sub != nil {
 		return nil
 	}
-	sub, err := b.nc.Subscribe(b.names.Listen("*", "*"), func(m *nats.Msg) {
-		if at, ok := b.names.Parse("listen", m.Subject); ok {
-			l.heard(jobKey{at.Queue, at.Job}, time.Now())
+	sub, err := s.nc.Subscribe(s.Names.Listen("*", "*"), func(m *nats.Msg) {
+		if at, ok := s.Names.Parse("listen", m.Subject); ok {
+			l.onListener(JobKey{at.Queue, at.Job}, time.Now())
 		}
 	})
 	if err != nil {
 		return err
 	}
-	l.sub, l.until, l.heed = sub, map[jobKey]time.Time{}, heed
-	return b.explain(b.watch.Subscribed(sub.Subject))
+	l.sub, l.until, l.call = sub, map[JobKey]time.Time{}, f
+	return Explain(s.watch.Subscribed(sub.Subject))
 }
 
-// ignoreListeners ends heedListeners.
-func (b *Broker) ignoreListeners() {
-	l := &b.listeners
+// StopListening ends [Live.OnListener].
+func (s *Live) StopListening() {
+	l := &s.listeners
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sub != nil {
 		_ = l.sub.Unsubscribe()
 		l.sub = nil
 	}
-	l.wanted.Store(false)
+	l.any.Store(false)
 	clear(l.until)
 }
 
-func (l *listeners) heard(key jobKey, now time.Time) {
+// Listened reports whether somebody asks for the events of a job.
+func (s *Live) Listened(job JobKey) bool { return s.listeners.any.Load() && s.listeners.has(job) }
+
+func (l *listeners) onListener(key JobKey, now time.Time) {
 	l.mu.Lock()
 	if _, known := l.until[key]; known || len(l.until) < mostListened {
 		l.until[key] = now.Add(schema.ListenTime)
-		l.wanted.Store(true)
+		l.any.Store(true)
 	}
-	heed := l.heed
+	call := l.call
 	l.mu.Unlock()
-	heed(key)
+	call(key)
 }
 
-// want reports whether somebody wants the events of a job.
-func (l *listeners) want(key jobKey) bool {
+// has reports whether somebody asks for the events of a job.
+func (l *listeners) has(key JobKey) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	until, ok := l.until[key]
@@ -85,39 +87,7 @@ func (l *listeners) want(key jobKey) bool {
 		}
 	}
 	if len(l.until) == 0 {
-		l.wanted.Store(false)
+		l.any.Store(false)
 	}
 	return false
-}
-
-// Watched reports whether somebody wants to hear the request's events.
-func (w *Work) Watched() bool {
-	return w.b != nil && w.b.listeners.wanted.Load() && w.b.listeners.want(jobKey{w.Queue, w.Job})
-}
-
-// Event publishes what happened to the request to whoever listens. It does not
-// wait.
-func (w *Work) Event(e schema.Event) {
-	if w.b != nil {
-		w.b.publishEvent(w.Queue, w.Job, w.Index, e)
-	}
-}
-
-func (b *Broker) publishEvent(queue, job string, index int, e schema.Event) {
-	e.Index = index
-	if e.At.IsZero() {
-		e.At = time.Now().UTC()
-	}
-	data, err := json.Marshal(e)
-	if err != nil {
-		return
-	}
-	_ = b.nc.Publish(b.names.Events(queue, job, index), data)
-}
-
-// event publishes what the owner sees of a request, where somebody listens.
-func (j *owned) event(index int, e schema.Event) {
-	if j.b.listeners.wanted.Load() && j.b.listeners.want(j.name()) {
-		j.b.publishEvent(j.rec.Queue, j.rec.ID, index, e)
-	}
 }

@@ -20,7 +20,7 @@ type LocalWork struct {
 	mu     sync.Mutex
 	more   sync.Cond
 	closed bool
-	jobs   map[jobKey]*localJob
+	jobs   map[JobKey]*localJob
 	line   []*localJob // a queue of those of which a request may start
 }
 
@@ -34,27 +34,35 @@ type localJob struct {
 	limit   int  // of running
 	plenty  int  // while so many wait, their owner need not hurry; 0: it always must
 	lined   bool // is in the line
-	key     jobKey
+	key     JobKey
 
 	stopped bool  // it has ended: what would be ahead of the bound does not wait any more
 	dropped []int // which its owner has yet to hear of
 }
 
-func newLocalWork() *LocalWork {
-	l := &LocalWork{jobs: map[jobKey]*localJob{}}
-	l.more.L = &l.mu
+// NewLocalWork returns the work of an installation that is this process, nil where
+// there is a stream for it.
+func NewLocalWork(b *Store) *LocalWork {
+	if !b.Alone {
+		return nil
+	}
+	l := newLocalWork()
+	b.Cancels.OnAny(l.stop)
 	return l
 }
 
-// Local returns the work of this process, nil where there is a stream for it.
-func (b *Broker) Local() *LocalWork { return b.local }
+func newLocalWork() *LocalWork {
+	l := &LocalWork{jobs: map[JobKey]*localJob{}}
+	l.more.L = &l.mu
+	return l
+}
 
 // put lets a request wait for a slot, unless it is here already. limit is how
 // many of its job may be in slots at once, ahead how many more may be here.
 func (l *LocalWork) put(w *Work, limit, ahead int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	key := jobKey{w.Queue, w.Job}
+	key := JobKey{w.Queue, w.Job}
 	j := l.jobs[key]
 	if j == nil {
 		j = &localJob{key: key}
@@ -160,11 +168,11 @@ func (l *LocalWork) Close() {
 }
 
 // indexes lists the requests of a job that wait or are in hand.
-func (l *LocalWork) indexes(queue, job string) map[int]bool {
+func (l *LocalWork) indexes(key JobKey) map[int]bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	list := map[int]bool{}
-	if j := l.jobs[jobKey{queue, job}]; j != nil {
+	if j := l.jobs[key]; j != nil {
 		for index := range j.in.All() {
 			list[index] = true
 		}
@@ -175,7 +183,7 @@ func (l *LocalWork) indexes(queue, job string) map[int]bool {
 // stop is told that a job has ended, before its calls are: of what waits, only
 // as much goes on to a slot as may be in flight, and what an earlier process may
 // have begun. The rest has never been begun, nor is what is fed from now on.
-func (l *LocalWork) stop(key jobKey) {
+func (l *LocalWork) stop(key JobKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if j := l.jobs[key]; j != nil {
@@ -184,7 +192,7 @@ func (l *LocalWork) stop(key jobKey) {
 }
 
 // recall stops a job and returns what has never been begun of what was fed.
-func (l *LocalWork) recall(key jobKey) (dropped []int) {
+func (l *LocalWork) recall(key JobKey) (dropped []int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if j := l.jobs[key]; j != nil {
@@ -201,7 +209,7 @@ func (j *localJob) stop() {
 }
 
 // purge forgets a job, but for what is in slots or on its way to the store.
-func (l *LocalWork) purge(key jobKey) {
+func (l *LocalWork) purge(key JobKey) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if j := l.jobs[key]; j != nil {

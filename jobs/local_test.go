@@ -37,14 +37,14 @@ func TestLocalWorkHoldsTheBound(t *testing.T) {
 		t.Error("one more than may be in slots")
 	}
 	// It is on its way to the store: it is not fed again meanwhile.
-	if have := l.indexes("q", "a"); len(have) != 4 || !have[0] {
+	if have := l.indexes(JobKey{"q", "a"}); len(have) != 4 || !have[0] {
 		t.Errorf("here are %v", have)
 	}
 	l.done(first)
-	if have := l.indexes("q", "a"); len(have) != 3 || have[0] {
+	if have := l.indexes(JobKey{"q", "a"}); len(have) != 3 || have[0] {
 		t.Errorf("here are %v", have)
 	}
-	if got := l.recall(jobKey{"q", "a"}); !slices.Equal(got, []int{3}) {
+	if got := l.recall(JobKey{"q", "a"}); !slices.Equal(got, []int{3}) {
 		t.Errorf("dropped %v", got)
 	}
 	l.Close()
@@ -75,7 +75,7 @@ func TestLocalWorkCountsAnew(t *testing.T) {
 // Of a job that has ended, as much goes on as may be in flight, and what may have
 // been begun before; of what is fed later nothing does, until the job is purged.
 func TestLocalWorkStops(t *testing.T) {
-	l, key := newLocalWork(), jobKey{"q", "a"}
+	l, key := newLocalWork(), JobKey{"q", "a"}
 	put := func(index int, again bool) {
 		l.put(&Work{Queue: "q", Job: "a", Index: index, Again: again}, 2, 9)
 	}
@@ -102,7 +102,7 @@ func TestLocalWorkStops(t *testing.T) {
 	put(8, true)
 	l.purge(key)
 	l.done(w)
-	if have := l.indexes("q", "a"); len(have) != 0 || len(l.jobs) != 0 {
+	if have := l.indexes(JobKey{"q", "a"}); len(have) != 0 || len(l.jobs) != 0 {
 		t.Errorf("here are %v", have)
 	}
 	put(0, false)
@@ -114,7 +114,7 @@ func TestLocalWorkStops(t *testing.T) {
 // A job that was stopped while all it had were in slots is still stopped when they
 // have ended.
 func TestLocalWorkStaysStopped(t *testing.T) {
-	l, key := newLocalWork(), jobKey{"q", "a"}
+	l, key := newLocalWork(), JobKey{"q", "a"}
 	l.put(&Work{Queue: "q", Job: "a", Index: 0}, 1, 0)
 	w, _ := l.Take(nil)
 	l.stop(key)

@@ -8,10 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"pelton/internal/bitset"
-	"pelton/internal/nats/pull"
 	"pelton/schema"
 )
 
@@ -20,10 +17,10 @@ import (
 // for the inbox.
 type owned struct {
 	o   *Owner
-	b   *Broker
-	d   *pull.Delivery // the job's message, kept alive while we own the job
+	b   *Store
+	d   *JobDelivery // the job's message, kept alive while we own the job
 	job *schema.Job
-	rec *record
+	rec *Record
 	src source
 
 	deadline time.Time
@@ -35,7 +32,7 @@ type owned struct {
 	again     []int              // lost on the way, or back from waiting: to be fed once more
 	bulk      int                // bytes of a body, of the largest of the last few
 	cursor    int                // every index below has been fed or is stored
-	inbox     *inbox[Outcome]    // results that are stored
+	inbox     *inbox[ResultMeta] // results that are stored
 	waiting   parkList           // the parked requests of the window
 	parked    int                // how many they are
 	ready     <-chan time.Time   // when the next of them is ready
@@ -81,14 +78,14 @@ const (
 	graceTime      = 3 * time.Second // for calls to be aborted and stored after a cancel
 )
 
-func (j *owned) name() jobKey { return jobKey{j.rec.Queue, j.rec.ID} }
+func (j *owned) name() JobKey { return JobKey{j.rec.Queue, j.rec.ID} }
 
-func (j *owned) key() string { return j.b.names.StateKey(j.rec.Queue, j.rec.ID) }
+func (j *owned) key() string { return j.b.Names.StateKey(j.rec.Queue, j.rec.ID) }
 
 // open makes the job's requests readable, and judges what only they can tell.
 // An error that is a [*schema.Problems] is the job's own fault.
 func (j *owned) open(ctx context.Context) (err error) {
-	if j.src, err = j.b.openSource(ctx, j.job); err != nil {
+	if j.src, err = openSource(ctx, j.b, j.job); err != nil {
 		return err
 	}
 	j.rec.Total = j.src.Len()
@@ -100,7 +97,7 @@ func (j *owned) open(ctx context.Context) (err error) {
 
 // see runs the job to its end: one loop that feeds, counts, renews and ends.
 func (j *owned) see(ctx context.Context, takeover bool) error {
-	j.inbox, j.unfed, j.window = newInbox[Outcome](), newInbox[int](), map[int]fedRequest{}
+	j.inbox, j.unfed, j.window = newInbox[ResultMeta](), newInbox[int](), map[int]fedRequest{}
 	j.wake = j.inbox.nudge
 	j.bound = newBound(j.job.Concurrency)
 	j.tally.first = -1
@@ -109,11 +106,11 @@ func (j *owned) see(ctx context.Context, takeover bool) error {
 
 	j.o.enlist(j)
 	defer j.o.drop(j)
-	sub, err := j.b.nc.Subscribe(j.b.names.Stored(j.rec.Queue, j.rec.ID), j.hearStored)
+	deaf, err := j.b.Live.OnStored(j.name(), j.inbox.put)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = sub.Unsubscribe() }()
+	defer deaf()
 	heard := make(chan schema.Cancel, 1)
 	defer j.o.cfg.Cancels.OnCancel(j.rec.Queue, j.rec.ID, func(c schema.Cancel) { heard <- c })()
 
@@ -126,7 +123,7 @@ func (j *owned) see(ctx context.Context, takeover bool) error {
 		}
 	}
 	// Asked after OnCancel, so that no cancel falls between the two.
-	if marker, was, err := j.o.cfg.Cancels.Cancelled(ctx, j.rec.Queue, j.rec.ID); err != nil {
+	if marker, was, err := j.o.cfg.Cancels.Find(ctx, j.rec.Queue, j.rec.ID); err != nil {
 		return err
 	} else if was {
 		if err := j.endCancelled(ctx, marker); err != nil {
@@ -147,7 +144,7 @@ func (j *owned) loop(ctx context.Context, cancelled <-chan schema.Cancel) error 
 	defer reconcile.Stop()
 	deadline := time.NewTimer(time.Until(j.deadline))
 	defer deadline.Stop()
-	var spare []Outcome
+	var spare []ResultMeta
 	var err error
 	for {
 		if j.complete() {
@@ -201,7 +198,7 @@ func (j *owned) complete() bool {
 }
 
 // count takes note of stored results.
-func (j *owned) count(ctx context.Context, list []Outcome) error {
+func (j *owned) count(ctx context.Context, list []ResultMeta) error {
 	aborted, expired := false, false
 	var died []string
 	for _, out := range list {
@@ -224,11 +221,11 @@ func (j *owned) count(ctx context.Context, list []Outcome) error {
 			continue
 		}
 		j.event(out.Index, schema.Event{Kind: schema.EventFinished, Status: out.Status, Usage: out.Usage})
-		if out.Model != "" {
-			died = append(died, out.Model)
+		if out.DeadModel != "" {
+			died = append(died, out.DeadModel)
 		}
 		if fed, ok := j.window[out.Index]; ok {
-			j.b.dropBody(ctx, fed.object)
+			j.b.Objects.DeleteBody(ctx, fed.object)
 			j.forget(out.Index, fed)
 		}
 		aborted = aborted || out.Status == schema.StatusCancelled
@@ -297,20 +294,14 @@ func (j *owned) wanted() int {
 	return max(0, min(j.bound.now(), j.rec.Total-j.tally.counts.Stored())-j.parked)
 }
 
-func (j *owned) hearStored(m *nats.Msg) {
-	if out, ok := parseOutcome(m.Header); ok {
-		j.inbox.put(out)
-	}
-}
-
 // renew writes the state with the revision of our last write: that is the
 // lease. Until it works again nothing is fed.
 func (j *owned) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, Heartbeat)
 	defer cancel()
 	j.writeState()
-	err := j.b.saveRecord(ctx, j.rec)
-	if errors.Is(err, errFenced) {
+	err := j.b.Records.Save(ctx, j.rec)
+	if errors.Is(err, ErrFenced) {
 		return j.fenced(ctx)
 	}
 	if err != nil {
@@ -321,7 +312,7 @@ func (j *owned) renew(ctx context.Context) error {
 
 // keepLease renews when it is time to; for long work outside of the loop.
 func (j *owned) keepLease(ctx context.Context) error {
-	if time.Since(j.rec.written) < Heartbeat {
+	if time.Since(j.rec.Written) < Heartbeat {
 		return nil
 	}
 	return j.renew(ctx)
@@ -329,14 +320,14 @@ func (j *owned) keepLease(ctx context.Context) error {
 
 // fenced tells a write of our own whose answer was lost from another owner's.
 func (j *owned) fenced(ctx context.Context) error {
-	have, err := j.b.loadRecord(ctx, j.rec.Queue, j.rec.ID)
+	have, err := j.b.Records.Load(ctx, j.rec.Queue, j.rec.ID)
 	if err != nil {
 		return nil // not known yet: the lease decides
 	}
 	if have == nil || have.Owner != j.rec.Owner || have.Seq != j.rec.Seq || have.State.State.Final() {
-		return errFenced
+		return ErrFenced
 	}
-	j.rec.revision = have.revision
+	j.rec.Revision = have.Revision
 	return nil
 }
 
@@ -361,7 +352,7 @@ func (j *owned) tell() {
 	}
 	j.writeState()
 	j.told, j.tally.changed = now, false
-	j.b.publishProgress(&j.rec.State, j.wanted())
+	j.b.Live.PublishProgress(&j.rec.State, j.wanted())
 }
 
 // handBack writes down how far we came and leaves the job to the next owner.

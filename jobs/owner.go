@@ -3,16 +3,11 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/rs/zerolog"
 
-	"pelton/internal/nats/pull"
 	"pelton/schema"
 )
 
@@ -27,8 +22,12 @@ type OwnerConfig struct {
 	Queues  map[string]int // served queues and their caps
 	Name    string         // of this worker, for people; required
 	Slots   int            // jobs at once, 0: [DefaultOwnedJobs]
-	Cancels *Cancels       // required; the caller closes it after Stop
+	Cancels *CancelWatch   //  required; the caller closes it after Stop
 	Log     zerolog.Logger
+
+	// Local is where requests go by hand, made with [NewLocalWork]. Nil: they go by
+	// the work stream.
+	Local *LocalWork
 
 	// Priced reports whether the cost of a model's calls is known: a job with a
 	// limit on its cost is refused where it is not. Nil: no job is refused.
@@ -54,23 +53,23 @@ type OwnerConfig struct {
 // requests, counts results, and writes the state. It may die at any time: the
 // next owner goes on from what is stored. Make one with [Broker.StartOwner].
 type Owner struct {
-	b       *Broker
-	cfg     OwnerConfig
-	hard    context.Context
-	pullers []*pull.Puller
-	subs    []*nats.Subscription
-	shares  map[string]*shares // by queue
+	b          *Store
+	cfg        OwnerConfig
+	hard       context.Context
+	stopTaking func()
+	subs       []func()           // end the subscriptions
+	shares     map[string]*shares // by queue
 
 	quit chan struct{} // closed by Stop: hand every job back
 	bg   sync.WaitGroup
 
 	mu   sync.Mutex
-	live map[jobKey]*owned
+	live map[JobKey]*owned
 }
 
 // StartOwner begins to take jobs. The end of hard drops the jobs in hand where
 // they stand; Stop hands them back properly and must be called in any case.
-func (b *Broker) StartOwner(hard context.Context, cfg OwnerConfig) (*Owner, error) {
+func StartOwner(hard context.Context, b *Store, cfg OwnerConfig) (*Owner, error) {
 	if cfg.Slots == 0 {
 		cfg.Slots = DefaultOwnedJobs
 	}
@@ -79,36 +78,26 @@ func (b *Broker) StartOwner(hard context.Context, cfg OwnerConfig) (*Owner, erro
 	}
 	o := &Owner{
 		b: b, cfg: cfg, hard: hard, shares: map[string]*shares{},
-		quit: make(chan struct{}), live: map[jobKey]*owned{},
+		quit: make(chan struct{}), live: map[JobKey]*owned{},
 	}
-	if err := b.heedListeners(o.listenedTo); err != nil { // of a broker whose rights are older than events
+	if err := b.Live.OnListener(o.listenedTo); err != nil { // of a broker whose rights are older than events
 		cfg.Log.Warn().Err(err).Msg("cannot hear who wants events of requests: none are sent")
 	}
 	for queue, limit := range cfg.Queues {
 		o.shares[queue] = newShares(limit)
-		sub, err := b.nc.Subscribe(b.names.Progress(queue, "*"), o.hearProgress)
+		stop, err := b.Live.OnDemand(queue, func(job string, demand int) { o.shares[queue].heard(job, demand, time.Now()) })
 		if err != nil {
 			return nil, err
 		}
-		o.subs = append(o.subs, sub)
-		if err := b.explain(b.watch.Subscribed(sub.Subject)); err != nil {
-			return nil, err
-		}
+		o.subs = append(o.subs, stop)
 	}
-	slots := pull.NewSlots(cfg.Slots)
-	slots.Expect(len(cfg.Queues))
-	for queue, limit := range cfg.Queues {
-		p, err := pull.Start(hard, pull.Config{
-			Conn: b.nc, Stream: b.names.JobsStream(), Consumer: b.names.OwnersConsumer(queue),
-			AckWait: AckWait, Heartbeat: Heartbeat, Slots: slots, Handle: o.take,
-			Ensure: func(ctx context.Context) error { return b.setup(ctx, map[string]int{queue: limit}) },
-			Paused: o.storeFull(), Log: cfg.Log,
-		})
-		if err != nil {
-			o.Stop()
-			return nil, err
-		}
-		o.pullers = append(o.pullers, p)
+	var err error
+	o.stopTaking, err = b.ConsumeJobs(hard, Consuming{
+		Queues: cfg.Queues, Slots: cfg.Slots, Handle: o.take, Paused: o.storeFull(), Log: cfg.Log,
+	})
+	if err != nil {
+		o.Stop()
+		return nil, err
 	}
 	o.bg.Add(1)
 	go o.housekeeping()
@@ -119,34 +108,34 @@ func (b *Broker) StartOwner(hard context.Context, cfg OwnerConfig) (*Owner, erro
 // process goes on with them at once.
 func (o *Owner) Stop() {
 	close(o.quit)
-	for _, p := range o.pullers {
-		p.Stop()
+	if o.stopTaking != nil {
+		o.stopTaking()
 	}
-	for _, sub := range o.subs {
-		_ = sub.Unsubscribe()
+	for _, stop := range o.subs {
+		stop()
 	}
-	o.b.ignoreListeners()
+	o.b.Live.StopListening()
 	o.bg.Wait()
 }
 
 // Stored passes on that a result is stored: straight to the job's owner where
 // that is this process, else over the broker.
-func (o *Owner) Stored(queue, job string, out Outcome) {
-	if j := o.owned(jobKey{queue, job}); j != nil {
+func (o *Owner) Stored(queue, job string, out ResultMeta) {
+	if j := o.owned(JobKey{queue, job}); j != nil {
 		j.inbox.put(out)
 		return
 	}
-	o.b.TellStored(queue, job, out)
+	o.b.Live.PublishStored(JobKey{queue, job}, out)
 }
 
 // Settle ends what was taken from [LocalWork]: with what is stored of it, or with
 // an error, to be fed again.
-func (o *Owner) Settle(w *Work, out Outcome, err error) {
-	plenty := o.b.local.done(w)
+func (o *Owner) Settle(w *Work, out ResultMeta, err error) {
+	plenty := o.cfg.Local.done(w)
 	if err != nil {
 		return
 	}
-	switch j := o.owned(jobKey{w.Queue, w.Job}); {
+	switch j := o.owned(JobKey{w.Queue, w.Job}); {
 	case j == nil: // whoever owns the job next finds the result
 	case plenty && out.Status == schema.StatusSucceeded && !w.Watched():
 		j.inbox.putLater(out)
@@ -155,22 +144,14 @@ func (o *Owner) Settle(w *Work, out Outcome, err error) {
 	}
 }
 
-func (o *Owner) owned(key jobKey) *owned {
+func (o *Owner) owned(key JobKey) *owned {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.live[key]
 }
 
-// TellStored tells a job's owner, wherever it is, that a result is stored. The
-// word may be lost: owners also look for themselves every few seconds.
-func (b *Broker) TellStored(queue, job string, out Outcome) {
-	m := nats.NewMsg(b.names.Stored(queue, job))
-	out.header(m.Header, job)
-	_ = b.nc.PublishMsg(asNewer(m))
-}
-
 // listenedTo has the present state of a job told to who has begun to listen.
-func (o *Owner) listenedTo(key jobKey) {
+func (o *Owner) listenedTo(key JobKey) {
 	if j := o.owned(key); j != nil {
 		j.asked.Store(true)
 	}
@@ -213,40 +194,12 @@ func (o *Owner) refreshCaps() {
 	}
 }
 
-// QueueCap returns the cap of a queue: the requests it may have in flight on
-// all workers together.
-func (b *Broker) QueueCap(ctx context.Context, queue string) (int, error) {
-	limit := 0
-	err := b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-		consumer, err := js.Consumer(ctx, b.names.WorkStream(), b.names.WorkersConsumer(queue))
-		if err == nil {
-			limit = consumer.CachedInfo().Config.MaxAckPending
-		}
-		return err
-	})
-	return limit, err
-}
-
-// headerWanted travels on progress messages between owners.
-const headerWanted = "Pelton-Wanted"
-
-func (o *Owner) hearProgress(m *nats.Msg) {
-	at, ok := o.b.names.Parse("progress", m.Subject)
-	if !ok {
-		return
-	}
-	wanted, err := strconv.Atoi(m.Header.Get(headerWanted))
-	if s := o.shares[at.Queue]; s != nil && err == nil {
-		s.heard(at.Job, wanted, time.Now())
-	}
-}
-
 // storeFull returns a check that is made before every pull: no new job is begun
 // in a store that is nearly full.
 func (o *Owner) storeFull() func() bool {
 	was := false
 	return func() bool {
-		full := o.b.nearlyFull(o.hard)
+		full := o.b.Full(o.hard)
 		if full && !was {
 			o.cfg.Log.Error().Msg("the store is nearly full: no further jobs are begun until results age out or are removed with `pelton rm`")
 		}
@@ -261,25 +214,21 @@ const retryJob = 5 * time.Second
 
 // named says in a line of the log which job it is about. It reads the message
 // again, which such lines are rare enough for.
-func (o *Owner) named(line *zerolog.Event, d *pull.Delivery) *zerolog.Event {
-	at, ok := o.b.names.Parse("jobs", d.Msg.Subject)
-	if ok {
-		_, want, _ := o.b.readJob(at.Queue, d)
-		line = line.Str("queue", at.Queue).Str("job", want.ID)
-	}
-	return line.Uint64("sequence", d.Sequence)
+func (o *Owner) named(line *zerolog.Event, d *JobDelivery) *zerolog.Event {
+	_, want, _ := o.b.Jobs.Parse(d.JobMessage)
+	return line.Str("queue", d.Queue).Str("job", want.ID).Uint64("sequence", d.Seq)
 }
 
 // take handles one job message: it returns when the job has ended, or is
 // somebody else's.
-func (o *Owner) take(d *pull.Delivery) {
+func (o *Owner) take(d *JobDelivery) {
 	if err := o.own(d); err != nil {
 		later := (*laterError)(nil)
 		switch {
 		case errors.As(err, &later):
 			d.NakAfter(later.wait)
 			return
-		case errors.Is(err, errFenced), errors.Is(err, pull.ErrLost):
+		case errors.Is(err, ErrFenced), errors.Is(err, ErrLost):
 			// The message may be another owner's by now: not a word about it.
 			o.named(o.cfg.Log.Info(), d).Err(err).Msg("gave up a job")
 			return
@@ -314,59 +263,4 @@ func (o *Owner) drop(j *owned) {
 	if s := o.shares[j.rec.Queue]; s != nil && last {
 		s.drop(j.rec.ID)
 	}
-}
-
-// workIndexes lists the indexes of a job that are in the work stream: queued
-// or in the hands of a worker. since is when the stream was made: of what was fed
-// before, it knows nothing.
-func (b *Broker) workIndexes(ctx context.Context, queue, job string) (present map[int]bool, since time.Time, err error) {
-	if b.local != nil {
-		return b.local.indexes(queue, job), time.Time{}, nil // its readers end with it
-	}
-	info, err := b.subjects(ctx, b.names.WorkStream(), b.names.WorkOf(queue, job))
-	if err != nil {
-		return nil, time.Time{}, err
-	}
-	indexes := make(map[int]bool, len(info.State.Subjects))
-	for subject := range info.State.Subjects {
-		if at, ok := b.names.Parse("work", subject); ok {
-			indexes[at.Index] = true
-		}
-	}
-	return indexes, info.Created, nil
-}
-
-// purgeWork removes what is left of a job in the work stream.
-func (b *Broker) purgeWork(ctx context.Context, queue, job string) error {
-	if b.local != nil {
-		b.local.purge(jobKey{queue, job})
-		return nil
-	}
-	if err := b.purge(ctx, b.names.WorkStream(), b.names.WorkOf(queue, job)); err != nil {
-		return fmt.Errorf("purge the work of job %s: %w", job, err)
-	}
-	return nil
-}
-
-// subjects describes a stream with the subjects that match a filter.
-func (b *Broker) subjects(ctx context.Context, stream, filter string) (info *jetstream.StreamInfo, err error) {
-	err = b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-		s, err := js.Stream(ctx, stream)
-		if err == nil {
-			info, err = s.Info(ctx, jetstream.WithSubjectFilter(filter))
-		}
-		return err
-	})
-	return info, err
-}
-
-// purge removes the messages of a stream that match a filter.
-func (b *Broker) purge(ctx context.Context, stream, filter string) error {
-	return b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-		s, err := js.Stream(ctx, stream)
-		if err != nil {
-			return err
-		}
-		return s.Purge(ctx, jetstream.WithPurgeSubject(filter))
-	})
 }

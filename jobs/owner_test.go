@@ -25,7 +25,7 @@ var queues = map[string]int{"default": 64}
 // bench is an owner without workers: the test plays the worker by hand.
 type bench struct {
 	*testenv.Env
-	b      *jobs.Broker
+	b      *jobs.Store
 	client *jobs.Client
 	js     jetstream.JetStream
 	stop   func()
@@ -40,7 +40,7 @@ func newBench(t *testing.T, opts ...testenv.Option) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &bench{Env: e, b: b, client: b.Client("default"), js: js}
+	x := &bench{Env: e, b: b, client: jobs.ClientOn(b, "default"), js: js}
 	x.stop = x.own("owner")
 	t.Cleanup(x.stop)
 	return x
@@ -48,12 +48,12 @@ func newBench(t *testing.T, opts ...testenv.Option) *bench {
 
 func (x *bench) own(name string) (stop func()) {
 	x.T.Helper()
-	cancels, err := x.b.WatchCancels()
+	cancels, err := x.b.Cancels.Watch()
 	if err != nil {
 		x.T.Fatal(err)
 	}
 	hard, kill := context.WithCancel(context.Background())
-	o, err := x.b.StartOwner(hard, jobs.OwnerConfig{Queues: queues, Name: name, Cancels: cancels, Log: testenv.Logger(x.T), UnservedAfter: 200 * time.Millisecond})
+	o, err := jobs.StartOwner(hard, x.b, jobs.OwnerConfig{Queues: queues, Name: name, Cancels: cancels, Log: testenv.Logger(x.T), UnservedAfter: 200 * time.Millisecond})
 	if err != nil {
 		x.T.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func (x *bench) take() (*jobs.Work, jetstream.Msg) {
 		if err == nil {
 			var m jetstream.Msg
 			if m, err = consumer.Next(jetstream.FetchContext(x.Ctx())); err == nil {
-				w, err := x.b.ReadWork(x.Ctx(), &nats.Msg{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()})
+				w, err := jobs.ReadWork(x.Ctx(), x.b, &nats.Msg{Subject: m.Subject(), Header: m.Headers(), Data: m.Data()})
 				if err != nil {
 					x.T.Fatal(err)
 				}
@@ -85,14 +85,14 @@ func (x *bench) take() (*jobs.Work, jetstream.Msg) {
 	}
 }
 
-func (x *bench) store(w *jobs.Work, status schema.Status) jobs.Outcome {
+func (x *bench) store(w *jobs.Work, status schema.Status) jobs.ResultMeta {
 	x.T.Helper()
 	r := w.Result()
 	r.Status = status
 	if status != schema.StatusSucceeded {
 		r.Error = &schema.Error{Class: schema.ClassRequestFatal, Code: "no", Message: "no"}
 	}
-	out, err := x.b.PutResult(x.Ctx(), w.Queue, r, w.Total)
+	out, err := x.b.Results.Put(x.Ctx(), w.Queue, r, w.Total)
 	if err != nil {
 		x.T.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestResultExistsOnce(t *testing.T) {
 		wg.Go(func() {
 			r := w.Result()
 			r.Status = schema.StatusSucceeded
-			switch _, err := x.b.PutResult(context.Background(), w.Queue, r, w.Total); {
+			switch _, err := x.b.Results.Put(context.Background(), w.Queue, r, w.Total); {
 			case err == nil:
 				stored.Add(1)
 			case errors.Is(err, jobs.ErrStored):
@@ -178,7 +178,7 @@ func TestWorkStreamIsLost(t *testing.T) {
 			t.Errorf("request %d, which is stored, was fed again", w.Index)
 		}
 		seen[w.Index] = true
-		x.b.TellStored(w.Queue, w.Job, x.store(w, schema.StatusSucceeded))
+		x.b.Live.PublishStored(w.Of(), x.store(w, schema.StatusSucceeded))
 		_ = m.Ack()
 	}
 	if s := x.final(h); s.State != schema.Succeeded {
@@ -223,13 +223,13 @@ func TestNextOwnerGoesOn(t *testing.T) {
 	x := newBench(t)
 	h := x.submit(schema.Job{Requests: testenv.Chats(6), Concurrency: 2, FailFast: schema.FailFast{Failures: 2}})
 	w, m := x.take()
-	x.b.TellStored(w.Queue, w.Job, x.store(w, schema.StatusFailed))
+	x.b.Live.PublishStored(w.Of(), x.store(w, schema.StatusFailed))
 	_ = m.Ack()
 	x.stop()
 	t.Cleanup(x.own("next"))
 	for {
 		w, m := x.take()
-		x.b.TellStored(w.Queue, w.Job, x.store(w, schema.StatusFailed))
+		x.b.Live.PublishStored(w.Of(), x.store(w, schema.StatusFailed))
 		_ = m.Ack()
 		break // the second failure, counted with the one before the takeover
 	}
@@ -257,7 +257,7 @@ func TestRelayGoesOn(t *testing.T) {
 	h := x.submit(schema.Job{Requests: testenv.Chats(4), Concurrency: 1, Reply: "my.answers", Order: schema.OrderInput})
 	finish := func() {
 		w, m := x.take()
-		x.b.TellStored(w.Queue, w.Job, x.store(w, schema.StatusSucceeded))
+		x.b.Live.PublishStored(w.Of(), x.store(w, schema.StatusSucceeded))
 		_ = m.Ack()
 	}
 	finish()
@@ -301,7 +301,7 @@ func TestAgedOut(t *testing.T) {
 	h := x.submit(schema.Job{ID: "old", Requests: testenv.Chats(3)})
 	for range 3 {
 		w, m := x.take()
-		x.b.TellStored(w.Queue, w.Job, x.store(w, schema.StatusSucceeded))
+		x.b.Live.PublishStored(w.Of(), x.store(w, schema.StatusSucceeded))
 		_ = m.Ack()
 	}
 	x.final(h)
@@ -377,11 +377,11 @@ func TestNotSetUp(t *testing.T) {
 func TestStoreFull(t *testing.T) {
 	e := testenv.New(t, testenv.Settings(jobs.Settings{StoreUsage: func() (int64, int64) { return 95, 100 }}))
 	b := e.Broker(queues)
-	_, err := b.Client("default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(1)})
+	_, err := jobs.ClientOn(b, "default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(1)})
 	if !errors.Is(err, jobs.ErrStoreFull) {
 		t.Errorf("%v", err)
 	}
-	if s, err := b.Client("default").Storage(e.Ctx()); err != nil || !s.Full() || s.Bytes != 95 || len(s.Streams) != 8 {
+	if s, err := jobs.ClientOn(b, "default").Storage(e.Ctx()); err != nil || !s.Full() || s.Bytes != 95 || len(s.Streams) != 8 {
 		t.Errorf("%+v, %v", s, err)
 	}
 }
@@ -432,11 +432,11 @@ func TestNoDeployment(t *testing.T) {
 		r := w.Result()
 		r.Status, r.Model = schema.StatusFailed, model
 		r.Error = &schema.Error{Class: schema.ClassUpstreamFatal, Code: schema.CodeNoDeployment, Message: "bad key"}
-		out, err := x.b.PutResult(x.Ctx(), w.Queue, r, w.Total)
+		out, err := x.b.Results.Put(x.Ctx(), w.Queue, r, w.Total)
 		if err != nil {
 			t.Fatal(err)
 		}
-		x.b.TellStored(w.Queue, w.Job, out)
+		x.b.Live.PublishStored(w.Of(), out)
 		_ = m.Ack()
 	}
 	for range 20 {

@@ -1,8 +1,8 @@
 package jobs
 
 import (
-	"container/heap"
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -12,117 +12,77 @@ import (
 	"pelton/schema"
 )
 
-// Park stores that a request has to wait, so that it can give its slot and its
-// place under the queue's cap back. The returned outcome is the word for the
-// job's owner, which feeds it again at its ready time.
-func (b *Broker) Park(ctx context.Context, w *Work, p *schema.Parked) (Outcome, error) {
-	if err := b.putParked(ctx, w, p); err != nil {
-		return Outcome{}, err
+// MaxStarts is how often a request is begun after its first delivery without a
+// word of how that went, before it is taken for what kills its workers.
+const MaxStarts = 4
+
+// Parked is what is known of requests that wait to be called again, or may have
+// been begun before: their attempts and starts so far.
+type Parked struct{ *conn }
+
+// Put stores what is known of a request.
+func (s *Parked) Put(ctx context.Context, job JobKey, index int, p *schema.Parked) error {
+	data, err := json.Marshal(p)
+	if err != nil {
+		return err
 	}
-	return Outcome{Index: w.Index, Status: schema.StatusParked, ReadyAt: p.ReadyAt}, nil
+	m := nats.NewMsg(s.Names.Parked(job.Queue, job.ID, index))
+	m.Data = data
+	if err := s.publishOnce(ctx, m); err != nil {
+		return fmt.Errorf("note what is known of request %s.%s.%d: %w", job.Queue, job.ID, index, Explain(err))
+	}
+	return nil
 }
 
-// ParkedOf returns what is known of a request's earlier attempts and starts, nil
-// for nothing.
-func (b *Broker) ParkedOf(ctx context.Context, queue, job string, index int) (*schema.Parked, error) {
-	m, err := b.lastMsg(ctx, b.names.ParkedStream(), b.names.Parked(queue, job, index))
+// Get returns what is known of a request's earlier attempts and starts, nil for
+// nothing.
+func (s *Parked) Get(ctx context.Context, queue, job string, index int) (*schema.Parked, error) {
+	m, err := s.lastMsg(ctx, s.Names.ParkedStream(), s.Names.Parked(queue, job, index))
 	if m == nil || err != nil {
 		return nil, err
 	}
 	return schema.ParseParked(m.Data)
 }
 
-func (b *Broker) purgeParked(ctx context.Context, queue, job string) error {
-	return b.purge(ctx, b.names.ParkedStream(), b.names.ParkedOf(queue, job))
-}
-
-// parkList are the parked requests of a job, the next to be ready first.
-type parkList []waiter
-
-type waiter struct {
-	at    time.Time
-	index int
-}
-
-func (w parkList) Len() int           { return len(w) }
-func (w parkList) Less(i, j int) bool { return w[i].at.Before(w[j].at) }
-func (w parkList) Swap(i, j int)      { w[i], w[j] = w[j], w[i] }
-func (w *parkList) Push(x any)        { *w = append(*w, x.(waiter)) }
-func (w *parkList) Pop() any {
-	last := len(*w) - 1
-	x := (*w)[last]
-	*w = (*w)[:last]
-	return x
-}
-
-// park notes that a request of the window waits. It stays in the window: parked
-// plus fed never exceeds the job's concurrency.
-func (j *owned) park(index int, readyAt time.Time) {
-	fed, ok := j.window[index]
-	if !ok || j.tally.done.Has(index) {
-		return
-	}
-	if !fed.parked {
-		fed.parked = true
-		j.parked++
-		j.window[index] = fed
-	}
-	heap.Push(&j.waiting, waiter{readyAt, index})
-	j.setParkTimer()
-}
-
-// unpark takes the requests that are ready off the list, to be fed again.
-func (j *owned) unpark(ctx context.Context, now time.Time) {
-	for len(j.waiting) > 0 && !j.waiting[0].at.After(now) {
-		index := heap.Pop(&j.waiting).(waiter).index
-		fed, ok := j.window[index]
-		if !ok || !fed.parked {
-			continue // it has its result, or was heard of twice
-		}
-		j.b.dropBody(ctx, fed.object)
-		j.forget(index, fed)
-		j.again = append(j.again, index)
-		j.returning.Add(index)
-	}
-	j.want()
-	j.setParkTimer()
-}
-
-// setParkTimer makes the loop look again when the next request is ready.
-func (j *owned) setParkTimer() {
-	if len(j.waiting) == 0 {
-		j.ready = nil
-		return
-	}
-	j.ready = time.After(time.Until(j.waiting[0].at))
-}
-
-// readParked learns of the requests that an earlier owner knew to wait.
-func (j *owned) readParked(ctx context.Context, present map[int]bool) error {
-	t := j.b.newTail(j.b.names.ParkedStream(), j.b.names.ParkedOf(j.rec.Queue, j.rec.ID), 0, false)
-	return t.history(ctx, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
-		at, ok := j.b.names.Parse("parked", m.Subject())
-		if !ok || at.Index >= j.rec.Total || j.tally.done.Has(at.Index) || present[at.Index] {
+// Each calls f with what is known now of those of a job's requests that of names.
+func (s *Parked) Each(ctx context.Context, queue, job string, of func(index int) bool, f func(index int, p *schema.Parked)) error {
+	r := s.newReader(s.Names.ParkedStream(), s.Names.ParkedOf(queue, job), 0, false)
+	return r.readStored(ctx, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+		at, ok := s.Names.Parse("parked", m.Subject())
+		if !ok || !of(at.Index) {
 			return nil
 		}
 		p, err := schema.ParseParked(m.Data())
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.Subject(), err)
 		}
-		j.window[at.Index] = fedRequest{at: time.Now()}
-		j.park(at.Index, p.ReadyAt)
+		f(at.Index, p)
 		return nil
 	})
 }
 
-// readyHeader writes an outcome's ready time, and parseReady reads it.
-func readyHeader(h headerSetter, t time.Time) {
-	if !t.IsZero() {
-		h.Set(schema.HeaderReady, t.UTC().Format(time.RFC3339Nano))
-	}
+// Purge removes what is known of a job's requests.
+func (s *Parked) Purge(ctx context.Context, queue, job string) error {
+	return s.purge(ctx, s.Names.ParkedStream(), s.Names.ParkedOf(queue, job))
 }
 
-func parseReady(h nats.Header) time.Time {
-	t, _ := time.Parse(time.RFC3339Nano, h.Get(schema.HeaderReady))
-	return t
+// CountStart raises the durable count of starts of a request that may have been
+// begun before. It is called before the call, so that a worker that dies of it
+// has counted. earlier is what was known so far, nil for nothing, and left what
+// is left of the request's timeout then; the returned record is what is known now.
+func (s *Parked) CountStart(ctx context.Context, job JobKey, index int, left time.Duration, earlier *schema.Parked) (*schema.Parked, error) {
+	next := schema.Parked{ReadyAt: time.Now().UTC(), LeftMs: left.Milliseconds(), Reason: "begun again"}
+	if earlier != nil {
+		next = *earlier
+	}
+	next.Starts++
+	return &next, s.Put(ctx, job, index, &next)
+}
+
+// UncountStart takes a start back that ended without an answer though its
+// worker lived: by a hard stop, or because the broker could not be reached.
+func (s *Parked) UncountStart(ctx context.Context, job JobKey, index int, counted *schema.Parked) error {
+	next := *counted
+	next.Starts--
+	return s.Put(ctx, job, index, &next)
 }

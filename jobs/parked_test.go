@@ -13,7 +13,7 @@ import (
 
 func (x *bench) park(w *jobs.Work, m jetstream.Msg, readyAt time.Time, tell bool) {
 	x.T.Helper()
-	out, err := x.b.Park(x.Ctx(), w, &schema.Parked{
+	err := x.b.Parked.Put(x.Ctx(), w.Of(), w.Index, &schema.Parked{
 		ReadyAt: readyAt, LeftMs: 5000, Reason: "cooling down",
 		Attempts: []schema.Attempt{{Deployment: "mock", StatusCode: 429}},
 	})
@@ -21,7 +21,7 @@ func (x *bench) park(w *jobs.Work, m jetstream.Msg, readyAt time.Time, tell bool
 		x.T.Fatal(err)
 	}
 	if tell {
-		x.b.TellStored(w.Queue, w.Job, out)
+		x.b.Live.PublishStored(w.Of(), jobs.ResultMeta{Index: w.Index, Status: schema.StatusParked, ReadyAt: readyAt})
 	}
 	if err := m.DoubleAck(x.Ctx()); err != nil {
 		x.T.Fatal(err)
@@ -30,7 +30,7 @@ func (x *bench) park(w *jobs.Work, m jetstream.Msg, readyAt time.Time, tell bool
 
 func (x *bench) finish(w *jobs.Work, m jetstream.Msg) {
 	x.T.Helper()
-	x.b.TellStored(w.Queue, w.Job, x.store(w, schema.StatusSucceeded))
+	x.b.Live.PublishStored(w.Of(), x.store(w, schema.StatusSucceeded))
 	_ = m.Ack()
 }
 
@@ -44,7 +44,7 @@ func (x *bench) back(index int, readyAt time.Time) (*jobs.Work, jetstream.Msg) {
 	if now := time.Now(); now.Before(readyAt) {
 		x.T.Errorf("it came back %s before its time", readyAt.Sub(now))
 	}
-	p, err := x.b.ParkedOf(x.Ctx(), w.Queue, w.Job, w.Index)
+	p, err := x.b.Parked.Get(x.Ctx(), w.Queue, w.Job, w.Index)
 	if err != nil || p == nil || len(p.Attempts) != 1 || p.LeftMs != 5000 {
 		x.T.Fatalf("%+v, %v", p, err)
 	}

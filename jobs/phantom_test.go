@@ -13,7 +13,7 @@ import (
 
 // fakeStream answers in the place of a stream: the test says what a leader of a
 // cluster may say, and one server cannot be made to.
-func fakeStream(t *testing.T) (*Broker, func(subject string, answer func(*nats.Msg))) {
+func fakeStream(t *testing.T) (*Store, func(subject string, answer func(*nats.Msg))) {
 	t.Helper()
 	srv, err := embednats.Start(embednats.Options{StoreDir: t.TempDir(), Port: embednats.NoListen, Logger: zerolog.Nop()})
 	if err != nil {
@@ -25,7 +25,7 @@ func fakeStream(t *testing.T) (*Broker, func(subject string, answer func(*nats.M
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	b, err := NewBroker(nc, Settings{Log: zerolog.Nop()})
+	b, err := NewStore(nc, Settings{Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func fakeStream(t *testing.T) (*Broker, func(subject string, answer func(*nats.M
 // before that is agreed upon: there is none, and it is published again.
 func TestEndThatWasOnlyProposed(t *testing.T) {
 	b, serve := fakeStream(t)
-	subject := b.names.End("default", "job")
+	subject := b.Names.End("default", "job")
 	var published, asked atomic.Int64
 	serve(subject, func(m *nats.Msg) {
 		if published.Add(1) == 1 {
@@ -57,8 +57,8 @@ func TestEndThatWasOnlyProposed(t *testing.T) {
 		none.Header.Set("Status", "404")
 		_ = b.nc.PublishMsg(none)
 	})
-	rec := &record{State: schema.State{ID: "job", Queue: "default", State: schema.Succeeded}}
-	if err := b.publishEnd(t.Context(), rec); err != nil {
+	rec := &Record{State: schema.State{ID: "job", Queue: "default", State: schema.Succeeded}}
+	if err := b.Results.PutEnd(t.Context(), rec); err != nil {
 		t.Fatal(err)
 	}
 	if published.Load() != 2 || asked.Load() != 1 {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"iter"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -44,7 +43,7 @@ func (h *Handle) Progress(ctx context.Context, options ...ProgressOption) iter.S
 		option(&f)
 	}
 	return func(yield func(*Progress, error) bool) {
-		news := &news{wake: make(chan struct{}, 1)}
+		news := &updates{wake: make(chan struct{}, 1)}
 		wait := []WaitOption{OnProgress(news.snapshot)}
 		if f.events {
 			wait = append(wait, OnEvent(news.event))
@@ -84,7 +83,7 @@ func (h *Handle) Progress(ctx context.Context, options ...ProgressOption) iter.S
 
 // news is what a reader has not seen yet: the latest snapshot, and events up to
 // a bound.
-type news struct {
+type updates struct {
 	mu     sync.Mutex
 	latest *schema.State
 	events []Progress
@@ -96,14 +95,14 @@ type news struct {
 // mostNews bounds the events that wait for their reader.
 const mostNews = 16_384
 
-func (n *news) snapshot(s schema.State) {
+func (n *updates) snapshot(s schema.State) {
 	n.mu.Lock()
 	n.latest = &s
 	n.mu.Unlock()
-	n.tell()
+	n.wakeReader()
 }
 
-func (n *news) event(e schema.Event) {
+func (n *updates) event(e schema.Event) {
 	n.mu.Lock()
 	if n.first > 0 && n.first >= len(n.events)/2 {
 		n.events = n.events[:copy(n.events, n.events[n.first:])]
@@ -116,10 +115,10 @@ func (n *news) event(e schema.Event) {
 		n.missed = 0
 	}
 	n.mu.Unlock()
-	n.tell()
+	n.wakeReader()
 }
 
-func (n *news) tell() {
+func (n *updates) wakeReader() {
 	select {
 	case n.wake <- struct{}{}:
 	default:
@@ -128,7 +127,7 @@ func (n *news) tell() {
 
 // next returns the next piece of news; nil: there is none. The final state comes
 // after all events, and only once over is set.
-func (n *news) next(over bool) *Progress {
+func (n *updates) next(over bool) *Progress {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if s := n.latest; s != nil && !s.State.Final() {
@@ -153,54 +152,15 @@ func (n *news) next(over bool) *Progress {
 // calls of [OnProgress]. Calls come one after the other; a slow f misses events.
 func OnEvent(f func(schema.Event)) WaitOption { return func(w *waiting) { w.event = f } }
 
-// eventsAhead is how many events may wait for a callback.
-const eventsAhead = 65_536
-
-// hearEvents asks for a job's events for as long as it is not told to stop.
-func (h *Handle) hearEvents() (events <-chan *nats.Msg, stop func(), err error) {
-	b := h.b
-	heard := make(chan *nats.Msg, eventsAhead)
-	subject := b.names.EventsOf(h.queue, h.id)
-	// Straight into the channel, so that a flush brings everything before it;
-	// what there is no room for is dropped.
-	sub, err := b.nc.ChanSubscribe(subject, heard)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := b.explain(b.watch.Subscribed(subject)); err != nil {
-		_ = sub.Unsubscribe()
-		return nil, nil, err
-	}
-	quit, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		beat := time.NewTicker(schema.ListenTime / 3)
-		defer beat.Stop()
-		for {
-			_ = b.nc.Publish(b.names.Listen(h.queue, h.id), nil)
-			select {
-			case <-beat.C:
-			case <-quit:
-				return
-			}
-		}
-	}()
-	return heard, func() {
-		_ = sub.Unsubscribe()
-		close(quit)
-		<-done
-	}, nil
-}
-
 // drain hands out the events that are here.
 func (w *waiting) drain(events <-chan *nats.Msg) {
 	for len(events) > 0 {
-		w.tell(<-events)
+		w.passEvent(<-events)
 	}
 }
 
 // tell hands an event to the callback.
-func (w *waiting) tell(m *nats.Msg) {
+func (w *waiting) passEvent(m *nats.Msg) {
 	var e schema.Event
 	if json.Unmarshal(m.Data, &e) == nil {
 		w.event(e)

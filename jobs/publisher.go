@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,15 +15,15 @@ import (
 	"pelton/internal/nats/denied"
 )
 
-// publisher stores messages in streams and tells what became of each. It is
-// made for many small ones at once: one inbox for all acknowledgements, no
+// publisher stores messages in streams and reports what became of each. It is
+// made for many small messages at once: one inbox for all acknowledgements, no
 // goroutine and no timer for each, and no context to end. It is safe for
 // concurrent use.
 //
-// A message's reply subject is that of a lane, which is used again once its
+// A message's reply subject is that of a slot, which is used again once its
 // acknowledgement is here: the server knows the way to it by then, where each
-// new subject costs it a search. A lane whose acknowledgement is late is given
-// up, so that it is never taken for another's.
+// new subject costs it a search. A slot whose acknowledgement is late is given
+// up, so that no late acknowledgement is taken for another message's.
 type publisher struct {
 	nc     *nats.Conn
 	inbox  string
@@ -33,22 +32,22 @@ type publisher struct {
 	broken error // why there is no inbox
 
 	mu      sync.Mutex
-	last    uint64 // of all lanes that were ever used
-	free    []lane
-	waiting map[uint64]waitingAck // by lane
+	last    uint64 // of all slots that were ever used
+	free    []replySlot
+	waiting map[uint64]waitingAck // by slot
 	sweeper *time.Timer           // runs while something waits
 }
 
-type lane struct {
+type replySlot struct {
 	number uint64
 	reply  string
 }
 
 type waitingAck struct {
-	lane    lane
+	slot    replySlot
 	subject string
 	sent    time.Time
-	tell    func(seq uint64, err error)
+	done    func(seq uint64, err error)
 }
 
 func newPublisher(nc *nats.Conn, watch *denied.Watcher) *publisher {
@@ -57,7 +56,7 @@ func newPublisher(nc *nats.Conn, watch *denied.Watcher) *publisher {
 
 // listen opens the inbox, which lives as long as the connection.
 func (p *publisher) listen() {
-	sub, err := p.nc.Subscribe(p.inbox+"*", p.hear)
+	sub, err := p.nc.Subscribe(p.inbox+"*", p.onAck)
 	if err != nil {
 		p.broken = err
 		return
@@ -69,8 +68,8 @@ func (p *publisher) listen() {
 	p.guard()
 }
 
-// guard has what the server refuses told to those that wait for it. A call is
-// told once: then the next one listens.
+// guard fails what the server refuses. A call hears of one refusal: then the next
+// call listens.
 func (p *publisher) guard() {
 	p.watch.Begin(func(refused *denied.Error) {
 		go func() {
@@ -82,69 +81,52 @@ func (p *publisher) guard() {
 	}, ">")
 }
 
-// send publishes a message and returns at once. tell is called when it is
-// stored, or not, or nobody has said so for ackTime; it must not block. An error
-// says that it was not sent, and that tell is not called.
-func (p *publisher) send(m *nats.Msg, tell func(seq uint64, err error)) error {
+// send publishes a message and returns at once. done is called when it is
+// stored, or not, or no answer has come for ackTime; it must not block. An error
+// says that the message was not sent, and that done is not called.
+func (p *publisher) send(m *nats.Msg, done func(seq uint64, err error)) error {
 	if p.open.Do(p.listen); p.broken != nil {
 		return p.broken
 	}
 	p.mu.Lock()
-	l := p.lane()
-	p.waiting[l.number] = waitingAck{l, m.Subject, time.Now(), tell}
+	slot := p.slot()
+	p.waiting[slot.number] = waitingAck{slot, m.Subject, time.Now(), done}
 	if p.sweeper == nil {
 		p.sweeper = time.AfterFunc(ackTime/4, p.sweep)
 	}
 	p.mu.Unlock()
-	m.Reply = l.reply
+	m.Reply = slot.reply
 	err := p.nc.PublishMsg(m)
 	if err != nil {
-		if _, waited := p.take(l.number); !waited {
-			return nil // it was told meanwhile
+		if _, waited := p.take(slot.number); !waited {
+			return nil // done was called meanwhile
 		}
 	}
 	return err
 }
 
-// lane returns one that nothing is expected on. Called with mu held.
-func (p *publisher) lane() lane {
+// slot returns one that nothing is expected on. Called with mu held.
+func (p *publisher) slot() replySlot {
 	if last := len(p.free) - 1; last >= 0 {
-		l := p.free[last]
+		slot := p.free[last]
 		p.free = p.free[:last]
-		return l
+		return slot
 	}
 	p.last++
-	return lane{p.last, p.inbox + strconv.FormatUint(p.last, 36)}
+	return replySlot{p.last, p.inbox + strconv.FormatUint(p.last, 36)}
 }
 
-// store is send that waits.
-func (p *publisher) store(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
-	a := acks.Get().(*ack)
-	if err := p.send(m, a.tell); err != nil {
-		acks.Put(a)
-		return 0, err
-	}
-	select {
-	case <-a.done:
-		seq, err = a.seq, a.err
-		acks.Put(a)
-		return seq, err
-	case <-ctx.Done():
-		return 0, context.Cause(ctx) // a is left to whoever still tells it
-	}
-}
-
-// ack is the answer that one store waits for.
+// ack is the answer that one [conn.store] waits for.
 type ack struct {
 	done chan struct{}
 	seq  uint64
 	err  error
-	tell func(uint64, error)
+	put  func(uint64, error)
 }
 
 var acks = sync.Pool{New: func() any {
 	a := &ack{done: make(chan struct{}, 1)}
-	a.tell = func(seq uint64, err error) {
+	a.put = func(seq uint64, err error) {
 		a.seq, a.err = seq, err
 		a.done <- struct{}{}
 	}
@@ -159,28 +141,28 @@ func (p *publisher) take(n uint64) (w waitingAck, ok bool) {
 	return w, ok
 }
 
-func (p *publisher) hear(m *nats.Msg) {
+func (p *publisher) onAck(m *nats.Msg) {
 	n, err := strconv.ParseUint(m.Subject[len(p.inbox):], 36, 64)
 	if err != nil {
 		return
 	}
 	if w, ok := p.answered(n); ok {
-		w.tell(readAck(m))
+		w.done(readAck(m))
 	}
 }
 
-// answered is take for a lane whose acknowledgement is here: it may be used again.
+// answered is take for a slot whose acknowledgement is here: it may be used again.
 func (p *publisher) answered(n uint64) (w waitingAck, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if w, ok = p.waiting[n]; ok {
 		delete(p.waiting, n)
-		p.free = append(p.free, w.lane)
+		p.free = append(p.free, w.slot)
 	}
 	return w, ok
 }
 
-// sweep tells those that have waited for too long.
+// sweep fails what has waited for too long.
 func (p *publisher) sweep() {
 	late := time.Now().Add(-ackTime)
 	p.fail(nats.ErrTimeout, func(w waitingAck) bool { return w.sent.Before(late) })
@@ -193,7 +175,7 @@ func (p *publisher) sweep() {
 	p.sweeper.Reset(ackTime / 4)
 }
 
-// fail tells some of those that wait that they wait in vain.
+// fail reports err to some of those that wait.
 func (p *publisher) fail(err error, which func(waitingAck) bool) {
 	var some []waitingAck
 	p.mu.Lock()
@@ -205,7 +187,7 @@ func (p *publisher) fail(err error, which func(waitingAck) bool) {
 	}
 	p.mu.Unlock()
 	for _, w := range some {
-		w.tell(0, err)
+		w.done(0, err)
 	}
 }
 

@@ -21,52 +21,41 @@ type QueueInfo struct {
 }
 
 // Queues lists the queues that were ever served, by name.
-func (c *Client) Queues(ctx context.Context) ([]QueueInfo, error) {
-	var list []QueueInfo
-	err := c.b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) (err error) {
-		list, err = c.b.queues(ctx, js)
-		return err
+func (s *Store) Queues(ctx context.Context) (list []QueueInfo, err error) {
+	err = s.Ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		work, err := js.Stream(ctx, s.Names.WorkStream())
+		if err != nil {
+			return err
+		}
+		consumers := work.ListConsumers(ctx)
+		for info := range consumers.Info() {
+			name, ok := strings.CutPrefix(info.Name, s.Names.WorkersConsumer(""))
+			if !ok {
+				continue
+			}
+			q := QueueInfo{Name: name, Cap: info.Config.MaxAckPending, InFlight: info.NumAckPending, Waiting: int(info.NumPending)}
+			owners, err := js.Consumer(ctx, s.Names.JobsStream(), s.Names.OwnersConsumer(name))
+			if err == nil {
+				q.Owned, q.Queued = owners.CachedInfo().NumAckPending, int(owners.CachedInfo().NumPending)
+			} else if !errors.Is(err, jetstream.ErrConsumerNotFound) {
+				return err
+			}
+			list = append(list, q)
+		}
+		slices.SortFunc(list, func(a, b QueueInfo) int { return strings.Compare(a.Name, b.Name) })
+		return consumers.Err()
 	})
 	return list, err
 }
 
-func (b *Broker) queues(ctx context.Context, js jetstream.JetStream) ([]QueueInfo, error) {
-	work, err := js.Stream(ctx, b.names.WorkStream())
-	if err != nil {
-		return nil, err
-	}
-	var list []QueueInfo
-	consumers := work.ListConsumers(ctx)
-	for info := range consumers.Info() {
-		name, ok := strings.CutPrefix(info.Name, b.names.WorkersConsumer(""))
-		if !ok {
-			continue
-		}
-		q := QueueInfo{Name: name, Cap: info.Config.MaxAckPending, InFlight: info.NumAckPending, Waiting: int(info.NumPending)}
-		owners, err := js.Consumer(ctx, b.names.JobsStream(), b.names.OwnersConsumer(name))
-		if err == nil {
-			q.Owned, q.Queued = owners.CachedInfo().NumAckPending, int(owners.CachedInfo().NumPending)
-		} else if !errors.Is(err, jetstream.ErrConsumerNotFound) {
-			return nil, err
-		}
-		list = append(list, q)
-	}
-	slices.SortFunc(list, func(a, b QueueInfo) int { return strings.Compare(a.Name, b.Name) })
-	return list, consumers.Err()
-}
-
-// ErrNoQueue means that no worker has ever served the queue.
-var ErrNoQueue = errors.New("no such queue")
-
 // SetQueueCap changes the cap of a queue while it works: the requests that may
 // be in flight on all workers together, from 1.
-func (c *Client) SetQueueCap(ctx context.Context, queue string, limit int) error {
+func (s *Store) SetQueueCap(ctx context.Context, queue string, limit int) error {
 	if limit < 1 {
 		return fmt.Errorf("cap %d: must be at least 1", limit)
 	}
-	b := c.b
-	return b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-		consumer, err := js.Consumer(ctx, b.names.WorkStream(), b.names.WorkersConsumer(queue))
+	return s.Ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		consumer, err := js.Consumer(ctx, s.Names.WorkStream(), s.Names.WorkersConsumer(queue))
 		if errors.Is(err, jetstream.ErrConsumerNotFound) {
 			return fmt.Errorf("%w: %q; a worker that names it in PELTON_QUEUES makes it", ErrNoQueue, queue)
 		}
@@ -75,7 +64,26 @@ func (c *Client) SetQueueCap(ctx context.Context, queue string, limit int) error
 		}
 		cfg := consumer.CachedInfo().Config
 		cfg.MaxAckPending = limit
-		_, err = js.UpdateConsumer(ctx, b.names.WorkStream(), cfg)
+		_, err = js.UpdateConsumer(ctx, s.Names.WorkStream(), cfg)
 		return err
 	})
+}
+
+// QueueCap returns the cap of a queue: the requests it may have in flight on
+// all workers together.
+func (s *Store) QueueCap(ctx context.Context, queue string) (int, error) {
+	info, err := s.consumer(ctx, s.Names.WorkStream(), s.Names.WorkersConsumer(queue))
+	if err != nil {
+		return 0, err
+	}
+	return info.Config.MaxAckPending, nil
+}
+
+// Served reports whether a worker has ever served the queue.
+func (s *Store) Served(ctx context.Context, queue string) (bool, error) {
+	_, err := s.consumer(ctx, s.Names.JobsStream(), s.Names.OwnersConsumer(queue))
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }

@@ -38,7 +38,7 @@ func TestEndAfterTheWorkIsLost(t *testing.T) {
 			break
 		}
 	}
-	x.b.TellStored(inHand.Queue, inHand.Job, x.store(inHand, schema.StatusSucceeded))
+	x.b.Live.PublishStored(inHand.Of(), x.store(inHand, schema.StatusSucceeded))
 	s := x.final(h)
 	if s.State != schema.Cancelled || s.Counts.Succeeded != 2 || s.Counts.Cancelled != 3 || s.Counts.NotStarted != 7 {
 		t.Errorf("%+v", s)

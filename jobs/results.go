@@ -1,115 +1,127 @@
 package jobs
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"math"
 	"strconv"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 
 	"pelton/schema"
 )
 
-// ErrStored means that a result for the same index is there already: the work
-// is done, and what was brought is not needed.
-var ErrStored = errors.New("this index has its result already")
+// Results are the results of jobs, one per index, and behind them each job's end.
+type Results struct {
+	*conn
+	objects *Objects
 
-// headroom is what the headers of a message may take of the broker's limit.
-const headroom = 16 << 10
+	// hub hands what is stored to the readers in this process; nil where others
+	// store as well.
+	hub *hub
 
-// parcel is a result's message. Its memory is used again once it is sent: the
+	// follow begins a sequence in completion order, behind a place in the stream:
+	// by the hub where there is one, else by the stream.
+	follow func(queue, job string, after uint64) Sequence
+}
+
+func newResults(c *conn, objects *Objects) *Results {
+	s := &Results{conn: c, objects: objects}
+	s.follow = s.fromStream
+	if c.Alone {
+		s.hub = &hub{}
+		s.follow = s.fromHub
+	}
+	return s
+}
+
+// resultMsg is a result's message. Its memory is used again once it is sent: the
 // connection copies what it is given.
-type parcel struct {
+type resultMsg struct {
 	msg    nats.Msg
 	header headers
 	data   []byte
 	object string // where the result itself lies if it does not fit
 }
 
-var parcels = sync.Pool{New: func() any { return &parcel{header: newHeaders()} }}
+var resultMsgs = sync.Pool{New: func() any { return &resultMsg{header: newHeaders()} }}
 
-// keptData bounds the memory of a parcel that is used again.
-const keptData = 64 << 10
+// maxPooled bounds the memory of a message that is used again.
+const maxPooled = 64 << 10
 
-func (p *parcel) free() {
-	if cap(p.data) > keptData {
+func (p *resultMsg) free() {
+	if cap(p.data) > maxPooled {
 		p.data = nil
 	}
 	p.header.reset()
 	p.msg, p.object = nats.Msg{}, ""
-	parcels.Put(p)
+	resultMsgs.Put(p)
 }
 
-// PutResult stores the one final result of an index. It returns an [Outcome]
-// that says what is stored, and [ErrStored] when another result came first;
-// any other error leaves open whether it was stored, and calling again is right.
-// A result above the broker's message limit goes to the object store.
-func (b *Broker) PutResult(ctx context.Context, queue string, r *schema.Result, total int) (Outcome, error) {
-	p := parcels.Get().(*parcel)
+// Put stores the one final result of an index, of a job of total requests. It
+// returns what is stored, and [ErrStored] when another result came first; any
+// other error leaves open whether it was stored, and calling again is right. A
+// result above the broker's message limit goes to the object store.
+func (s *Results) Put(ctx context.Context, queue string, r *schema.Result, total int) (ResultMeta, error) {
+	p := resultMsgs.Get().(*resultMsg)
 	defer p.free()
-	if err := b.pack(ctx, p, queue, r, total); err != nil {
-		return Outcome{}, err
+	if err := s.pack(ctx, p, queue, r, total); err != nil {
+		return ResultMeta{}, err
 	}
-	return b.storeResult(ctx, queue, r, p)
+	return s.put(ctx, queue, r, p)
 }
 
-// SendResult is [Broker.PutResult] that does not wait, but for a result that goes
-// to the object store: tell is called with what it would return, and must not
-// block.
-func (b *Broker) SendResult(ctx context.Context, queue string, r *schema.Result, total int, tell func(Outcome, error)) {
-	p := parcels.Get().(*parcel)
+// PutAsync is [Results.Put] that does not wait, but for a result that goes to the
+// object store: done is called with what Put would return, and must not block.
+func (s *Results) PutAsync(ctx context.Context, queue string, r *schema.Result, total int, done func(ResultMeta, error)) {
+	p := resultMsgs.Get().(*resultMsg)
 	defer p.free()
-	err := b.pack(ctx, p, queue, r, total)
+	err := s.pack(ctx, p, queue, r, total)
 	switch {
 	case err != nil:
-		tell(Outcome{}, err)
+		done(ResultMeta{}, err)
 		return
 	case p.object != "":
-		tell(b.storeResult(ctx, queue, r, p))
+		done(s.put(ctx, queue, r, p))
 		return
 	}
-	err = b.pub.send(&p.msg, func(seq uint64, err error) {
+	stored := func(seq uint64, err error) {
 		if err != nil {
-			tell(Outcome{}, b.notStored(ctx, r, "", err))
+			done(ResultMeta{}, s.notStored(ctx, r, "", err))
 			return
 		}
-		tell(b.stored(queue, r, seq), nil)
-	})
-	if err != nil {
-		tell(Outcome{}, b.notStored(ctx, r, "", err))
+		done(s.stored(queue, r, seq), nil)
+	}
+	if _, err = s.send(ctx, &p.msg, outgoing{done: stored}); err != nil {
+		done(ResultMeta{}, s.notStored(ctx, r, "", err))
 	}
 }
 
-func (b *Broker) storeResult(ctx context.Context, queue string, r *schema.Result, p *parcel) (Outcome, error) {
-	seq, err := b.pub.store(ctx, &p.msg)
+func (s *Results) put(ctx context.Context, queue string, r *schema.Result, p *resultMsg) (ResultMeta, error) {
+	seq, err := s.store(ctx, &p.msg)
 	if err != nil {
-		return Outcome{}, b.notStored(ctx, r, p.object, err)
+		return ResultMeta{}, s.notStored(ctx, r, p.object, err)
 	}
-	return b.stored(queue, r, seq), nil
+	return s.stored(queue, r, seq), nil
 }
 
 // pack makes the message that stores a result.
-func (b *Broker) pack(ctx context.Context, p *parcel, queue string, r *schema.Result, total int) (err error) {
+func (s *Results) pack(ctx context.Context, p *resultMsg, queue string, r *schema.Result, total int) (err error) {
 	if p.data, err = r.AppendJSON(p.data[:0]); err != nil {
 		return fmt.Errorf("encode result %s: %w", r.ID, err)
 	}
-	outcomeOf(r).header(&p.header, r.Job)
+	metaOf(r).writeTo(&p.header, r.Job)
 	p.header.Set(schema.HeaderTotal, strconv.Itoa(total))
 	if r.CustomID != "" {
-		p.header.Set(schema.HeaderCustomID, headerText(r.CustomID))
+		p.header.Set(schema.HeaderCustomID, HeaderText(r.CustomID))
 	}
-	p.msg = nats.Msg{Subject: b.names.Result(queue, r.Job, r.Index), Header: p.header.Header, Data: p.data}
-	if len(p.data)+headroom > b.maxPayload() {
-		if p.object, err = b.putBody(ctx, b.names.StateKey(queue, r.ID), p.data); err != nil {
+	p.msg = nats.Msg{Subject: s.Names.Result(queue, r.Job, r.Index), Header: p.header.Header, Data: p.data}
+	if !s.Fits(len(p.data)) {
+		if p.object, err = s.objects.PutBody(ctx, s.Names.StateKey(queue, r.ID), p.data); err != nil {
 			return fmt.Errorf("result %s: %w", r.ID, err)
 		}
 		p.header.Set(schema.HeaderObject, p.object)
@@ -120,53 +132,51 @@ func (b *Broker) pack(ctx context.Context, p *parcel, queue string, r *schema.Re
 	if resultsOnce {
 		expectNew(&p.msg)
 	}
-	asNewer(&p.msg)
 	return nil
 }
 
-// stored is the outcome of a result that the stream has taken.
-func (b *Broker) stored(queue string, r *schema.Result, seq uint64) Outcome {
-	out := outcomeOf(r)
+// stored returns what is known of a result that the stream has taken.
+func (s *Results) stored(queue string, r *schema.Result, seq uint64) ResultMeta {
+	out := metaOf(r)
 	out.Seq = seq
-	if b.set.Alone {
+	if s.hub != nil {
 		r.Seq = seq
-		b.taps.give(jobKey{queue, r.Job}, item{index: r.Index, seq: seq, result: r})
+		s.hub.publish(JobKey{queue, r.Job}, Entry{Index: r.Index, Seq: seq, result: r})
 	}
 	return out
 }
 
-// notStored is why a result was not stored, or may not have been.
-func (b *Broker) notStored(ctx context.Context, r *schema.Result, object string, err error) error {
-	if occupied(err) {
-		b.dropBody(ctx, object)
+// notStored returns why a result was not stored, or may not have been.
+func (s *Results) notStored(ctx context.Context, r *schema.Result, object string, err error) error {
+	if IsWrongLastSeq(err) {
+		s.objects.DeleteBody(ctx, object)
 		return ErrStored
 	}
 	// Without the stream's word the message may be there, and point to the object.
 	if api := (*jetstream.APIError)(nil); errors.As(err, &api) {
-		b.dropBody(ctx, object)
+		s.objects.DeleteBody(ctx, object)
 	}
-	return fmt.Errorf("store result %s: %w", r.ID, b.explain(err))
+	return fmt.Errorf("store result %s: %w", r.ID, Explain(err))
 }
 
-// SettleResult is [Broker.PutResult] for those to whom it is all the same whose
-// result is stored, so long as one is: where another came first, the outcome is
-// that one's.
-func (b *Broker) SettleResult(ctx context.Context, queue string, r *schema.Result, total int) (Outcome, error) {
-	out, err := b.PutResult(ctx, queue, r, total)
+// PutOrFind is [Results.Put] for a caller to whom it is all the same whose result
+// is stored, so long as one is: where another came first, it returns what that says.
+func (s *Results) PutOrFind(ctx context.Context, queue string, r *schema.Result, total int) (ResultMeta, error) {
+	out, err := s.Put(ctx, queue, r, total)
 	if !errors.Is(err, ErrStored) {
 		return out, err
 	}
-	m, err := b.lastMsg(ctx, b.names.ResultsStream(), b.names.Result(queue, r.Job, r.Index))
+	m, err := s.lastMsg(ctx, s.Names.ResultsStream(), s.Names.Result(queue, r.Job, r.Index))
 	if err != nil {
-		return Outcome{}, err
+		return ResultMeta{}, err
 	}
 	if m == nil {
-		return Outcome{}, fmt.Errorf("result %s is said to exist but cannot be read", r.ID)
+		return ResultMeta{}, fmt.Errorf("result %s is said to exist but cannot be read", r.ID)
 	}
-	if b.set.Alone { // ours, when the answer to an earlier try was lost: nobody was given it
-		b.taps.give(jobKey{queue, r.Job}, item{index: r.Index, header: m.Header, data: m.Data, seq: m.Sequence})
+	if s.hub != nil { // ours, when the answer to an earlier try was lost: no reader was given it
+		s.hub.publish(JobKey{queue, r.Job}, Entry{Index: r.Index, Header: m.Header, Data: m.Data, Seq: m.Sequence})
 	}
-	out, _ = parseOutcome(m.Header)
+	out, _ = parseMeta(m.Header)
 	out.Seq = m.Sequence
 	return out, nil
 }
@@ -182,52 +192,46 @@ func withoutBodies(r *schema.Result) *schema.Result {
 	return &small
 }
 
-// StoredOutcome looks up what is stored for an index, and reports false when
-// nothing is.
-func (b *Broker) StoredOutcome(ctx context.Context, queue, job string, index int) (Outcome, bool, error) {
-	m, err := b.lastMsg(ctx, b.names.ResultsStream(), b.names.Result(queue, job, index))
+// Meta looks up what is stored for an index, and reports false when nothing is.
+func (s *Results) Meta(ctx context.Context, queue, job string, index int) (ResultMeta, bool, error) {
+	m, err := s.lastMsg(ctx, s.Names.ResultsStream(), s.Names.Result(queue, job, index))
 	if m == nil || err != nil {
-		return Outcome{}, false, err
+		return ResultMeta{}, false, err
 	}
-	out, ok := parseOutcome(m.Header)
+	out, ok := parseMeta(m.Header)
 	out.Seq = m.Sequence
 	return out, ok, nil
 }
 
-// JobEnded reports whether a job's end is stored: nothing may be stored behind it.
-func (b *Broker) JobEnded(ctx context.Context, queue, job string) (bool, error) {
-	m, err := b.lastMsg(ctx, b.names.ResultsStream(), b.names.End(queue, job))
+// Ended reports whether a job's end is stored: nothing may be stored behind it.
+func (s *Results) Ended(ctx context.Context, queue, job string) (bool, error) {
+	m, err := s.lastMsg(ctx, s.Names.ResultsStream(), s.Names.End(queue, job))
 	return m != nil, err
 }
 
-// GetResult returns the stored result of an index, or nil when there is none.
-func (b *Broker) GetResult(ctx context.Context, queue, job string, index int) (*schema.Result, error) {
-	m, err := b.lastMsg(ctx, b.names.ResultsStream(), b.names.Result(queue, job, index))
+// Get returns the stored result of an index, or nil when there is none.
+func (s *Results) Get(ctx context.Context, queue, job string, index int) (*schema.Result, error) {
+	m, err := s.lastMsg(ctx, s.Names.ResultsStream(), s.Names.Result(queue, job, index))
 	if m == nil || err != nil {
 		return nil, err
 	}
-	return b.readResult(ctx, m.Header, m.Data, m.Sequence)
+	return s.decode(ctx, m.Header, m.Data, m.Sequence)
 }
 
-// resultOf returns an item's result, as one that the reader may change.
-func (b *Broker) resultOf(ctx context.Context, it item) (*schema.Result, error) {
+// Decode returns an entry's result, as one that the reader may change.
+func (s *Results) Decode(ctx context.Context, it Entry) (*schema.Result, error) {
 	if it.result == nil {
-		return b.readResult(ctx, it.header, it.data, it.seq)
+		return s.decode(ctx, it.Header, it.Data, it.Seq)
 	}
 	r := *it.result
 	return &r, nil
 }
 
-// readResult decodes a result's message, with what lies in the object store.
-func (b *Broker) readResult(ctx context.Context, header nats.Header, data []byte, seq uint64) (*schema.Result, error) {
-	if object := header.Get(schema.HeaderObject); object != "" {
-		err := b.retry(ctx, func(ctx context.Context) (err error) {
-			data, err = b.getBody(ctx, object)
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("result %s.%s: %w", header.Get(schema.HeaderJob), header.Get(schema.HeaderIndex), err)
-		}
+// decode reads a result's message, with what lies in the object store.
+func (s *Results) decode(ctx context.Context, header nats.Header, data []byte, seq uint64) (*schema.Result, error) {
+	data, err := s.JSON(ctx, header, data)
+	if err != nil {
+		return nil, err
 	}
 	r, err := schema.ParseResult(data)
 	if err != nil {
@@ -237,211 +241,122 @@ func (b *Broker) readResult(ctx context.Context, header nats.Header, data []byte
 	return r, nil
 }
 
-// lastMsg returns the last message on a subject, or nil when there is none. That
-// there is none only a stream's leader can tell: of three copies one may be
-// behind. To ask the leader is a right over the whole stream; whoever lacks it
-// believes a copy.
-func (b *Broker) lastMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, ackTime) // a question can die with the node it was put to
-	defer cancel()
-	if !b.replicated.Load() {
-		m, err := b.anyMsg(ctx, stream, subject)
-		if m != nil || err != nil || b.counted.Load() {
-			return m, err
-		}
-		if err := b.countCopies(ctx); err != nil && !errors.Is(err, ErrDenied) {
-			return nil, err
-		}
-		if !b.replicated.Load() {
-			return nil, nil
-		}
+// JSON returns a result's JSON, from the object store where it lies there.
+func (s *Results) JSON(ctx context.Context, header nats.Header, data []byte) ([]byte, error) {
+	object := header.Get(schema.HeaderObject)
+	if object == "" {
+		return data, nil
 	}
-	m, err := b.leaderMsg(ctx, stream, subject)
-	if errors.Is(err, ErrDenied) {
-		return b.anyMsg(ctx, stream, subject)
-	}
-	return m, err
-}
-
-// countCopies learns whether the streams are replicated, for a broker that has
-// not set them up itself.
-func (b *Broker) countCopies(ctx context.Context) error {
-	return b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-		state, err := js.Stream(ctx, "KV_"+b.names.StateBucket())
-		if err != nil {
-			return err
-		}
-		if state.CachedInfo().Config.Replicas > 1 {
-			b.replicated.Store(true)
-		}
-		b.counted.Store(true)
-		return nil
-	})
-}
-
-// anyMsg is lastMsg as whichever server has a copy of the stream knows it.
-func (b *Broker) anyMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
-	// Straight to the direct-get subject: a stream handle would cost a look-up.
-	reply, err := b.request(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
-	if err != nil {
-		return nil, err
-	}
-	return directMsg(subject, reply)
-}
-
-// nextMsg returns the first message of a filter behind a sequence, or nil when
-// there is none, as whichever server has a copy of the stream knows it.
-func (b *Broker) nextMsg(ctx context.Context, stream, filter string, after uint64) (m *jetstream.RawStreamMsg, err error) {
-	ask, err := json.Marshal(map[string]any{"seq": after + 1, "next_by_subj": filter})
-	if err != nil {
-		return nil, err
-	}
-	err = b.retry(ctx, func(ctx context.Context) error {
-		reply, err := b.request(ctx, "$JS.API.DIRECT.GET."+stream, ask)
-		if err == nil {
-			m, err = directMsg(filter, reply)
-		}
-		return err
-	})
-	return m, err
-}
-
-// directMsg reads the answer to a direct get of what; nil: there is none.
-func directMsg(what string, reply *nats.Msg) (*jetstream.RawStreamMsg, error) {
-	switch status := reply.Header.Get("Status"); status {
-	case "":
-	case "404":
-		return nil, nil
-	default:
-		return nil, fmt.Errorf("read %s: %s %s", what, status, reply.Header.Get("Description"))
-	}
-	seq, err := strconv.ParseUint(reply.Header.Get(jetstream.SequenceHeader), 10, 64)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: no sequence in the answer", what)
-	}
-	return &jetstream.RawStreamMsg{Subject: reply.Header.Get(jetstream.SubjectHeader), Sequence: seq, Header: reply.Header, Data: reply.Data}, nil
-}
-
-// leaderMsg is lastMsg as the stream's leader knows it.
-func (b *Broker) leaderMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
-	ask, err := json.Marshal(map[string]string{"last_by_subj": subject})
-	if err != nil {
-		return nil, err
-	}
-	reply, err := b.request(ctx, "$JS.API.STREAM.MSG.GET."+stream, ask)
-	if err != nil {
-		return nil, err
-	}
-	var answer struct {
-		Error   *jetstream.APIError
-		Message struct {
-			Seq  uint64
-			Time time.Time
-			Hdrs []byte
-			Data []byte
-		}
-	}
-	if err := json.Unmarshal(reply.Data, &answer); err != nil {
-		return nil, fmt.Errorf("read %s: %w", subject, err)
-	}
-	if answer.Error != nil && answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
-		return nil, nil
-	}
-	if answer.Error != nil {
-		return nil, b.explain(fmt.Errorf("read %s: %w", subject, answer.Error))
-	}
-	m := &jetstream.RawStreamMsg{Subject: subject, Sequence: answer.Message.Seq, Time: answer.Message.Time, Data: answer.Message.Data, Header: nats.Header{}}
-	if len(answer.Message.Hdrs) > 0 {
-		m.Header, err = nats.DecodeHeadersMsg(answer.Message.Hdrs)
-	}
-	return m, err
-}
-
-// putBody stores bytes above the message limit under a name of their own: two
-// writers of the same index must not overwrite each other.
-func (b *Broker) putBody(ctx context.Context, prefix string, data []byte) (string, error) {
-	name := prefix + "." + nuid.Next()
-	err := b.objects(ctx, b.names.BodiesBucket(), func(ctx context.Context, store jetstream.ObjectStore) error {
-		_, err := store.Put(ctx, b.objectMeta(name), bytes.NewReader(data))
+	err := s.read(ctx, func(ctx context.Context) (err error) {
+		data, err = s.objects.GetBody(ctx, object)
 		return err
 	})
 	if err != nil {
-		return "", fmt.Errorf("put %d bytes into the object store: %w", len(data), err)
-	}
-	return name, nil
-}
-
-// objectMeta describes an object whose pieces fit the broker's messages.
-func (b *Broker) objectMeta(name string) jetstream.ObjectMeta {
-	piece := min(512<<10, b.maxPayload()/2)
-	return jetstream.ObjectMeta{Name: name, Opts: &jetstream.ObjectMetaOptions{ChunkSize: uint32(piece)}}
-}
-
-// mostBody bounds what is read from the object store for one message: a result
-// with a request and an answer of 64 MiB each, the latter as a JSON string that
-// needs six bytes for one.
-const mostBody = 512 << 20
-
-var errTooLarge = errors.New("too large to be a request or a result")
-
-func (b *Broker) getBody(ctx context.Context, name string) ([]byte, error) {
-	data, err := b.readBody(ctx, name)
-	if err != nil {
-		return nil, fmt.Errorf("read the object %s: %w", name, err)
+		return nil, fmt.Errorf("result %s.%s: %w", header.Get(schema.HeaderJob), header.Get(schema.HeaderIndex), err)
 	}
 	return data, nil
 }
 
-func (b *Broker) readBody(ctx context.Context, name string) ([]byte, error) {
-	info, err := b.objectInfo(ctx, b.names.BodiesBucket(), name)
-	switch {
-	case err != nil:
-		return nil, err
-	case info == nil:
-		return nil, jetstream.ErrObjectNotFound
-	case info.Size > mostBody:
-		return nil, fmt.Errorf("it has %d bytes, and no body more than %d: %w", info.Size, mostBody, errTooLarge)
-	}
-	object := b.openObject(ctx, info, 0)
-	defer func() { _ = object.Close() }()
-	return io.ReadAll(object)
-}
-
-func (b *Broker) dropBody(ctx context.Context, name string) {
-	if name != "" { // as a rule
-		b.dropObject(ctx, b.names.BodiesBucket(), name)
-	}
-}
-
-// dropObject deletes an object that nothing points to; an empty name is none.
-// What a failure leaves behind ages out with the bucket.
-func (b *Broker) dropObject(ctx context.Context, bucket, name string) {
-	if name == "" {
-		return
-	}
-	err := b.objects(ctx, bucket, func(ctx context.Context, store jetstream.ObjectStore) error {
-		return store.Delete(ctx, name)
-	})
-	if err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
-		b.set.Log.Debug().Err(err).Str("object", name).Msg("could not delete an object that is no longer needed")
-	}
-}
-
-// headerText makes any text fit a header: control characters and the percent
-// sign are percent-encoded.
-func headerText(s string) string {
-	if !strings.ContainsFunc(s, percent) {
-		return s
-	}
-	var out strings.Builder
-	for i := range len(s) {
-		if percent(rune(s[i])) {
-			fmt.Fprintf(&out, "%%%02X", s[i])
-		} else {
-			out.WriteByte(s[i])
+// Size returns how many bytes a result's JSON has, by the headers of its message.
+func (s *Results) Size(ctx context.Context, header nats.Header) (int64, error) {
+	if object := header.Get(schema.HeaderObject); object != "" {
+		info, err := s.objects.Info(ctx, s.Names.BodiesBucket(), object)
+		if err == nil && info == nil {
+			err = fmt.Errorf("result %s.%s: %w", header.Get(schema.HeaderJob), header.Get(schema.HeaderIndex), ErrAgedOut)
 		}
+		if err != nil {
+			return 0, err
+		}
+		return int64(info.Size), nil
 	}
-	return out.String()
+	return strconv.ParseInt(header.Get(msgSizeHeader), 10, 64)
 }
 
-func percent(c rune) bool { return c < ' ' || c == 0x7f || c == '%' }
+// PutEnd publishes a job's final state behind its results, until it is stored.
+// The bytes come from the record alone, so that whoever repeats this publishes
+// the same.
+func (s *Results) PutEnd(ctx context.Context, rec *Record) error {
+	data, err := json.Marshal(rec.State)
+	if err != nil {
+		return err
+	}
+	m := expectNew(EndMsg(s.Names.End(rec.Queue, rec.ID), &rec.State, data))
+	err = s.untilStored(ctx, rec.ID, "publish the end", nil, func(ctx context.Context) error {
+		err := s.publishOnce(ctx, m)
+		if !IsWrongLastSeq(err) {
+			return err
+		}
+		// A leader also says so of what it has proposed and may never store.
+		have, err := s.lastMsg(ctx, s.Names.ResultsStream(), m.Subject)
+		if have == nil && err == nil {
+			err = errors.New("the end is said to exist but cannot be read")
+		}
+		return err
+	})
+	if err == nil && s.hub != nil {
+		s.hub.publish(rec.Key(), Entry{Index: -1, Header: m.Header, Data: data, Seq: math.MaxUint64})
+	}
+	return err
+}
+
+// AwaitEnd waits for a job's end, and returns the final state.
+func (s *Results) AwaitEnd(ctx context.Context, job JobKey) (*schema.State, error) {
+	r := s.newReader(s.Names.ResultsStream(), s.Names.End(job.Queue, job.ID), 0, false)
+	defer r.close()
+	m, _, err := r.next(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return schema.ParseState(m.Data())
+}
+
+// EndMsg is the message that carries a final state, on the results stream and
+// on a reply subject.
+func EndMsg(subject string, s *schema.State, data []byte) *nats.Msg {
+	m := nats.NewMsg(subject)
+	m.Header.Set(schema.HeaderJob, s.ID)
+	m.Header.Set(schema.HeaderIndex, schema.EndToken)
+	m.Header.Set(schema.HeaderStatus, string(s.State))
+	m.Header.Set(schema.HeaderTotal, strconv.Itoa(s.Total))
+	m.Data = data
+	return m
+}
+
+// EachMeta calls f with what the headers of every result of a job say that is
+// stored now, in the order in which they were stored, until f returns an error.
+func (s *Results) EachMeta(ctx context.Context, queue, job string, f func(ResultMeta) error) error {
+	return s.EachStored(ctx, JobKey{queue, job}, true, func(e Entry) error {
+		if out, ok := e.Meta(); ok {
+			return f(out)
+		}
+		return nil
+	})
+}
+
+// EachStored calls f with every result of a job that is stored now, in the order
+// in which they were stored, until f returns an error, which EachStored returns.
+// With headersOnly the results come without their content.
+func (s *Results) EachStored(ctx context.Context, job JobKey, headersOnly bool, f func(Entry) error) error {
+	return s.EachAfter(ctx, job, 0, headersOnly, func(e Entry, _ uint64) error { return f(e) })
+}
+
+// EachAfter is [Results.EachStored] of those behind a place in the stream; left is
+// how many messages of the job are behind this one.
+func (s *Results) EachAfter(ctx context.Context, job JobKey, after uint64, headersOnly bool, f func(e Entry, left uint64) error) error {
+	r := s.newReader(s.Names.ResultsStream(), s.Names.ResultsOf(job.Queue, job.ID), after, headersOnly)
+	return r.readStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+		if e, ok := s.entry(m, meta); ok && !e.End() {
+			return f(e, meta.NumPending)
+		}
+		return nil
+	})
+}
+
+// MayRead fails with [ErrDenied] where results of a job could not be read. some
+// reports whether anything of the job is stored.
+func (s *Results) MayRead(ctx context.Context, job JobKey) (some bool, err error) {
+	r := s.newReader(s.Names.ResultsStream(), s.Names.ResultsOf(job.Queue, job.ID), 0, true)
+	defer r.close()
+	err = r.open(ctx)
+	return r.pending > 0, err
+}

@@ -11,9 +11,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"pelton/internal/bitset"
 	"pelton/schema"
 )
@@ -31,30 +28,23 @@ func (h *Handle) Message(ctx context.Context) ([]byte, error) {
 	return m.Data, nil
 }
 
-func (h *Handle) message(ctx context.Context) (*jetstream.RawStreamMsg, *record, error) {
-	rec, err := h.b.loadRecord(ctx, h.queue, h.id)
+func (h *Handle) message(ctx context.Context) (none JobMessage, _ *Record, _ error) {
+	rec, err := h.st.Records.Load(ctx, h.queue, h.id)
 	if err != nil {
-		return nil, nil, err
+		return none, nil, err
 	}
 	if rec == nil {
 		if _, err := h.State(ctx); err != nil {
-			return nil, nil, err
+			return none, nil, err
 		}
-		return nil, nil, fmt.Errorf("%w (it is queued)", ErrRunning)
+		return none, nil, fmt.Errorf("%w (it is queued)", ErrRunning)
 	}
-	var m *jetstream.RawStreamMsg
-	err = h.b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-		stream, err := js.Stream(ctx, h.b.names.JobsStream())
-		if err == nil {
-			m, err = stream.GetMsg(ctx, rec.Seq)
-		}
-		return err
-	})
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, nil, fmt.Errorf("the message of job %s: %w", h.id, ErrAgedOut)
+	m, err := h.st.Jobs.Get(ctx, h.queue, rec.Seq)
+	if errors.Is(err, ErrAgedOut) {
+		return none, nil, fmt.Errorf("the message of job %s: %w", h.id, err)
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the message of job %s: %w", h.id, err)
+		return none, nil, fmt.Errorf("read the message of job %s: %w", h.id, err)
 	}
 	return m, rec, nil
 }
@@ -72,11 +62,7 @@ func (h *Handle) Retry(ctx context.Context) (*Handle, error) {
 	if !rec.State.State.Final() {
 		return nil, fmt.Errorf("%w (it is %s)", ErrRunning, rec.State.State)
 	}
-	data, _, err := unwrap(&nats.Msg{Header: m.Header, Data: m.Data})
-	if err != nil {
-		return nil, err
-	}
-	job, err := schema.ParseJob(data, h.b.limits())
+	job, err := h.st.Jobs.Decode(m)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +70,7 @@ func (h *Handle) Retry(ctx context.Context) (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{b: h.b, queue: h.queue}
+	client := &Client{st: h.st, queue: h.queue}
 	if job.ID, err = client.retryID(ctx, rec); err != nil {
 		return nil, err
 	}
@@ -110,11 +96,10 @@ func (h *Handle) Retry(ctx context.Context) (*Handle, error) {
 func retryOf(job string) SubmitOption { return func(s *submission) { s.retryOf = job } }
 
 // succeeded returns the indexes that need not run again.
-func (h *Handle) succeeded(ctx context.Context, rec *record) (done bitset.Set, err error) {
+func (h *Handle) succeeded(ctx context.Context, rec *Record) (done bitset.Set, err error) {
 	n := 0
-	results := h.b.newTail(h.b.names.ResultsStream(), h.b.names.ResultsOf(h.queue, h.id), 0, true)
-	err = results.history(ctx, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
-		if out, ok := parseOutcome(m.Headers()); ok && out.Status == schema.StatusSucceeded && out.Index < rec.Total && done.Add(out.Index) {
+	err = h.st.Results.EachMeta(ctx, h.queue, h.id, func(out ResultMeta) error {
+		if out.Status == schema.StatusSucceeded && out.Index < rec.Total && done.Add(out.Index) {
 			n++
 		}
 		return nil
@@ -134,7 +119,7 @@ func (h *Handle) succeeded(ctx context.Context, rec *record) (done bitset.Set, e
 var retryNumber = regexp.MustCompile(`^(.+)-r([1-9][0-9]{0,3})$`)
 
 // retryID finds the id of the next retry.
-func (c *Client) retryID(ctx context.Context, rec *record) (string, error) {
+func (c *Client) retryID(ctx context.Context, rec *Record) (string, error) {
 	base, n := rec.ID, 1
 	if parts := retryNumber.FindStringSubmatch(rec.ID); parts != nil && rec.RetryOf != "" {
 		last, _ := strconv.Atoi(parts[2])
@@ -178,15 +163,15 @@ func (h *Handle) named(r schema.Request, index int) schema.Request {
 
 // remainingLines streams them from the job's input.
 func (h *Handle) remainingLines(ctx context.Context, job *schema.Job, done bitset.Set) (io.ReadCloser, error) {
-	bucket, name := h.b.names.InputBucket(), job.Input.Object
-	info, err := h.b.objectInfo(ctx, bucket, name)
+	bucket, name := h.st.Names.InputBucket(), job.Input.Object
+	info, err := h.st.Objects.Info(ctx, bucket, name)
 	if err != nil {
 		return nil, fmt.Errorf("read the input of job %s: %w", h.id, err)
 	}
 	if info == nil {
 		return nil, fmt.Errorf("the input of job %s: %w", h.id, ErrAgedOut)
 	}
-	object := h.b.openObject(ctx, info, 0)
+	object := h.st.Objects.Open(ctx, info, 0)
 	r, w := io.Pipe()
 	go func() {
 		defer func() { _ = object.Close() }()
@@ -196,7 +181,7 @@ func (h *Handle) remainingLines(ctx context.Context, job *schema.Job, done bitse
 }
 
 func (h *Handle) copyRemaining(w io.Writer, input io.Reader, job *schema.Job, done bitset.Set) error {
-	lines := schema.NewLineReader(input, h.b.limits(), job.Defaults)
+	lines := schema.NewLineReader(input, h.st.Limits(), job.Defaults)
 	lines.Endpoint = job.Input.Endpoint
 	lines.SkipInvalid = true // an invalid line is judged again by the new job's owner
 	var line []byte

@@ -25,7 +25,7 @@ func (x *bench) serve(h *jobs.Handle, n int, bad ...int) (ids []string, state *s
 			status = schema.StatusFailed
 		}
 		ids[w.Index] = w.CustomID
-		x.b.TellStored(w.Queue, w.Job, x.store(w, status))
+		x.b.Live.PublishStored(w.Of(), x.store(w, status))
 		_ = m.Ack()
 	}
 	state, err := h.Wait(x.Ctx())
@@ -108,7 +108,7 @@ func TestRetryCancelled(t *testing.T) {
 	if err := h.Cancel(x.Ctx(), "enough"); err != nil {
 		t.Fatal(err)
 	}
-	x.b.TellStored(w.Queue, w.Job, x.store(w, schema.StatusSucceeded))
+	x.b.Live.PublishStored(w.Of(), x.store(w, schema.StatusSucceeded))
 	_ = m.Ack()
 	if _, err := h.Wait(x.Ctx()); err != nil {
 		t.Fatal(err)

@@ -22,8 +22,8 @@ const serviceTime = 10 * time.Second
 // servedState is the state of a job as a worker tells it, who has looked in every
 // place; [ErrNotFound] when there is none. refused is returned where no worker is
 // there to ask.
-func (b *Broker) servedState(ctx context.Context, queue, id string, refused error) (*schema.State, error) {
-	m, err := b.askService(ctx, "status", queue, []byte(id), refused)
+func servedState(ctx context.Context, b *Store, queue, id string, refused error) (*schema.State, error) {
+	m, err := askService(ctx, b, "status", queue, []byte(id), refused)
 	if err != nil {
 		return nil, err
 	}
@@ -32,8 +32,8 @@ func (b *Broker) servedState(ctx context.Context, queue, id string, refused erro
 
 // servedList is the list of a queue's jobs as a worker tells it: the newest that
 // fit one message.
-func (b *Broker) servedList(ctx context.Context, queue string, refused error) ([]schema.State, error) {
-	m, err := b.askService(ctx, "list", queue, nil, refused)
+func servedList(ctx context.Context, b *Store, queue string, refused error) ([]schema.State, error) {
+	m, err := askService(ctx, b, "list", queue, nil, refused)
 	if err != nil {
 		return nil, err
 	}
@@ -44,10 +44,10 @@ func (b *Broker) servedList(ctx context.Context, queue string, refused error) ([
 	return states, nil
 }
 
-func (b *Broker) askService(ctx context.Context, verb, queue string, data []byte, refused error) (*nats.Msg, error) {
+func askService(ctx context.Context, b *Store, verb, queue string, data []byte, refused error) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, serviceTime)
 	defer cancel()
-	m, err := b.request(ctx, b.names.Service(verb, queue), data)
+	m, err := b.Request(ctx, b.Names.Service(verb, queue), data)
 	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, ErrDenied) {
 		return nil, refused
 	}

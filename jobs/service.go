@@ -19,7 +19,7 @@ import (
 // Service answers requests about jobs over core NATS, as the micro service
 // "pelton" that `nats micro ls` finds. Make it with [Broker.StartService].
 type Service struct {
-	b      *Broker
+	st     *Store
 	micro  micro.Service
 	ctx    context.Context // ends with Stop
 	cancel context.CancelFunc
@@ -35,21 +35,21 @@ const (
 
 // StartService serves the verbs run, submit, status, list and cancel for each
 // queue. The caller must call Stop.
-func (b *Broker) StartService(queues map[string]int, log zerolog.Logger) (*Service, error) {
-	svc, err := micro.AddService(b.nc, micro.Config{
+func StartService(b *Store, queues map[string]int, log zerolog.Logger) (*Service, error) {
+	svc, err := micro.AddService(b.Conn(), micro.Config{
 		Name: ServiceName, Version: ServiceVersion,
 		Description: "runs batches of LLM requests: publish a job, read one result per request",
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{b: b, micro: svc, log: log}
+	s := &Service{st: b, micro: svc, log: log}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	verbs := map[string]func(*Client, micro.Request){
 		"run": s.run, "submit": s.submit, "status": s.status, "list": s.list, "cancel": s.cancelJob,
 	}
 	for queue := range queues {
-		client := b.Client(queue)
+		client := ClientOn(b, queue)
 		for verb, handle := range verbs {
 			handler := micro.HandlerFunc(func(r micro.Request) {
 				if s.mayAnswer(r.Reply()) {
@@ -58,7 +58,7 @@ func (b *Broker) StartService(queues map[string]int, log zerolog.Logger) (*Servi
 					log.Warn().Str("subject", r.Subject()).Str("reply", r.Reply()).Msg("a call is not answered: its reply subject is the server's own, or Pelton's")
 				}
 			})
-			if err := svc.AddEndpoint(verb+"-"+queue, handler, micro.WithEndpointSubject(b.names.Service(verb, queue))); err != nil {
+			if err := svc.AddEndpoint(verb+"-"+queue, handler, micro.WithEndpointSubject(b.Names.Service(verb, queue))); err != nil {
 				s.Stop()
 				return nil, err
 			}
@@ -67,7 +67,7 @@ func (b *Broker) StartService(queues map[string]int, log zerolog.Logger) (*Servi
 	// Who calls once this has returned is heard.
 	for queue := range queues {
 		for verb := range verbs {
-			if err := b.explain(b.watch.Subscribed(b.names.Service(verb, queue))); err != nil {
+			if err := b.Subscribed(b.Names.Service(verb, queue)); err != nil {
 				s.Stop()
 				return nil, err
 			}
@@ -81,7 +81,7 @@ func (b *Broker) StartService(queues map[string]int, log zerolog.Logger) (*Servi
 // the server's own subjects it would be a call of the JetStream API, on Pelton's
 // a message of a stream.
 func (s *Service) mayAnswer(reply string) bool {
-	own, _ := strings.CutSuffix(s.b.names.Jobs("*"), "jobs.*")
+	own, _ := strings.CutSuffix(s.st.Names.Jobs("*"), "jobs.*")
 	return !strings.HasPrefix(reply, "$") && !strings.HasPrefix(reply, own)
 }
 
@@ -95,13 +95,13 @@ func (s *Service) Stop() {
 
 // jobFrom reads the job of a call; a call that has none is answered.
 func (s *Service) jobFrom(r micro.Request) (*schema.Job, bool) {
-	data, id, err := unwrap(&nats.Msg{Header: nats.Header(r.Headers()), Data: r.Data()})
+	data, id, err := Unwrap(nats.Header(r.Headers()), r.Data())
 	var job *schema.Job
 	if err == nil {
-		job, err = schema.ParseJob(data, s.b.limits())
+		job, err = schema.ParseJob(data, s.st.Limits())
 	}
 	if err == nil {
-		err = s.b.checkJob(job, time.Now())
+		err = s.st.Jobs.Check(job, time.Now())
 	}
 	if err != nil {
 		s.fail(r, err)
@@ -152,8 +152,8 @@ func (s *Service) run(c *Client, r micro.Request) {
 	}
 	reply, stream := r.Reply(), r.Headers().Get(schema.HeaderReply) == "stream"
 	s.calls.Go(func() {
-		from := s.b.sequence(c.queue, h.id, order, 0)
-		defer from.close()
+		from := s.st.Results.ReadStored(c.queue, h.id, order, 0)
+		defer from.Close()
 		if stream {
 			s.stream(reply, from)
 		} else {
@@ -163,35 +163,32 @@ func (s *Service) run(c *Client, r micro.Request) {
 }
 
 // stream answers with a message per result, the final state last.
-func (s *Service) stream(reply string, from sequence) {
+func (s *Service) stream(reply string, from Sequence) {
 	for {
-		it, err := from.next(s.ctx)
+		it, err := from.Next(s.ctx)
 		if err != nil {
 			return // stopping: the caller sees no end
 		}
-		m := nats.NewMsg(reply)
-		m.Data = it.data
-		copyHeaders(m.Header, it.header)
-		if s.b.nc.PublishMsg(m) != nil || it.end() {
+		if s.st.Conn().PublishMsg(it.Msg(reply)) != nil || it.End() {
 			return
 		}
 	}
 }
 
 // collect answers with one array of all results, if that fits a message.
-func (s *Service) collect(reply string, from sequence) {
+func (s *Service) collect(reply string, from Sequence) {
 	array := []byte{'['}
 	tooLarge := false
 	for {
-		it, err := from.next(s.ctx)
+		it, err := from.Next(s.ctx)
 		if err != nil {
 			return
 		}
-		if it.end() {
-			_ = s.b.nc.PublishMsg(s.runAnswer(reply, array, tooLarge, it.data))
+		if it.End() {
+			_ = s.st.Conn().PublishMsg(s.runAnswer(reply, array, tooLarge, it.Data))
 			return
 		}
-		tooLarge = tooLarge || it.header.Get(schema.HeaderObject) != "" || len(array)+len(it.data)+headroom > s.b.maxPayload()
+		tooLarge = tooLarge || it.Header.Get(schema.HeaderObject) != "" || !s.st.Fits(len(array)+len(it.Data))
 		if tooLarge {
 			array = array[:1] // it will not be sent
 			continue
@@ -199,7 +196,7 @@ func (s *Service) collect(reply string, from sequence) {
 		if len(array) > 1 {
 			array = append(array, ',')
 		}
-		array = append(array, it.data...)
+		array = append(array, it.Data...)
 	}
 }
 
@@ -208,7 +205,7 @@ func (s *Service) runAnswer(reply string, array []byte, tooLarge bool, end []byt
 	m := nats.NewMsg(reply)
 	refuse := func(code, text string) *nats.Msg {
 		m.Header.Set(micro.ErrorCodeHeader, code)
-		m.Header.Set(micro.ErrorHeader, headerText(text))
+		m.Header.Set(micro.ErrorHeader, HeaderText(text))
 		m.Data = end
 		return m
 	}
@@ -220,7 +217,7 @@ func (s *Service) runAnswer(reply string, array []byte, tooLarge bool, end []byt
 		return refuse("409", state.Reason.Message)
 	case tooLarge:
 		return refuse("413", "the results of job "+state.ID+" do not fit one message: call again with the header "+schema.HeaderReply+
-			": stream, or read "+s.b.names.ResultsOf(state.Queue, state.ID))
+			": stream, or read "+s.st.Names.ResultsOf(state.Queue, state.ID))
 	}
 	m.Data = append(array, ']')
 	return m
@@ -286,7 +283,7 @@ func (s *Service) list(c *Client, r micro.Request) {
 			s.fail(r, err)
 			return
 		}
-		if len(data)+len(one)+headroom > s.b.maxPayload() {
+		if !s.st.Fits(len(data) + len(one)) {
 			break // the newest come first
 		}
 		if i > 0 {
@@ -303,7 +300,7 @@ func (s *Service) fail(r micro.Request, err error) {
 	switch {
 	case errors.As(err, &problems):
 		data, _ := json.Marshal(problems)
-		_ = r.Error("400", headerText(firstLine(problems.Error())), data)
+		_ = r.Error("400", HeaderText(firstLine(problems.Error())), data)
 	case errors.Is(err, ErrNotFound):
 		_ = r.Error("404", err.Error(), nil)
 	case errors.Is(err, ErrIDConflict):
@@ -312,7 +309,7 @@ func (s *Service) fail(r micro.Request, err error) {
 		_ = r.Error("507", err.Error(), nil)
 	default:
 		s.log.Warn().Err(err).Str("subject", r.Subject()).Msg("could not answer a call")
-		_ = r.Error("500", headerText(err.Error()), nil)
+		_ = r.Error("500", HeaderText(err.Error()), nil)
 	}
 }
 

@@ -52,20 +52,20 @@ const stride = 64
 
 // openSource makes a job's requests readable. An error that is a
 // [*schema.Problems] is the job's own fault, any other is not.
-func (b *Broker) openSource(ctx context.Context, job *schema.Job) (source, error) {
+func openSource(ctx context.Context, b *Store, job *schema.Job) (source, error) {
 	if job.Input == nil {
 		return inline(job.Requests), nil
 	}
-	info, err := b.objectInfo(ctx, b.names.InputBucket(), job.Input.Object)
+	info, err := b.Objects.Info(ctx, b.Names.InputBucket(), job.Input.Object)
 	if err != nil {
 		return nil, fmt.Errorf("read the input %s: %w", job.Input.Object, err)
 	}
 	if info == nil {
-		return nil, noInput(job.Input.Object, b.names.InputBucket())
+		return nil, NoInput(job.Input.Object, b.Names.InputBucket())
 	}
-	object := b.openObject(ctx, info, 0)
+	object := b.Objects.Open(ctx, info, 0)
 	defer func() { _ = object.Close() }()
-	s, err := b.copyInput(object, job)
+	s, err := copyInput(b, object, job)
 	if err != nil {
 		return nil, err
 	}
@@ -73,23 +73,18 @@ func (b *Broker) openSource(ctx context.Context, job *schema.Job) (source, error
 }
 
 // copyInput copies the requests of a job to a temporary file.
-func (b *Broker) copyInput(object io.Reader, job *schema.Job) (*spool, error) {
+func copyInput(b *Store, object io.Reader, job *schema.Job) (*spool, error) {
 	file, err := os.CreateTemp("", "pelton-input-*")
 	if err != nil {
 		return nil, fmt.Errorf("make a temporary file for the input: %w", err)
 	}
 	_ = os.Remove(file.Name()) // gone with the process, however it ends; where that is not possible, with Close
-	s := &spool{file: file, limits: b.limits(), extra: job.Defaults}
+	s := &spool{file: file, limits: b.Limits(), extra: job.Defaults}
 	if err := s.fill(object, job); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
-}
-
-func noInput(name, bucket string) error {
-	return &schema.Problems{Total: 1, List: []schema.Problem{{Code: schema.ProblemMissing, Index: -1, Field: "input.object",
-		Message: fmt.Sprintf("there is no object %q in %s; upload it before the job is published", name, bucket)}}}
 }
 
 // fill copies the input, and judges every line of it.

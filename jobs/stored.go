@@ -7,10 +7,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"strconv"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/schema"
 )
@@ -25,10 +21,10 @@ type Stored struct {
 	Seq    uint64 // as [schema.Result.Seq]
 }
 
-func storedOf(it item) Stored {
+func storedOf(it Entry) Stored {
 	return Stored{
-		Index: it.index, Status: schema.Status(it.header.Get(schema.HeaderStatus)), Named: it.header.Get(schema.HeaderCustomID) != "",
-		Size: int64(len(it.data)), JSON: it.data, Seq: it.seq,
+		Index: it.Index, Status: schema.Status(it.Header.Get(schema.HeaderStatus)), Named: it.Header.Get(schema.HeaderCustomID) != "",
+		Size: int64(len(it.Data)), JSON: it.Data, Seq: it.Seq,
 	}
 }
 
@@ -42,17 +38,17 @@ func (h *Handle) Stored(ctx context.Context, order schema.Order) iter.Seq2[Store
 			yield(Stored{}, err)
 			return
 		}
-		from := h.b.sequence(h.queue, h.id, order, 0)
-		defer from.close()
+		from := h.st.Results.ReadStored(h.queue, h.id, order, 0)
+		defer from.Close()
 		for n := 0; ; n++ {
-			it, err := from.next(ctx)
-			if err == nil && it.end() {
-				if err = h.allRead(it.data, n); err == nil {
+			it, err := from.Next(ctx)
+			if err == nil && it.End() {
+				if err = h.allRead(it.Data, n); err == nil {
 					return
 				}
 			}
 			if err == nil {
-				it.data, err = h.b.wholeOf(ctx, it.header, it.data)
+				it.Data, err = h.st.Results.JSON(ctx, it.Header, it.Data)
 			}
 			if err != nil {
 				yield(Stored{}, err)
@@ -87,64 +83,27 @@ func (h *Handle) Sizes(ctx context.Context) iter.Seq2[Stored, error] {
 	return h.soFar(ctx, true)
 }
 
-var errStopped = errors.New("the reader has what it wants")
-
 func (h *Handle) soFar(ctx context.Context, headers bool) iter.Seq2[Stored, error] {
 	return func(yield func(Stored, error) bool) {
-		results := h.b.newTail(h.b.names.ResultsStream(), h.b.names.ResultsOf(h.queue, h.id), 0, headers)
-		err := results.history(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-			it, ok := h.b.itemOf(m, meta)
-			if !ok || it.end() {
-				return nil
-			}
+		err := h.st.Results.EachStored(ctx, h.key(), headers, func(it Entry) error {
 			var err error
 			s := Stored{}
 			if headers {
 				s = storedOf(it)
 				s.JSON = nil
-				s.Size, err = h.b.sizeOf(ctx, it.header)
-			} else if it.data, err = h.b.wholeOf(ctx, it.header, it.data); err == nil {
+				s.Size, err = h.st.Results.Size(ctx, it.Header)
+			} else if it.Data, err = h.st.Results.JSON(ctx, it.Header, it.Data); err == nil {
 				s = storedOf(it)
 			}
 			if err == nil && !yield(s, nil) {
-				err = errStopped
+				err = ErrEnough
 			}
 			return err
 		})
-		if err != nil && !errors.Is(err, errStopped) {
+		if err != nil && !errors.Is(err, ErrEnough) {
 			yield(Stored{}, err)
 		}
 	}
-}
-
-// wholeOf returns a result's JSON, from the object store where it lies there.
-func (b *Broker) wholeOf(ctx context.Context, header nats.Header, data []byte) ([]byte, error) {
-	object := header.Get(schema.HeaderObject)
-	if object == "" {
-		return data, nil
-	}
-	err := b.retry(ctx, func(ctx context.Context) (err error) {
-		data, err = b.getBody(ctx, object)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("result %s.%s: %w", header.Get(schema.HeaderJob), header.Get(schema.HeaderIndex), err)
-	}
-	return data, nil
-}
-
-func (b *Broker) sizeOf(ctx context.Context, header nats.Header) (int64, error) {
-	if object := header.Get(schema.HeaderObject); object != "" {
-		info, err := b.objectInfo(ctx, b.names.BodiesBucket(), object)
-		if err == nil && info == nil {
-			err = fmt.Errorf("result %s.%s: %w", header.Get(schema.HeaderJob), header.Get(schema.HeaderIndex), ErrAgedOut)
-		}
-		if err != nil {
-			return 0, err
-		}
-		return int64(info.Size), nil
-	}
-	return strconv.ParseInt(header.Get(msgSizeHeader), 10, 64)
 }
 
 // OpenInput reads a job's requests, one per line, and tells how many bytes they
@@ -162,14 +121,14 @@ func (h *Handle) OpenInput(ctx context.Context) (io.ReadCloser, int64, error) {
 		}
 		return io.NopCloser(bytes.NewReader(lines)), int64(len(lines)), nil
 	}
-	info, err := h.b.objectInfo(ctx, h.b.names.InputBucket(), job.Input.Object)
+	info, err := h.st.Objects.Info(ctx, h.st.Names.InputBucket(), job.Input.Object)
 	if err == nil && info == nil {
 		err = fmt.Errorf("the input of job %s: %w", h.id, ErrAgedOut)
 	}
 	if err != nil {
 		return nil, 0, err
 	}
-	return h.b.openObject(ctx, info, 0), int64(info.Size), nil
+	return h.st.Objects.Open(ctx, info, 0), int64(info.Size), nil
 }
 
 // Requests yields a job's requests in their order, under the conditions of
@@ -195,7 +154,7 @@ func (h *Handle) Requests(ctx context.Context) iter.Seq2[schema.Request, error] 
 			return
 		}
 		defer func() { _ = input.Close() }()
-		lines := schema.NewLineReader(input, h.b.limits(), job.Defaults)
+		lines := schema.NewLineReader(input, h.st.Limits(), job.Defaults)
 		lines.Endpoint, lines.SkipInvalid = job.Input.Endpoint, true
 		for lines.Next() {
 			if !yield(lines.Request(), nil) {
@@ -214,11 +173,7 @@ func (h *Handle) job(ctx context.Context) (*schema.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, _, err := unwrap(&nats.Msg{Header: m.Header, Data: m.Data})
-	if err != nil {
-		return nil, err
-	}
-	job, err := schema.ParseJob(data, h.b.limits())
+	job, err := h.st.Jobs.Decode(m)
 	if job == nil {
 		return nil, err
 	}
@@ -228,9 +183,5 @@ func (h *Handle) job(ctx context.Context) (*schema.Job, error) {
 // Cancelled tells whether the job was told to end before its time, and what the
 // cancel says.
 func (h *Handle) Cancelled(ctx context.Context) (cancel schema.Cancel, cancelled bool, err error) {
-	m, err := h.b.lastMsg(ctx, h.b.names.CancelsStream(), h.b.names.Cancel(h.queue, h.id))
-	if m == nil || err != nil {
-		return schema.Cancel{}, false, err
-	}
-	return schema.ParseCancel(m.Data), true, nil
+	return h.st.Cancels.Find(ctx, h.queue, h.id)
 }

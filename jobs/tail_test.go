@@ -10,16 +10,16 @@ import (
 // waited for.
 func TestHistoryOfWhatIsRemoved(t *testing.T) {
 	t.Parallel()
-	b := testBroker(t)
+	b := testStore(t)
 	if err := b.Setup(t.Context(), map[string]int{"default": 1}); err != nil {
 		t.Fatal(err)
 	}
-	h := b.newTail(b.names.JobsStream(), b.names.Jobs("default"), 0, true)
+	h := b.newReader(b.Names.JobsStream(), b.Names.Jobs("default"), 0, true)
 	if err := h.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	h.pending = 1 // as the server said, before another removed it
-	err := h.history(t.Context(), func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+	err := h.readStored(t.Context(), func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		t.Errorf("read %s", m.Subject())
 		return nil
 	})
@@ -31,17 +31,18 @@ func TestHistoryOfWhatIsRemoved(t *testing.T) {
 // Nor does a reader in the process wait for it, who has what came since by hand.
 func TestTapBesideWhatIsRemoved(t *testing.T) {
 	t.Parallel()
-	b := testBroker(t)
+	b := testStore(t)
 	if err := b.Setup(t.Context(), map[string]int{"default": 1}); err != nil {
 		t.Fatal(err)
 	}
-	s := b.tapped("default", "j", 0)
-	defer s.close()
+	b.Results.hub = &hub{}
+	s := b.Results.fromHub("default", "j", 0).(*hubSequence)
+	defer s.Close()
 	if err := s.past.open(t.Context()); err != nil { // as if something had been there
 		t.Fatal(err)
 	}
-	b.taps.give(jobKey{"default", "j"}, item{index: 3, seq: 9})
-	if it, err := s.next(t.Context()); err != nil || it.index != 3 {
+	b.Results.hub.publish(JobKey{"default", "j"}, Entry{Index: 3, Seq: 9})
+	if it, err := s.Next(t.Context()); err != nil || it.Index != 3 {
 		t.Errorf("%+v, %v", it, err)
 	}
 }

@@ -28,7 +28,7 @@ type tally struct {
 const rateHalfLife = 5 * time.Second
 
 // add counts an outcome, and reports false for an index it has counted already.
-func (t *tally) add(o Outcome) bool {
+func (t *tally) add(o ResultMeta) bool {
 	if !t.done.Add(o.Index) {
 		return false
 	}
@@ -50,7 +50,7 @@ func (t *tally) add(o Outcome) bool {
 	return true
 }
 
-func (t *tally) addError(o Outcome) {
+func (t *tally) addError(o ResultMeta) {
 	if o.Status == schema.StatusFailed && t.first < 0 {
 		t.first = o.Index
 	}

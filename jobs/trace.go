@@ -16,9 +16,9 @@ type Tracer interface {
 }
 
 // traceOf is the traceparent of a job's requests.
-func (o *Owner) traceOf(rec *record) string {
+func (o *Owner) traceOf(rec *Record) string {
 	if o.cfg.Tracer == nil {
-		return rec.trace
+		return rec.Trace
 	}
-	return o.cfg.Tracer.JobTrace(rec.trace, rec.State)
+	return o.cfg.Tracer.JobTrace(rec.Trace, rec.State)
 }

@@ -109,13 +109,13 @@ func TestSharesOfOtherProcesses(t *testing.T) {
 func TestHeaderText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.String().Draw(t, "text")
-		encoded := headerText(s)
+		encoded := HeaderText(s)
 		for _, c := range []byte(encoded) {
 			if c < ' ' || c == 0x7f {
 				t.Fatalf("%q holds a control character", encoded)
 			}
 		}
-		if got := headerValue(encoded); got != s {
+		if got := HeaderValue(encoded); got != s {
 			t.Fatalf("%q came back as %q", s, got)
 		}
 	})
@@ -123,13 +123,13 @@ func TestHeaderText(t *testing.T) {
 
 func TestOutcomeHeaders(t *testing.T) {
 	cost := 0.25
-	for _, want := range []Outcome{
+	for _, want := range []ResultMeta{
 		{Index: 3, Status: schema.StatusSucceeded},
 		{Index: 0, Status: schema.StatusFailed, Code: "odd\ncode", Usage: &schema.Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3}, Cost: &cost},
 	} {
 		h := nats.Header{}
-		want.header(h, "job")
-		got, ok := parseOutcome(h)
+		want.writeTo(h, "job")
+		got, ok := parseMeta(h)
 		if !ok || got.Index != want.Index || got.Status != want.Status || got.Code != want.Code {
 			t.Errorf("%+v came back as %+v", want, got)
 		}
@@ -137,7 +137,7 @@ func TestOutcomeHeaders(t *testing.T) {
 			t.Errorf("%+v, %v", got.Usage, got.Cost)
 		}
 	}
-	if _, ok := parseOutcome(nats.Header{schema.HeaderIndex: {"end"}}); ok {
+	if _, ok := parseMeta(nats.Header{schema.HeaderIndex: {"end"}}); ok {
 		t.Error("an end was taken for a result")
 	}
 }
@@ -159,7 +159,7 @@ func TestSubjectMatches(t *testing.T) {
 func TestTally(t *testing.T) {
 	x := tally{first: -1}
 	for i, status := range []schema.Status{schema.StatusSucceeded, schema.StatusFailed, schema.StatusFailed, schema.StatusExpired} {
-		out := Outcome{Index: 10 - i, Status: status, Code: "c" + strconv.Itoa(i%2), Usage: &schema.Usage{TotalTokens: 2}}
+		out := ResultMeta{Index: 10 - i, Status: status, Code: "c" + strconv.Itoa(i%2), Usage: &schema.Usage{TotalTokens: 2}}
 		if !x.add(out) || x.add(out) {
 			t.Errorf("index %d was not counted exactly once", out.Index)
 		}
@@ -168,7 +168,7 @@ func TestTally(t *testing.T) {
 		t.Errorf("%+v %+v first %d", x.counts, x.usage, x.first)
 	}
 	for i := range 100 { // an upstream that invents codes does not make the state grow
-		x.add(Outcome{Index: 100 + i, Status: schema.StatusFailed, Code: "new" + strconv.Itoa(i)})
+		x.add(ResultMeta{Index: 100 + i, Status: schema.StatusFailed, Code: "new" + strconv.Itoa(i)})
 	}
 	var s schema.State
 	x.write(&s, 0)
@@ -182,14 +182,14 @@ func TestTally(t *testing.T) {
 }
 
 // scripted is a sequence that is given.
-type scripted []item
+type scripted []Entry
 
-func (s *scripted) next(context.Context) (item, error) {
+func (s *scripted) Next(context.Context) (Entry, error) {
 	it := (*s)[0]
 	*s = (*s)[1:]
 	return it, nil
 }
-func (s *scripted) close() {}
+func (s *scripted) Close() {}
 
 func TestInOrderHoldsItsPromise(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -199,27 +199,27 @@ func TestInOrderHoldsItsPromise(t *testing.T) {
 		var want []int
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
 		for _, i := range rng.Perm(100)[:n] { // the other indexes never started
-			come = append(come, item{index: i, data: fmt.Append(nil, i)})
+			come = append(come, Entry{Index: i, Data: fmt.Append(nil, i)})
 			if i >= from {
 				want = append(want, i)
 			}
 		}
 		slices.Sort(want)
-		come = append(come, item{index: -1})
-		o := &inOrder{from: &come, turn: from, held: map[int]item{}, highest: -1}
+		come = append(come, Entry{Index: -1})
+		o := &inputOrder{from: &come, turn: from, held: map[int]Entry{}, highest: -1}
 		var got []int
 		for {
-			it, err := o.next(context.Background())
+			it, err := o.Next(context.Background())
 			if err != nil {
 				t.Fatal(err)
 			}
-			if it.end() {
+			if it.End() {
 				break
 			}
-			if string(it.data) != strconv.Itoa(it.index) {
-				t.Fatalf("index %d with the data of %s", it.index, it.data)
+			if string(it.Data) != strconv.Itoa(it.Index) {
+				t.Fatalf("index %d with the data of %s", it.Index, it.Data)
 			}
-			got = append(got, it.index)
+			got = append(got, it.Index)
 		}
 		if !slices.Equal(got, want) || len(o.held) != 0 || o.heldBytes != 0 {
 			t.Fatalf("got %v, want %v; %d held", got, want, len(o.held))
@@ -232,13 +232,13 @@ func TestBound(t *testing.T) {
 		t.Errorf("default %d", b.now())
 	}
 	fixed := newBound(5)
-	fixed.learn(Outcome{Status: schema.StatusParked}, time.Now(), time.Now(), true)
+	fixed.learn(ResultMeta{Status: schema.StatusParked}, time.Now(), time.Now(), true)
 	if fixed.now() != 5 {
 		t.Errorf("a number given moved to %d", fixed.now())
 	}
 	b := newBound(schema.AutoConcurrency)
 	now := time.Now()
-	served := Outcome{Status: schema.StatusSucceeded}
+	served := ResultMeta{Status: schema.StatusSucceeded}
 	for range 100 {
 		b.learn(served, now, now.Add(time.Second), true)
 	}
@@ -246,7 +246,7 @@ func TestBound(t *testing.T) {
 		t.Errorf("it grows by one per result until it was too high, to %d", b.now())
 	}
 	for range 50 { // all of them fed before the cut
-		b.learn(Outcome{Status: schema.StatusSucceeded, Waited: time.Second}, now, now.Add(time.Second), true)
+		b.learn(ResultMeta{Status: schema.StatusSucceeded, QueuedFor: time.Second}, now, now.Add(time.Second), true)
 	}
 	cut := b.now()
 	if cut >= autoStart+100 || cut < (autoStart+100)/2 {

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
-	"pelton/internal/nats/pull"
 	"pelton/schema"
 )
 
@@ -23,21 +20,15 @@ func (o *Owner) endUnserved() {
 }
 
 func (o *Owner) endUnservedBefore(ctx context.Context, before time.Time) error {
-	b := o.b
-	info, err := b.subjects(ctx, b.names.JobsStream(), b.names.Jobs("*"))
+	queues, _, err := o.b.Jobs.Queues(ctx)
 	if err != nil {
 		return err
 	}
-	for subject := range info.State.Subjects {
-		at, ok := b.names.Parse("jobs", subject)
-		if !ok {
+	for _, queue := range queues {
+		if served, err := o.b.Served(ctx, queue); served || err != nil {
 			continue
 		}
-		_, err := b.consumer(ctx, b.names.JobsStream(), b.names.OwnersConsumer(at.Queue))
-		if !errors.Is(err, jetstream.ErrConsumerNotFound) {
-			continue
-		}
-		if err := o.endQueue(ctx, at.Queue, subject, before); err != nil {
+		if err := o.endQueue(ctx, queue, before); err != nil {
 			return err
 		}
 	}
@@ -45,15 +36,13 @@ func (o *Owner) endUnservedBefore(ctx context.Context, before time.Time) error {
 }
 
 // endQueue ends the jobs of one unknown queue that were published before.
-func (o *Owner) endQueue(ctx context.Context, queue, subject string, before time.Time) error {
-	t := o.b.newTail(o.b.names.JobsStream(), subject, 0, false)
-	return t.history(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-		if meta.Timestamp.After(before) {
+func (o *Owner) endQueue(ctx context.Context, queue string, before time.Time) error {
+	return o.b.Jobs.Each(ctx, queue, 0, func(m JobMessage) error {
+		if m.Published.After(before) {
 			return nil
 		}
-		d := &pull.Delivery{Msg: natsMsg(m), Sequence: meta.Sequence.Stream, Published: meta.Timestamp}
-		job, want, _ := o.b.readJob(queue, d)
-		have, err := o.b.loadRecord(ctx, queue, want.ID)
+		job, want, _ := o.b.Jobs.Parse(m)
+		have, err := o.b.Records.Load(ctx, queue, want.ID)
 		if err != nil || have != nil {
 			return err
 		}

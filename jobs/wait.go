@@ -5,9 +5,7 @@ import (
 	"errors"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
-	"pelton/internal/nats/denied"
 	"pelton/schema"
 )
 
@@ -35,24 +33,15 @@ func (h *Handle) Wait(ctx context.Context, options ...WaitOption) (*schema.State
 	if w.progress == nil {
 		w.progress = func(schema.State) {}
 	}
-	snapshots := make(chan *nats.Msg, 16)
-	// Who may not hear of progress waits all the same, or is told by State.
-	call := h.b.watch.Begin(func(*denied.Error) {}, h.b.names.Progress(h.queue, h.id))
-	defer call.End()
-	sub, err := h.b.nc.Subscribe(h.b.names.Progress(h.queue, h.id), func(m *nats.Msg) {
-		select {
-		case snapshots <- m:
-		default: // the next one tells more
-		}
-	})
+	snapshots, deaf, err := h.st.Live.OnProgress(h.queue, h.id, 16)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = sub.Unsubscribe() }()
+	defer deaf()
 	var events <-chan *nats.Msg
 	if w.event != nil && jobName(h.id) && schema.ValidQueue(h.queue) {
 		var stop func()
-		if events, stop, err = h.hearEvents(); err != nil {
+		if events, stop, err = h.st.Live.Events(h.key()); err != nil {
 			return nil, err
 		}
 		defer stop()
@@ -68,7 +57,7 @@ func (h *Handle) Wait(ctx context.Context, options ...WaitOption) (*schema.State
 	}
 	if state.State.Final() {
 		if events != nil {
-			err = h.b.nc.FlushWithContext(ctx) // what was sent before the end is here now
+			err = h.st.Live.Flush(ctx) // what was sent before the end is here now
 			w.drain(events)
 		}
 		w.show(state)
@@ -89,26 +78,24 @@ func (h *Handle) comes(err error) bool {
 	case !h.submitted.IsZero() && errors.Is(err, ErrNotSetUp): // it was set up when it took the job
 		return true
 	}
-	return passing(err)
+	return IsTransient(err)
 }
 
 // follow waits for the end, which is stored, and meanwhile passes snapshots and
 // events on, which are not.
 func (h *Handle) follow(ctx context.Context, snapshots, events <-chan *nats.Msg, w *waiting) (*schema.State, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	type outcome struct {
-		m   jetstream.Msg
-		err error
+	type finalState struct {
+		state *schema.State
+		err   error
 	}
-	ended := make(chan outcome, 1)
-	end := h.b.newTail(h.b.names.ResultsStream(), h.b.names.End(h.queue, h.id), 0, false)
+	ended := make(chan finalState, 1)
 	go func() {
-		defer end.close()
-		m, _, err := end.next(ctx)
+		state, err := h.st.Results.AwaitEnd(ctx, h.key())
 		if err == nil && events != nil {
-			_ = h.b.nc.FlushWithContext(ctx) // what was sent before the end is here now
+			_ = h.st.Live.Flush(ctx) // what was sent before the end is here now
 		}
-		ended <- outcome{m, err}
+		ended <- finalState{state, err}
 	}()
 	stopped := false
 	defer func() {
@@ -124,18 +111,15 @@ func (h *Handle) follow(ctx context.Context, snapshots, events <-chan *nats.Msg,
 				w.show(state)
 			}
 		case m := <-events:
-			w.tell(m)
+			w.passEvent(m)
 		case out := <-ended:
 			stopped = true
 			if out.err != nil {
 				return nil, out.err
 			}
 			w.drain(events)
-			state, err := schema.ParseState(out.m.Data())
-			if err == nil {
-				w.show(state)
-			}
-			return state, err
+			w.show(out.state)
+			return out.state, nil
 		}
 	}
 }

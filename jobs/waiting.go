@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"pelton/schema"
 )
 
@@ -44,7 +42,7 @@ func (b *Board) watchWaiting(ctx context.Context, first <-chan struct{}) {
 			return
 		}
 		if err != nil {
-			b.b.set.Log.Debug().Err(err).Msg("the jobs that wait cannot be read; trying again")
+			b.st.Log.Debug().Err(err).Msg("the jobs that wait cannot be read; trying again")
 			b.note(err)
 		} else if !opened {
 			opened = true
@@ -55,17 +53,15 @@ func (b *Board) watchWaiting(ctx context.Context, first <-chan struct{}) {
 }
 
 func (b *Board) lookForWaiting(ctx context.Context) error {
-	info, err := b.b.subjects(ctx, b.b.names.JobsStream(), b.b.names.Jobs("*"))
+	queues, last, err := b.st.Jobs.Queues(ctx)
 	if err != nil {
 		return err
 	}
 	seen := map[string]bool{}
-	for subject := range info.State.Subjects {
-		if at, ok := b.b.names.Parse("jobs", subject); ok {
-			seen[at.Queue] = true
-			if err := b.readWaiting(ctx, at.Queue, info.State.LastSeq); err != nil {
-				return err
-			}
+	for _, queue := range queues {
+		seen[queue] = true
+		if err := b.readWaiting(ctx, queue, last); err != nil {
+			return err
 		}
 	}
 	b.mu.Lock()
@@ -82,14 +78,11 @@ func (b *Board) lookForWaiting(ctx context.Context) error {
 // readWaiting brings what is known of one queue up to date. Only this goroutine
 // writes it.
 func (b *Board) readWaiting(ctx context.Context, queue string, last uint64) error {
-	delivered, pending := uint64(0), 0
-	owners, err := b.b.consumer(ctx, b.b.names.JobsStream(), b.b.names.OwnersConsumer(queue))
-	switch {
-	case err == nil:
-		delivered, pending = owners.Delivered.Stream, int(owners.NumPending)
-	case !errors.Is(err, jetstream.ErrConsumerNotFound): // a queue that nobody serves has none
+	given, err := b.st.Jobs.Delivery(ctx, queue)
+	if err != nil {
 		return err
 	}
+	delivered, pending := given.Delivered, given.Pending
 	have := b.waiting[queue]
 	if have == nil {
 		have = &waitingJobs{}
@@ -100,23 +93,22 @@ func (b *Board) readWaiting(ctx context.Context, queue string, last uint64) erro
 			w.list = append(w.list, job)
 		}
 	}
-	if owners != nil && len(w.list) > pending { // some were erased
+	if given.Served && len(w.list) > pending { // some were erased
 		w.list, w.read = nil, delivered
 	}
 	room := MostWaiting - len(w.list)
-	if room > 0 && w.read < last && (owners == nil || pending > len(w.list)) {
-		err = b.b.newTail(b.b.names.JobsStream(), b.b.names.Jobs(queue), w.read, false).
-			history(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-				state := b.b.queuedState(queue, natsMsg(m), meta)
-				state.Metadata = nil
-				w.list = append(w.list, waitingJob{meta.Sequence.Stream, state})
-				w.read = meta.Sequence.Stream
-				if room--; room == 0 {
-					return errEnough
-				}
-				return nil
-			})
-		if err != nil && !errors.Is(err, errEnough) {
+	if room > 0 && w.read < last && (!given.Served || pending > len(w.list)) {
+		err = b.st.Jobs.Each(ctx, queue, w.read, func(m JobMessage) error {
+			state := b.st.Jobs.QueuedState(m)
+			state.Metadata = nil
+			w.list = append(w.list, waitingJob{m.Seq, state})
+			w.read = m.Seq
+			if room--; room == 0 {
+				return ErrEnough
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, ErrEnough) {
 			return err
 		}
 	}

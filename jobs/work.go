@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/schema"
 )
@@ -34,13 +32,12 @@ type Work struct {
 	home   *localJob // where it waits by hand
 	object string    // the body lies in the object store under this name
 
-	b               *Broker // see Via
-	delta           *nats.Msg
-	attempt, chunks int // of the last chunk
+	live   *Live // see Via
+	chunks Chunks
 }
 
-func (b *Broker) workMsg(w *Work) *nats.Msg {
-	m := nats.NewMsg(b.names.Work(w.Queue, w.Job, w.Index))
+func workMsg(b *Store, w *Work) *nats.Msg {
+	m := nats.NewMsg(b.Names.Work(w.Queue, w.Job, w.Index))
 	h := m.Header
 	h.Set(schema.HeaderJob, w.Job)
 	h.Set(schema.HeaderIndex, strconv.Itoa(w.Index))
@@ -51,13 +48,13 @@ func (b *Broker) workMsg(w *Work) *nats.Msg {
 	h.Set(schema.HeaderQueuedAt, w.QueuedAt.UTC().Format(time.RFC3339Nano))
 	h.Set(schema.HeaderFedAt, strconv.FormatInt(w.FedAt.UnixMilli(), 10))
 	if w.CustomID != "" {
-		h.Set(schema.HeaderCustomID, headerText(w.CustomID))
+		h.Set(schema.HeaderCustomID, HeaderText(w.CustomID))
 	}
 	if w.Include {
 		h.Set(schema.HeaderInclude, "true")
 	}
 	for _, tag := range w.Tags {
-		h.Add(schema.HeaderTags, headerText(tag))
+		h.Add(schema.HeaderTags, HeaderText(tag))
 	}
 	if w.Again {
 		h.Set(schema.HeaderAgain, "true")
@@ -70,41 +67,32 @@ func (b *Broker) workMsg(w *Work) *nats.Msg {
 	} else {
 		m.Data = w.Body
 	}
-	return asNewer(m)
+	return m
 }
 
 // mostTags is how many tags a job has at most.
 const mostTags = 32
 
-// traceText returns a W3C traceparent, and nothing of what is none: it becomes a
-// header of the call.
-func traceText(s string) string {
-	if len(s) > 128 || strings.Trim(s, "0123456789abcdef-") != "" {
-		return ""
-	}
-	return s
-}
-
 // ReadWork decodes a message of the work stream. A body that lies in the object
 // store is fetched.
-func (b *Broker) ReadWork(ctx context.Context, m *nats.Msg) (*Work, error) {
-	at, ok := b.names.Parse("work", m.Subject)
+func ReadWork(ctx context.Context, b *Store, m *nats.Msg) (*Work, error) {
+	at, ok := b.Names.Parse("work", m.Subject)
 	if !ok {
 		return nil, fmt.Errorf("%s is no subject of a request", m.Subject)
 	}
 	h := m.Header
 	w := &Work{
 		Queue: at.Queue, Job: at.Job, Index: at.Index,
-		CustomID: headerValue(h.Get(schema.HeaderCustomID)),
+		CustomID: HeaderValue(h.Get(schema.HeaderCustomID)),
 		Endpoint: schema.Endpoint(h.Get(schema.HeaderURL)),
 		Include:  h.Get(schema.HeaderInclude) == "true",
-		Trace:    traceText(h.Get(schema.HeaderTrace)),
+		Trace:    TraceText(h.Get(schema.HeaderTrace)),
 		Again:    h.Get(schema.HeaderAgain) == "true",
 		Body:     m.Data,
 		object:   h.Get(schema.HeaderObject),
 	}
 	for _, tag := range h.Values(schema.HeaderTags)[:min(len(h.Values(schema.HeaderTags)), mostTags)] {
-		w.Tags = append(w.Tags, headerValue(tag))
+		w.Tags = append(w.Tags, HeaderValue(tag))
 	}
 	var err error
 	if w.Total, err = strconv.Atoi(h.Get(schema.HeaderTotal)); err != nil {
@@ -126,7 +114,7 @@ func (b *Broker) ReadWork(ctx context.Context, m *nats.Msg) (*Work, error) {
 		w.FedAt = time.UnixMilli(ms)
 	}
 	if w.object != "" {
-		if w.Body, err = b.getBody(ctx, w.object); err != nil {
+		if w.Body, err = b.Objects.GetBody(ctx, w.object); err != nil {
 			return nil, fmt.Errorf("%s: %w", m.Subject, err)
 		}
 	}
@@ -145,19 +133,6 @@ func (w *Work) Certain(stored time.Time) bool {
 
 const certainWithin = time.Second
 
-// LastWork returns the last sequence of the work stream.
-func (b *Broker) LastWork(ctx context.Context) (uint64, error) {
-	last := uint64(0)
-	err := b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-		stream, err := js.Stream(ctx, b.names.WorkStream())
-		if err == nil {
-			last = stream.CachedInfo().State.LastSeq
-		}
-		return err
-	})
-	return last, err
-}
-
 // Result begins the result of this request, with everything that does not
 // depend on how it went.
 func (w *Work) Result() *schema.Result {
@@ -172,21 +147,31 @@ func (w *Work) Result() *schema.Result {
 	return r
 }
 
-// headerValue undoes headerText.
-func headerValue(s string) string {
-	out := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+2 < len(s) {
-			if c, err := strconv.ParseUint(s[i+1:i+3], 16, 8); err == nil {
-				out = append(out, byte(c))
-				i += 2
-				continue
-			}
-		}
-		out = append(out, s[i])
-	}
-	return string(out)
-}
-
 // Key identifies the request among all queues.
 func (w *Work) Key() string { return w.Queue + "." + w.Job + "." + strconv.Itoa(w.Index) }
+
+// Via names where the request's chunks and events go out. Without it they go
+// nowhere.
+func (w *Work) Via(live *Live) { w.live, w.chunks = live, live.Chunks(w.Of(), w.Index) }
+
+// Of names the request's job.
+func (w *Work) Of() JobKey { return JobKey{w.Queue, w.Job} }
+
+// Chunk publishes one chunk of the streamed answer, as the upstream sent it. It
+// does not wait, and what cannot be sent is left out: readers see the gap. One
+// goroutine may call it at a time.
+func (w *Work) Chunk(attempt, sequence int, data []byte) { w.chunks.Publish(attempt, sequence, data) }
+
+// Stored tells the readers of a streamed request that its result is stored.
+func (w *Work) Stored(out ResultMeta) { w.chunks.End(out) }
+
+// Watched reports whether somebody wants to hear the request's events.
+func (w *Work) Watched() bool { return w.live != nil && w.live.Listened(w.Of()) }
+
+// Event publishes what happened to the request to whoever listens. It does not
+// wait.
+func (w *Work) Event(e schema.Event) {
+	if w.live != nil {
+		w.live.PublishEvent(w.Of(), w.Index, e)
+	}
+}

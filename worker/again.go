@@ -23,28 +23,28 @@ const suspect = 2
 const lookAgain = 250 * time.Millisecond
 
 // finishAgain is finish for a request that may have been begun before.
-func (w *worker) finishAgain(ctx context.Context, work *jobs.Work) (jobs.Outcome, error) {
+func (w *worker) finishAgain(ctx context.Context, work *jobs.Work) (jobs.ResultMeta, error) {
 	if out, stored, err := w.lookUp(ctx, work); err != nil || stored {
 		return out, err
 	}
 	switch over, err := w.isOver(ctx, work); {
 	case err != nil:
-		return jobs.Outcome{}, err
+		return jobs.ResultMeta{}, err
 	case over:
-		return jobs.Outcome{}, errOver
+		return jobs.ResultMeta{}, errOver
 	}
 	looked := time.Now()
 	var known *schema.Parked
 	err := w.insist(ctx, work, "look up earlier attempts", func(ctx context.Context) (err error) {
-		known, err = w.cfg.Broker.ParkedOf(ctx, work.Queue, work.Job, work.Index)
+		known, err = w.cfg.Broker.Parked.Get(ctx, work.Queue, work.Job, work.Index)
 		return err
 	})
 	switch {
 	case err != nil:
-		return jobs.Outcome{}, err
+		return jobs.ResultMeta{}, err
 	case known != nil && time.Until(known.ReadyAt) > time.Second:
 		// Its worker died after it had parked it: the owner is told once more.
-		return jobs.Outcome{Index: work.Index, Status: schema.StatusParked, ReadyAt: known.ReadyAt}, nil
+		return jobs.ResultMeta{Index: work.Index, Status: schema.StatusParked, ReadyAt: known.ReadyAt}, nil
 	case known != nil && known.Starts >= jobs.MaxStarts:
 		return w.store(work, workerDied(work, known))
 	}
@@ -53,15 +53,15 @@ func (w *worker) finishAgain(ctx context.Context, work *jobs.Work) (jobs.Outcome
 		case w.alone <- struct{}{}:
 			defer func() { <-w.alone }()
 		case <-ctx.Done():
-			return jobs.Outcome{}, errGivenUp
+			return jobs.ResultMeta{}, errGivenUp
 		}
 	}
 	err = w.insist(ctx, work, "count a start", func(ctx context.Context) (err error) {
-		known, err = w.cfg.Broker.CountStart(ctx, work, known)
+		known, err = w.cfg.Broker.Parked.CountStart(ctx, work.Of(), work.Index, work.Timeout, known)
 		return err
 	})
 	if err != nil {
-		return jobs.Outcome{}, err
+		return jobs.ResultMeta{}, err
 	}
 	if time.Since(looked) > lookAgain {
 		// Who had it before may have had an answer to store all the while.
@@ -80,7 +80,7 @@ func (w *worker) finishAgain(ctx context.Context, work *jobs.Work) (jobs.Outcome
 // was paused while another ended the job.
 func (w *worker) isOver(ctx context.Context, work *jobs.Work) (over bool, err error) {
 	err = w.insist(ctx, work, "look up a job's end", func(ctx context.Context) error {
-		over, err = w.cfg.Broker.JobEnded(ctx, work.Queue, work.Job)
+		over, err = w.cfg.Broker.Results.Ended(ctx, work.Queue, work.Job)
 		return err
 	})
 	return over, err
@@ -91,7 +91,7 @@ func (w *worker) isOver(ctx context.Context, work *jobs.Work) (over bool, err er
 func (w *worker) uncount(work *jobs.Work, known *schema.Parked) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.hard), lastTry)
 	defer cancel()
-	if err := w.cfg.Broker.UncountStart(ctx, work, known); err != nil {
+	if err := w.cfg.Broker.Parked.UncountStart(ctx, work.Of(), work.Index, known); err != nil {
 		w.cfg.Log.Debug().Err(err).Str("job", work.Job).Int("index", work.Index).Msg("cannot take back a start")
 	}
 }

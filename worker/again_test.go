@@ -6,6 +6,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"pelton/internal/dev/testenv"
+	"pelton/jobs"
 	"pelton/schema"
 )
 
@@ -16,7 +17,7 @@ func TestStoredWhileStartsWereCounted(t *testing.T) {
 	t.Parallel()
 	e := testenv.New(t)
 	x := takeByHand(e, schema.Job{ID: "again", Requests: testenv.Chats(1)})
-	work, err := x.b.ReadWork(e.Ctx(), &nats.Msg{Subject: x.m.Subject(), Header: x.m.Headers(), Data: x.m.Data()})
+	work, err := jobs.ReadWork(e.Ctx(), x.b, &nats.Msg{Subject: x.m.Subject(), Header: x.m.Headers(), Data: x.m.Data()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,7 @@ func TestStoredWhileStartsWereCounted(t *testing.T) {
 	}
 	r := work.Result()
 	r.Status = schema.StatusSucceeded
-	if _, err := x.b.PutResult(e.Ctx(), work.Queue, r, work.Total); err != nil {
+	if _, err := x.b.Results.Put(e.Ctx(), work.Queue, r, work.Total); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := x.js.UpdateStream(e.Ctx(), roomy); err != nil {

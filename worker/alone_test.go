@@ -20,9 +20,9 @@ func TestAlone(t *testing.T) {
 	t.Parallel()
 	const total = 9000 // more than a tap holds
 	e := testenv.New(t, testenv.Settings(jobs.Settings{Alone: true}))
-	var b *jobs.Broker
+	var b *jobs.Store
 	e.Worker(defaultQueue, func(c *worker.Config) { b = c.Broker })
-	h, err := b.Client("default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(total), Concurrency: 64})
+	h, err := jobs.ClientOn(b, "default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(total), Concurrency: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestAloneEndsWithoutWhatIsAhead(t *testing.T) {
 func cancelAlone(t *testing.T, slots, inFlight int) faultyllm.Stats {
 	t.Helper()
 	e := testenv.New(t, testenv.Settings(jobs.Settings{Alone: true}))
-	var b *jobs.Broker
+	var b *jobs.Store
 	e.Worker(defaultQueue, func(c *worker.Config) {
 		b = c.Broker
 		if slots > 0 {
@@ -89,7 +89,7 @@ func cancelAlone(t *testing.T, slots, inFlight int) faultyllm.Stats {
 	})
 	release := e.LLM.Hold()
 	defer release()
-	h, err := b.Client("default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(50), Concurrency: 8})
+	h, err := jobs.ClientOn(b, "default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(50), Concurrency: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func cancelAlone(t *testing.T, slots, inFlight int) faultyllm.Stats {
 func TestAloneStoresAgain(t *testing.T) {
 	t.Parallel()
 	e := testenv.New(t, testenv.Settings(jobs.Settings{Alone: true}))
-	var b *jobs.Broker
+	var b *jobs.Store
 	e.Worker(defaultQueue, func(c *worker.Config) { b = c.Broker })
 	js, err := jetstream.New(e.Conn())
 	if err != nil {
@@ -127,7 +127,7 @@ func TestAloneStoresAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	const total = 200
-	h, err := b.Client("default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(total), Concurrency: 8})
+	h, err := jobs.ClientOn(b, "default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(total), Concurrency: 8})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,7 +64,7 @@ func (w *worker) answer(ctx context.Context, work *jobs.Work, earlier *schema.Pa
 	request := router.Request{
 		Job: work.Job, Index: work.Index, Endpoint: work.Endpoint, Body: work.Body, Timeout: work.Timeout, Header: traceHeader(work.Trace), Tags: work.Tags,
 	}
-	work.Via(w.cfg.Broker)
+	work.Via(w.cfg.Broker.Live)
 	request.Listener, request.Events = work, work.Watched()
 	if request.Events {
 		work.Event(schema.Event{Kind: schema.EventStarted})
@@ -114,7 +114,7 @@ func (w *worker) cancelOf(ctx context.Context, work *jobs.Work) (marker schema.C
 		return marker, cancelled, nil
 	}
 	err = w.insist(ctx, work, "look up a cancel", func(ctx context.Context) (err error) {
-		marker, cancelled, err = w.cancels.Cancelled(ctx, work.Queue, work.Job)
+		marker, cancelled, err = w.cancels.Find(ctx, work.Queue, work.Job)
 		return err
 	})
 	return marker, cancelled, err
@@ -145,8 +145,8 @@ func traceHeader(trace string) http.Header {
 // store stores the result, whatever it takes: an answer that was paid for is
 // not thrown away because the broker is down or full. Until it is taken no
 // further work is pulled. Only the hard stop ends the trying, after one more try.
-func (w *worker) store(work *jobs.Work, result *schema.Result) (jobs.Outcome, error) {
-	out, err := w.cfg.Broker.PutResult(w.hard, work.Queue, result, work.Total)
+func (w *worker) store(work *jobs.Work, result *schema.Result) (jobs.ResultMeta, error) {
+	out, err := w.cfg.Broker.Results.Put(w.hard, work.Queue, result, work.Total)
 	w.observeStored(work, result, err)
 	if err == nil {
 		return out, nil
@@ -154,9 +154,9 @@ func (w *worker) store(work *jobs.Work, result *schema.Result) (jobs.Outcome, er
 	return w.storeAgain(work, result)
 }
 
-func (w *worker) storeAgain(work *jobs.Work, result *schema.Result) (out jobs.Outcome, err error) {
+func (w *worker) storeAgain(work *jobs.Work, result *schema.Result) (out jobs.ResultMeta, err error) {
 	try := func(ctx context.Context) error {
-		out, err = w.cfg.Broker.SettleResult(ctx, work.Queue, result, work.Total)
+		out, err = w.cfg.Broker.Results.PutOrFind(ctx, work.Queue, result, work.Total)
 		return err
 	}
 	stuck := false
@@ -181,12 +181,11 @@ func (w *worker) storeAgain(work *jobs.Work, result *schema.Result) (out jobs.Ou
 
 // park stores that the request has to wait. What is lost when that fails is the
 // memory of its attempts, not the request.
-func (w *worker) park(ctx context.Context, work *jobs.Work, p *schema.Parked) (out jobs.Outcome, err error) {
-	err = w.insist(ctx, work, "park a request", func(ctx context.Context) (err error) {
-		out, err = w.cfg.Broker.Park(ctx, work, p)
-		return err
+func (w *worker) park(ctx context.Context, work *jobs.Work, p *schema.Parked) (out jobs.ResultMeta, err error) {
+	err = w.insist(ctx, work, "park a request", func(ctx context.Context) error {
+		return w.cfg.Broker.Parked.Put(ctx, work.Of(), work.Index, p)
 	})
-	return out, err
+	return jobs.ResultMeta{Index: work.Index, Status: schema.StatusParked, ReadyAt: p.ReadyAt}, err
 }
 
 // Timing of what is asked of the broker.

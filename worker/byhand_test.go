@@ -13,7 +13,7 @@ import (
 // byHand is a job with an owner and no worker, whose first request the test has
 // taken as a worker would.
 type byHand struct {
-	b    *jobs.Broker
+	b    *jobs.Store
 	js   jetstream.JetStream
 	h    *jobs.Handle
 	m    jetstream.Msg
@@ -24,12 +24,12 @@ func takeByHand(e *testenv.Env, job schema.Job) *byHand {
 	t := e.T
 	t.Helper()
 	x := &byHand{b: e.Broker(defaultQueue)}
-	cancels, err := x.b.WatchCancels()
+	cancels, err := x.b.Cancels.Watch()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cancels.Close)
-	owner, err := x.b.StartOwner(e.Ctx(), jobs.OwnerConfig{Queues: defaultQueue, Name: "owner", Cancels: cancels, Log: testenv.Logger(t)})
+	owner, err := jobs.StartOwner(e.Ctx(), x.b, jobs.OwnerConfig{Queues: defaultQueue, Name: "owner", Cancels: cancels, Log: testenv.Logger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -460,9 +460,9 @@ func submittedWithoutLeader(r *clusterRun) {
 // is told when it knows.
 func TestClusterNoStaleMiss(t *testing.T) {
 	r := newClusterRun(t, scenario{})
-	broker := func(set jobs.Settings, nodes ...*testenv.Member) *jobs.Broker {
+	broker := func(set jobs.Settings, nodes ...*testenv.Member) *jobs.Store {
 		t.Helper()
-		b, err := jobs.NewBroker(testenv.Dial(t, r.URL(nodes...)), set)
+		b, err := jobs.NewStore(testenv.Dial(t, r.URL(nodes...)), set)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -480,7 +480,7 @@ func TestClusterNoStaleMiss(t *testing.T) {
 		result := schema.Result{ID: "job." + strconv.Itoa(index), Job: "job", Index: index, Status: schema.StatusSucceeded,
 			Response: &schema.Response{StatusCode: 200, Body: []byte("{}")}}
 		for { // through an election, where the node cut off led something
-			if _, err := writer.SettleResult(r.ctx, "default", &result, 2); err == nil {
+			if _, err := writer.Results.PutOrFind(r.ctx, "default", &result, 2); err == nil {
 				return
 			} else if r.ctx.Err() != nil {
 				t.Fatal(err)
@@ -491,7 +491,7 @@ func TestClusterNoStaleMiss(t *testing.T) {
 	read := func(index int) (*schema.Result, error) {
 		ctx, cancel := context.WithTimeout(r.ctx, 2*time.Second)
 		defer cancel()
-		return reader.GetResult(ctx, "default", "job", index)
+		return reader.Results.Get(ctx, "default", "job", index)
 	}
 	store(0)
 	if result, err := read(0); err != nil || result == nil {
@@ -521,7 +521,7 @@ func TestClusterCopiesAreKept(t *testing.T) {
 	r := newClusterRun(t, scenario{})
 	setUp := func(replicas int) {
 		t.Helper()
-		b, err := jobs.NewBroker(r.nc, jobs.Settings{Replicas: replicas})
+		b, err := jobs.NewStore(r.nc, jobs.Settings{Replicas: replicas})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -344,7 +344,7 @@ func TestHardStopIsNoCancel(t *testing.T) {
 	}
 	for hard.youngest() {
 	}
-	if out, stored, err := b.StoredOutcome(e.Ctx(), "default", h.ID(), 0); stored || err != nil {
+	if out, stored, err := b.Results.Meta(e.Ctx(), "default", h.ID(), 0); stored || err != nil {
 		t.Errorf("stored: %+v, %v", out, err)
 	}
 	e.Worker(defaultQueue)

@@ -233,7 +233,7 @@ func TestRemoveRemains(t *testing.T) {
 	e := testenv.New(t)
 	b := e.Broker(defaultQueue)
 	late := &schema.Result{ID: "gone.3", Job: "gone", Index: 3, Status: schema.StatusSucceeded, Response: &schema.Response{StatusCode: 200, Body: []byte(`{}`)}}
-	if _, err := b.PutResult(e.Ctx(), "default", late, 5); err != nil {
+	if _, err := b.Results.Put(e.Ctx(), "default", late, 5); err != nil {
 		t.Fatal(err)
 	}
 	h := e.Client().Job("default", "gone")

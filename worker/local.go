@@ -44,7 +44,7 @@ func (w *worker) handleLocal(work *jobs.Work) {
 	}
 	l := &leaving{w, work, a.result}
 	w.storing.Add(1)
-	w.cfg.Broker.SendResult(w.hard, work.Queue, a.result, work.Total, l.sent)
+	w.cfg.Broker.Results.PutAsync(w.hard, work.Queue, a.result, work.Total, l.sent)
 }
 
 // leaving is a request that has left its slot, and has yet to be stored.
@@ -55,7 +55,7 @@ type leaving struct {
 }
 
 // sent is told what came of the first try to store the result.
-func (l *leaving) sent(out jobs.Outcome, err error) {
+func (l *leaving) sent(out jobs.ResultMeta, err error) {
 	l.w.observeStored(l.work, l.result, err)
 	if err != nil {
 		go l.sendAgain() // which waits
@@ -66,7 +66,7 @@ func (l *leaving) sent(out jobs.Outcome, err error) {
 
 func (l *leaving) sendAgain() { l.stored(l.w.storeAgain(l.work, l.result)) }
 
-func (l *leaving) stored(out jobs.Outcome, err error) {
+func (l *leaving) stored(out jobs.ResultMeta, err error) {
 	defer l.w.storing.Done()
 	if err == nil {
 		l.work.Stored(out)

@@ -24,7 +24,7 @@ func TestRequestOfAnEndedJob(t *testing.T) {
 	}
 	x.stop()
 
-	late := nats.NewMsg(x.b.Names().Work("default", "over", 1))
+	late := nats.NewMsg(x.b.Names.Work("default", "over", 1))
 	late.Data = x.m.Data()
 	maps.Copy(late.Header, x.m.Headers())
 	late.Header.Set(schema.HeaderIndex, "1")
@@ -43,7 +43,7 @@ func TestRequestOfAnEndedJob(t *testing.T) {
 		}
 		left = int(stream.CachedInfo().State.Msgs)
 	}
-	if _, stored, err := x.b.StoredOutcome(e.Ctx(), "default", "over", 1); err != nil || stored {
+	if _, stored, err := x.b.Results.Meta(e.Ctx(), "default", "over", 1); err != nil || stored {
 		t.Errorf("a result behind the end: %t, %v", stored, err)
 	}
 	if n := e.LLM.Stats().Calls; n != 0 {

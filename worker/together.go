@@ -43,7 +43,7 @@ func (w *worker) newTogether(work *jobs.Work) *together {
 	t := &together{}
 	timed, stop := context.WithDeadlineCause(w.hard, work.Deadline, errExpired)
 	t.ctx, t.end = context.WithCancelCause(timed)
-	w.cancels.Begun(work.Queue, work.Job, work.QueuedAt)
+	w.cancels.SetPublishedAt(work.Queue, work.Job, work.QueuedAt)
 	heard := w.cancels.OnCancel(work.Queue, work.Job, func(c schema.Cancel) { t.end(causeOf(c.Code)) })
 	t.forget = func() {
 		heard()

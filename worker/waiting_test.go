@@ -29,7 +29,7 @@ func TestLongWaitIsParked(t *testing.T) {
 	b := e.Broker(defaultQueue)
 	var p *schema.Parked
 	for p == nil { // until the worker has stored it
-		if p, err = b.ParkedOf(e.Ctx(), "default", h.ID(), 0); err != nil {
+		if p, err = b.Parked.Get(e.Ctx(), "default", h.ID(), 0); err != nil {
 			t.Fatal(err)
 		}
 	}

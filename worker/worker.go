@@ -62,7 +62,7 @@ const DefaultSlots = 256
 
 // Config says what a worker serves.
 type Config struct {
-	Broker   *jobs.Broker   // required, set up
+	Broker   *jobs.Store    // required, set up
 	Router   Router         // required
 	Queues   map[string]int // required: the queues to serve, and the cap each is made with
 	Slots    int            // calls at once, over all queues; 0: [DefaultSlots]
@@ -79,7 +79,8 @@ type Config struct {
 type worker struct {
 	cfg     Config
 	hard    context.Context
-	cancels *jobs.Cancels
+	cancels *jobs.CancelWatch
+	local   *jobs.LocalWork // nil: requests are pulled
 	owner   *jobs.Owner
 	slots   *pull.Slots
 	storing sync.WaitGroup // results on their way to the store: see local.go
@@ -99,18 +100,19 @@ func Run(soft, hard context.Context, cfg Config) error {
 	}
 	w := &worker{cfg: cfg, hard: hard, slots: pull.NewSlots(cfg.Slots), alone: make(chan struct{}, 1), running: map[string]chan struct{}{}, jobs: map[jobKey]*together{}}
 	var err error
-	if w.cancels, err = cfg.Broker.WatchCancels(); err != nil {
+	if w.cancels, err = cfg.Broker.Cancels.Watch(); err != nil {
 		return fmt.Errorf("listen for cancels: %w", err)
 	}
 	defer w.cancels.Close()
-	w.owner, err = cfg.Broker.StartOwner(hard, jobs.OwnerConfig{
+	w.local = jobs.NewLocalWork(cfg.Broker)
+	w.owner, err = jobs.StartOwner(hard, cfg.Broker, jobs.OwnerConfig{
 		Queues: cfg.Queues, Name: cfg.Name, Cancels: w.cancels, Priced: cfg.Router.Priced, Tracer: cfg.Tracer, Observer: cfg.Observer, Log: cfg.Log,
-		HandedBack: cfg.HandedBack,
+		HandedBack: cfg.HandedBack, Local: w.local,
 	})
 	if err != nil {
 		return fmt.Errorf("take jobs: %w", err)
 	}
-	service, err := cfg.Broker.StartService(cfg.Queues, cfg.Log)
+	service, err := jobs.StartService(cfg.Broker, cfg.Queues, cfg.Log)
 	if err != nil {
 		w.owner.Stop()
 		return fmt.Errorf("start the micro service: %w", err)
@@ -133,8 +135,8 @@ func Run(soft, hard context.Context, cfg Config) error {
 // take begins to take work; stop takes no more, and returns when nothing is in
 // hand.
 func (w *worker) take() (stop func(), err error) {
-	if local := w.cfg.Broker.Local(); local != nil {
-		return w.takeLocal(local), nil
+	if w.local != nil {
+		return w.takeLocal(w.local), nil
 	}
 	pullers, err := w.pull()
 	return func() { w.stop(pullers) }, err
@@ -147,10 +149,10 @@ func (w *worker) pull() ([]*pull.Puller, error) {
 	w.slots.Expect(len(w.cfg.Queues))
 	for queue, limit := range w.cfg.Queues {
 		p, err := pull.Start(w.hard, pull.Config{
-			Conn: b.Conn(), Stream: b.Names().WorkStream(), Consumer: b.Names().WorkersConsumer(queue),
+			Conn: b.Conn(), Stream: b.Names.WorkStream(), Consumer: b.Names.WorkersConsumer(queue),
 			AckWait: jobs.AckWait, Heartbeat: jobs.Heartbeat, Slots: w.slots, Handle: w.handle,
 			Ensure:  func(ctx context.Context) error { return b.Setup(ctx, map[string]int{queue: limit}) },
-			LastSeq: b.LastWork,
+			LastSeq: b.Work.LastSeq,
 			Paused:  func() bool { return w.stuck.Load() > 0 },
 			Log:     w.cfg.Log,
 		})
@@ -173,7 +175,7 @@ func (w *worker) stop(pullers []*pull.Puller) {
 // handle is what happens to one request: the list at the top of this file.
 func (w *worker) handle(d *pull.Delivery) {
 	ctx := d.Context()
-	work, err := w.cfg.Broker.ReadWork(ctx, d.Msg)
+	work, err := jobs.ReadWork(ctx, w.cfg.Broker, d.Msg)
 	if err != nil {
 		w.reject(d, err)
 		return
@@ -197,7 +199,7 @@ func (w *worker) handle(d *pull.Delivery) {
 
 // finish brings a request to its result, or to a wait. first says that nobody
 // can have begun it before: then there is nothing to look up.
-func (w *worker) finish(ctx context.Context, work *jobs.Work, first bool) (jobs.Outcome, error) {
+func (w *worker) finish(ctx context.Context, work *jobs.Work, first bool) (jobs.ResultMeta, error) {
 	defer w.busy()()
 	if !first {
 		return w.finishAgain(ctx, work)
@@ -216,7 +218,7 @@ func (w *worker) busy() (free func()) {
 }
 
 // keep stores what became of a request.
-func (w *worker) keep(ctx context.Context, work *jobs.Work, a answer) (jobs.Outcome, error) {
+func (w *worker) keep(ctx context.Context, work *jobs.Work, a answer) (jobs.ResultMeta, error) {
 	switch {
 	case a.parked != nil:
 		return w.park(ctx, work, a.parked)
@@ -227,7 +229,7 @@ func (w *worker) keep(ctx context.Context, work *jobs.Work, a answer) (jobs.Outc
 		}
 		return out, err
 	}
-	return jobs.Outcome{}, errGivenUp
+	return jobs.ResultMeta{}, errGivenUp
 }
 
 // errGivenUp means that this process may not go on with a request.
@@ -238,7 +240,7 @@ var errOver = errors.New("its job has ended")
 
 // settle tells the owner and acknowledges, in this order: an owner that hears
 // of neither finds the result when it looks.
-func (w *worker) settle(d *pull.Delivery, work *jobs.Work, out jobs.Outcome) {
+func (w *worker) settle(d *pull.Delivery, work *jobs.Work, out jobs.ResultMeta) {
 	w.owner.Stored(work.Queue, work.Job, out)
 	d.Ack()
 }
@@ -255,7 +257,7 @@ func (w *worker) giveUp(d *pull.Delivery) {
 
 // at says in a line of the log which request it is about.
 func (w *worker) at(line *zerolog.Event, d *pull.Delivery) *zerolog.Event {
-	address, ok := w.cfg.Broker.Names().Parse("work", d.Msg.Subject)
+	address, ok := w.cfg.Broker.Names.Parse("work", d.Msg.Subject)
 	if !ok {
 		return line.Str("subject", d.Msg.Subject)
 	}
@@ -300,9 +302,9 @@ func (w *worker) begin(ctx context.Context, work *jobs.Work) (done func(), err e
 }
 
 // lookUp asks for a stored result until it is told.
-func (w *worker) lookUp(ctx context.Context, work *jobs.Work) (out jobs.Outcome, stored bool, err error) {
+func (w *worker) lookUp(ctx context.Context, work *jobs.Work) (out jobs.ResultMeta, stored bool, err error) {
 	err = w.insist(ctx, work, "look up a result", func(ctx context.Context) error {
-		out, stored, err = w.cfg.Broker.StoredOutcome(ctx, work.Queue, work.Job, work.Index)
+		out, stored, err = w.cfg.Broker.Results.Meta(ctx, work.Queue, work.Job, work.Index)
 		return err
 	})
 	return out, stored, err

@@ -106,7 +106,7 @@ func create(a *app, cfg *config.Config, log zerolog.Logger) error {
 		return err
 	}
 	defer nc.Close()
-	broker, err := jobs.NewBroker(nc, settings(cfg, log))
+	broker, err := jobs.NewStore(nc, settings(cfg, log))
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func create(a *app, cfg *config.Config, log zerolog.Logger) error {
 	}
 	ctx, cancel := a.brief()
 	defer cancel()
-	if err := fleet.Setup(ctx, nc, broker.Names(), cfg.Replicas); err != nil {
+	if err := fleet.Setup(ctx, nc, broker.Names, cfg.Replicas); err != nil {
 		return setup(err)
 	}
 	return nil

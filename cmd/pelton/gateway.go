@@ -97,7 +97,7 @@ func (c *gatewayCmd) serve(a *app, cfg *config.Config, log zerolog.Logger) error
 	}
 	defer nc.Close()
 	defer site.close() // before what it asks goes
-	broker, err := jobs.NewBroker(nc, settings(cfg, log))
+	broker, err := jobs.NewStore(nc, settings(cfg, log))
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func modelNames(a *app, cfg *config.Config, log zerolog.Logger) ([]string, error
 }
 
 // serveAPI adds OpenAI's files and batches.
-func (s *httpSite) serveAPI(cfg *config.Config, log zerolog.Logger, broker *jobs.Broker, models func() []string) error {
+func (s *httpSite) serveAPI(cfg *config.Config, log zerolog.Logger, broker *jobs.Store, models func() []string) error {
 	var keys *gateway.Keys
 	if cfg.APIKeys != "" {
 		var err error

@@ -43,7 +43,7 @@ func listenHTTP(cfg *config.Config, log zerolog.Logger) (*httpSite, error) {
 }
 
 // serve adds what needs the broker and the upstreams.
-func (s *httpSite) serve(cfg *config.Config, log zerolog.Logger, broker *jobs.Broker, upstreams *router.Router, count *metrics.Metrics) error {
+func (s *httpSite) serve(cfg *config.Config, log zerolog.Logger, broker *jobs.Store, upstreams *router.Router, count *metrics.Metrics) error {
 	if s == nil {
 		return nil
 	}
@@ -60,7 +60,7 @@ func (s *httpSite) serve(cfg *config.Config, log zerolog.Logger, broker *jobs.Br
 		queues = append(queues, q.Name)
 	}
 	count.Look(metrics.Sources{
-		Board: page.Board, Storage: broker.Client(queues[0]).Storage, Deployments: upstreams.Status,
+		Board: page.Board, Storage: jobs.ClientOn(broker, queues[0]).Storage, Deployments: upstreams.Status,
 		Queues: queues, Slots: cfg.Slots, Log: log,
 	})
 	s.Handle("GET /metrics", count.Handler())
@@ -78,9 +78,9 @@ func groupsOf(upstreams *router.Router) map[string]string {
 
 // answerSurveys has this worker tell who asks how it is: those pages that others
 // serve too.
-func answerSurveys(soft context.Context, cfg *config.Config, broker *jobs.Broker, upstreams *router.Router, count *metrics.Metrics) (stop func(), err error) {
+func answerSurveys(soft context.Context, cfg *config.Config, broker *jobs.Store, upstreams *router.Router, count *metrics.Metrics) (stop func(), err error) {
 	started, queues, made := time.Now().UTC(), capsOf(cfg.Queues), buildOf().Version
-	return web.AnswerSurveys(broker.Conn(), broker.Names(), func() web.Worker {
+	return web.AnswerSurveys(broker.Conn(), broker.Names, func() web.Worker {
 		return web.Worker{
 			Name: cfg.WorkerName, Version: made, StartedAt: started, Queues: queues,
 			Slots: cfg.Slots, Busy: count.Busy(), Draining: soft.Err() != nil, Deployments: upstreams.Status(),

@@ -24,7 +24,7 @@ import (
 // then is a server, a worker and a client in one.
 type site struct {
 	nc     *nats.Conn
-	broker *jobs.Broker
+	broker *jobs.Store
 	name   string // of the server, without credentials; empty: our own
 	queue  string
 
@@ -36,7 +36,7 @@ type site struct {
 	closers []func()
 }
 
-func (s *site) client() *jobs.Client { return s.broker.Client(s.queue) }
+func (s *site) client() *jobs.Client { return jobs.ClientOn(s.broker, s.queue) }
 
 // local reports whether the job runs in this process.
 func (s *site) local() bool { return s.server != nil }
@@ -70,12 +70,13 @@ func (a *app) remote(cfg *config.Config, log zerolog.Logger, queue string) (*sit
 	if err != nil {
 		return nil, err
 	}
-	broker, err := jobs.NewBroker(nc, settings(cfg, log))
+	set := settings(cfg, log)
+	set.AskService = true
+	broker, err := jobs.NewStore(nc, set)
 	if err != nil {
 		nc.Close()
 		return nil, err
 	}
-	broker.AskService()
 	return &site{nc: nc, broker: broker, name: redactedURL(nc), queue: queue, closers: []func(){nc.Close}}, nil
 }
 
@@ -99,7 +100,7 @@ func (a *app) openStore(cfg *config.Config, log zerolog.Logger, dir, queue strin
 	}
 	set := settings(cfg, log)
 	set.WorkInMemory, set.Alone, set.StoreUsage, set.Replicas = true, true, server.StoreUsage, 1
-	broker, err := jobs.NewBroker(nc, set)
+	broker, err := jobs.NewStore(nc, set)
 	if err != nil {
 		nc.Close()
 		server.Close()
@@ -190,7 +191,7 @@ func (s *site) lastStored(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	stream, err := js.Stream(ctx, s.broker.Names().ResultsStream())
+	stream, err := js.Stream(ctx, s.broker.Names.ResultsStream())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return 0, nil
 	}

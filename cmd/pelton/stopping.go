@@ -82,7 +82,7 @@ func (s *session) tellUnserved(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	_, err := s.site.nc.RequestWithContext(ctx, s.site.broker.Names().Service("status", s.site.queue), nil)
+	_, err := s.site.nc.RequestWithContext(ctx, s.site.broker.Names.Service("status", s.site.queue), nil)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		s.a.say("no worker serves the queue %s yet; waiting (start one: pelton worker --queues %s=256)", s.site.queue, s.site.queue)

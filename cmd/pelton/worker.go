@@ -111,7 +111,7 @@ func (c *workerCmd) Run(a *app) error {
 }
 
 func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jobs.Settings, nc *nats.Conn, server *embednats.Server, models *router.Config, site *httpSite) error {
-	broker, err := jobs.NewBroker(nc, set)
+	broker, err := jobs.NewStore(nc, set)
 	if err != nil {
 		return err
 	}
@@ -243,7 +243,7 @@ func capsOf(queues config.Queues) map[string]int {
 }
 
 // setUp makes the streams; a cluster that is starting gets a minute.
-func setUp(ctx context.Context, broker *jobs.Broker, queues map[string]int) error {
+func setUp(ctx context.Context, broker *jobs.Store, queues map[string]int) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	return broker.Setup(ctx, queues)

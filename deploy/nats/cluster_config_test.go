@@ -123,14 +123,14 @@ func TestThreeNodes(t *testing.T) {
 	defer nc.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	broker, err := jobs.NewBroker(nc, jobs.Settings{Names: schema.Names{Prefix: "pelton"}, Replicas: 3})
+	broker, err := jobs.NewStore(nc, jobs.Settings{Names: schema.Names{Prefix: "pelton"}, Replicas: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := broker.Setup(ctx, map[string]int{"default": 8}); err != nil {
 		t.Fatal(err)
 	}
-	names := broker.Names()
+	names := broker.Names
 	scaler, err := os.ReadFile("../kubernetes/components/keda/scaledobject.yaml")
 	if err != nil {
 		t.Fatal(err)

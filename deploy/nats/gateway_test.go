@@ -26,7 +26,7 @@ import (
 // denied it.
 type site struct {
 	t   *testing.T
-	b   *jobs.Broker
+	b   *jobs.Store
 	nc  *nats.Conn
 	url string
 
@@ -193,7 +193,7 @@ func TestGatewayRole(t *testing.T) {
 	if got := x.do("DELETE", "/v1/files/"+file.ID, "", nil); !got.Deleted {
 		t.Errorf("%+v", got)
 	}
-	if _, err := x.b.SweepFiles(ctx(t)); err != nil {
+	if _, err := gateway.NewFileStore(x.b).Sweep(ctx(t)); err != nil {
 		t.Error("clear expired files away:", err)
 	}
 	if list := x.denials(); len(list) > 0 {

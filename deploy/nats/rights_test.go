@@ -33,13 +33,13 @@ func ctx(t *testing.T) context.Context {
 	return c
 }
 
-func broker(t *testing.T, nc *nats.Conn, change ...func(*jobs.Settings)) *jobs.Broker {
+func broker(t *testing.T, nc *nats.Conn, change ...func(*jobs.Settings)) *jobs.Store {
 	t.Helper()
 	set := jobs.Settings{Log: testenv.Logger(t), ReplyAllow: []string{"answers.>"}}
 	for _, f := range change {
 		f(&set)
 	}
-	b, err := jobs.NewBroker(nc, set)
+	b, err := jobs.NewStore(nc, set)
 	if err != nil {
 		t.Fatal(err)
 	}

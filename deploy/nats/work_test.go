@@ -244,13 +244,13 @@ func TestDeniedCalls(t *testing.T) {
 		{"a cap", "$JS.API.CONSUMER.INFO.PELTON_WORK.workers-default", func(t *testing.T) error { return producer.SetQueueCap(ctx(t), "default", 3) }},
 		{"removal", "$JS.API.STREAM.", func(t *testing.T) error { return removeAs(t, s, "producer") }},
 		{"the store's use", "$JS.API.STREAM.INFO.PELTON_JOBS", func(t *testing.T) error { _, err := producer.Storage(ctx(t)); return err }},
-		{"a worker's rights", "pelton.cancel.*.*", func(t *testing.T) error { _, err := broker(t, s.Conn("a", "producer")).WatchCancels(); return err }},
+		{"a worker's rights", "pelton.cancel.*.*", func(t *testing.T) error { _, err := broker(t, s.Conn("a", "producer")).Cancels.Watch(); return err }},
 		{"the service", "pelton.svc.", func(t *testing.T) error {
-			_, err := broker(t, s.Conn("a", "producer")).StartService(queues, testenv.Logger(t))
+			_, err := jobs.StartService(broker(t, s.Conn("a", "producer")), queues, testenv.Logger(t))
 			return err
 		}},
 		{"progress of another queue", "pelton.progress.bulk.*", func(t *testing.T) error {
-			o, err := broker(t, s.Conn("a", "producer")).StartOwner(ctx(t), jobs.OwnerConfig{Queues: map[string]int{"bulk": 1}, Name: "w", Log: testenv.Logger(t)})
+			o, err := jobs.StartOwner(ctx(t), broker(t, s.Conn("a", "producer")), jobs.OwnerConfig{Queues: map[string]int{"bulk": 1}, Name: "w", Log: testenv.Logger(t)})
 			if o != nil {
 				o.Stop()
 			}

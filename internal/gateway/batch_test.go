@@ -52,7 +52,7 @@ func TestBatchFromUploadToDownload(t *testing.T) {
 	if len(failed) != 1 || failed[0].CustomID != "bad" || failed[0].Error == nil || failed[0].Response.StatusCode != 400 {
 		t.Errorf("%+v", failed)
 	}
-	state, err := w.b.Client("default").Job("default", b.job()).State(t.Context())
+	state, err := jobs.ClientOn(w.b, "default").Job("default", b.job()).State(t.Context())
 	if err != nil || state.State != schema.CompletedWithErrors {
 		t.Errorf("%+v, %v", state, err)
 	}

@@ -102,7 +102,7 @@ func (g *Gateway) createBatch(c *call) error {
 	if err != nil {
 		return err
 	}
-	input := g.Broker.OpenFile(c.ctx, file, 0)
+	input := g.files.Open(c.ctx, file, 0)
 	defer func() { _ = input.Close() }()
 	h, err := c.client(g).Submit(c.ctx, *job, jobs.WithInput(input), jobs.WithEndpoint(schema.Endpoint(from.Endpoint)))
 	switch {
@@ -159,8 +159,8 @@ func noInput(id string) error {
 }
 
 // inputFile finds the file that a batch is to run.
-func (g *Gateway) inputFile(c *call, id string) (*jobs.File, error) {
-	file, err := g.Broker.File(c.ctx, id)
+func (g *Gateway) inputFile(c *call, id string) (*File, error) {
+	file, err := g.files.Get(c.ctx, id)
 	if errors.Is(err, jobs.ErrNotFound) || err == nil && !c.key.sees(file.Queue, file.Owner) {
 		return nil, noInput(id)
 	}

@@ -27,7 +27,7 @@ func newProcesses(t *testing.T) *processes {
 	e := testenv.New(t)
 	server := testenv.StartProcess(t, testenv.Role{Name: "server", Store: t.TempDir()})
 	testenv.StartProcess(t, testenv.Role{Name: "worker", NATS: server.URL, LLM: e.LLM.URL(), Queues: defaultQueue, Slots: 16})
-	b, err := jobs.NewBroker(testenv.Dial(t, server.URL), jobs.Settings{Log: testenv.Logger(t)})
+	b, err := jobs.NewStore(testenv.Dial(t, server.URL), jobs.Settings{Log: testenv.Logger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestKillGatewayDuringUpload(t *testing.T) {
 	// The client tries again, and its file is there once.
 	var f fileObject
 	p.ok(p.send("POST", "/v1/files", bytes.NewReader(data), "Content-Type", kind), "OpenAIFile", &f)
-	if files, err := p.b.Files(t.Context()); err != nil || len(files) != 1 || files[0].ID != f.ID {
+	if files, err := gateway.NewFileStore(p.b).List(t.Context()); err != nil || len(files) != 1 || files[0].ID != f.ID {
 		t.Error(files, err)
 	}
 }
@@ -131,7 +131,7 @@ func TestBrokerIsAway(t *testing.T) {
 	t.Parallel()
 	e := testenv.New(t)
 	server := testenv.StartProcess(t, testenv.Role{Name: "server", Store: t.TempDir()})
-	b, err := jobs.NewBroker(testenv.Dial(t, server.URL), jobs.Settings{Log: testenv.Logger(t)})
+	b, err := jobs.NewStore(testenv.Dial(t, server.URL), jobs.Settings{Log: testenv.Logger(t)})
 	if err == nil {
 		err = b.Setup(t.Context(), defaultQueue)
 	}

@@ -26,7 +26,7 @@ type file struct {
 	Status    string `json:"status"`
 }
 
-func fileOf(f *jobs.File) *file {
+func fileOf(f *File) *file {
 	return &file{f.ID, "file", f.Bytes, f.CreatedAt.Unix(), unix(f.ExpiresAt), f.Name, f.Purpose, "processed"}
 }
 
@@ -72,11 +72,11 @@ func (g *Gateway) upload(c *call) error {
 	}
 	f.filename = clipName(part.FileName())
 	content := &bounded{r: part, left: g.MaxFile, most: g.MaxFile}
-	stored, err := g.Broker.PutFile(c.ctx, content, func() (jobs.File, error) {
+	stored, err := g.files.Put(c.ctx, content, func() (File, error) {
 		if more, err := f.next(parts); err != nil {
-			return jobs.File{}, err
+			return File{}, err
 		} else if more != nil {
-			return jobs.File{}, invalid("file", "invalid_value", "The form has two files; upload one at a time.")
+			return File{}, invalid("file", "invalid_value", "The form has two files; upload one at a time.")
 		}
 		return g.describeFile(c, f, content)
 	})
@@ -134,14 +134,14 @@ func (f *form) checkPurpose() error {
 	}
 }
 
-func (g *Gateway) describeFile(c *call, f *form, content *bounded) (jobs.File, error) {
+func (g *Gateway) describeFile(c *call, f *form, content *bounded) (File, error) {
 	if err := f.checkPurpose(); err != nil {
-		return jobs.File{}, err
+		return File{}, err
 	}
 	if content.left == content.most {
-		return jobs.File{}, invalid("file", "empty_file", "The file is empty.")
+		return File{}, invalid("file", "empty_file", "The file is empty.")
 	}
-	about := jobs.File{Name: f.filename, Purpose: purposeBatch, Owner: c.key.Name, Queue: c.key.Queue}
+	about := File{Name: f.filename, Purpose: purposeBatch, Owner: c.key.Name, Queue: c.key.Queue}
 	anchor, hasAnchor := f.fields["expires_after[anchor]"]
 	seconds, hasSeconds := f.fields["expires_after[seconds]"]
 	if hasAnchor || hasSeconds {
@@ -151,7 +151,7 @@ func (g *Gateway) describeFile(c *call, f *form, content *bounded) (jobs.File, e
 		}
 		after := expiry{Anchor: anchor, Seconds: n}
 		if err := after.check("expires_after"); err != nil {
-			return jobs.File{}, err
+			return File{}, err
 		}
 		about.ExpiresAt = time.Now().Add(time.Duration(n) * time.Second)
 	}
@@ -187,7 +187,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 // anyFile is a file of either kind: uploaded, or read out of a job.
 type anyFile struct {
 	*file
-	stored *jobs.File // nil: read out of a job
+	stored *File // nil: read out of a job
 	view   *view
 }
 
@@ -203,7 +203,7 @@ func (g *Gateway) findFile(c *call) (*anyFile, error) {
 		}
 		return &anyFile{file: v.describe(), view: v}, nil
 	}
-	stored, err := g.Broker.File(c.ctx, id)
+	stored, err := g.files.Get(c.ctx, id)
 	if errors.Is(err, jobs.ErrNotFound) || err == nil && !c.key.sees(stored.Queue, stored.Owner) {
 		return nil, noFile(id)
 	}
@@ -230,7 +230,7 @@ func (g *Gateway) deleteFile(c *call) error {
 		return &apiError{Status: http.StatusBadRequest, Param: "id", Code: "file_not_deletable",
 			Message: "This file is part of " + batchPrefix + f.view.state.ID + " and goes with it: when its results age out, or with `pelton rm " + f.view.state.ID + "`."}
 	}
-	if err := g.Broker.RemoveFile(c.ctx, f.stored); err != nil {
+	if err := g.files.Remove(c.ctx, f.stored); err != nil {
 		return err
 	}
 	g.Log.Info().Str("key", c.key.Name).Str("file", f.ID).Msg("a file was deleted")
@@ -245,7 +245,7 @@ const listTime = 2 * time.Second
 type entry struct {
 	id      string
 	created time.Time
-	stored  *jobs.File
+	stored  *File
 	view    *view
 }
 
@@ -295,7 +295,7 @@ func (g *Gateway) listFiles(c *call) error {
 func (g *Gateway) entries(c *call, purpose string) ([]entry, error) {
 	var all []entry
 	if purpose == "" || purpose == purposeBatch {
-		files, err := g.Broker.Files(c.ctx)
+		files, err := g.files.List(c.ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -337,7 +337,7 @@ func (g *Gateway) getContent(c *call) error {
 	}
 	content := &seeker{size: f.Bytes}
 	if f.stored != nil {
-		content.open = func(at int64) io.ReadCloser { return g.Broker.OpenFile(c.ctx, f.stored, at) }
+		content.open = func(at int64) io.ReadCloser { return g.files.Open(c.ctx, f.stored, at) }
 	} else {
 		content.open = func(at int64) io.ReadCloser { return skipping(f.view.read(c.ctx), at) }
 	}

@@ -83,7 +83,7 @@ func TestErrorsAreTold(t *testing.T) {
 			}
 		})
 	}
-	if files, err := w.b.Files(t.Context()); err != nil || len(files) != 2 {
+	if files, err := gateway.NewFileStore(w.b).List(t.Context()); err != nil || len(files) != 2 {
 		t.Errorf("%d files are left, %v", len(files), err)
 	}
 }
@@ -240,7 +240,7 @@ func TestUploadThatBreaksOff(t *testing.T) {
 	a := w.send("POST", "/v1/files", bytes.NewReader(data[:3<<20]), "Content-Type", kind)
 	w.refused(a, http.StatusBadRequest, "invalid_form")
 	awaitPieces(t, w, func(n uint64) bool { return n == 0 })
-	if files, err := w.b.Files(t.Context()); err != nil || len(files) > 0 {
+	if files, err := gateway.NewFileStore(w.b).List(t.Context()); err != nil || len(files) > 0 {
 		t.Error(files, err)
 	}
 }
@@ -251,7 +251,7 @@ func awaitPieces(t *testing.T, w *world, good func(uint64) bool) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(time.Minute); ; <-tick.C {
-		s, err := w.b.Client("default").Storage(t.Context())
+		s, err := jobs.ClientOn(w.b, "default").Storage(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -284,9 +284,9 @@ func TestDownloadOfWhatGoes(t *testing.T) {
 	if _, err := io.ReadFull(got.Body, make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
-	var stored *jobs.File
-	if stored, err = w.b.File(t.Context(), f.ID); err == nil {
-		err = w.b.RemoveFile(t.Context(), stored)
+	var stored *gateway.File
+	if stored, err = gateway.NewFileStore(w.b).Get(t.Context(), f.ID); err == nil {
+		err = gateway.NewFileStore(w.b).Remove(t.Context(), stored)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@
 // file, the endpoint, the completion window) travels in the job's metadata under
 // [originKey], so that there is one record of it and none to keep in step.
 //
-// An uploaded file is an object beside the inputs of jobs, see [jobs.File]. A
+// An uploaded file is an object beside the inputs of jobs, see [File]. A
 // batch gets a copy of its input, made while it is created: the file can be used
 // again and deleted, and the copy ages and goes with the job. Output and error
 // file are no files at all: they are read out of the results when somebody asks.
@@ -43,7 +43,7 @@ const (
 
 // Config says what a gateway serves.
 type Config struct {
-	Broker *jobs.Broker    // of an installation whose streams are there
+	Broker *jobs.Store     // of an installation whose streams are there
 	Models func() []string // the names that requests can ask for; nil: none are told
 	Keys   *Keys           // nil: clients on this machine alone, who need none
 
@@ -65,6 +65,7 @@ type Config struct {
 type Gateway struct {
 	Config
 	mux    *http.ServeMux
+	files  *FileStore
 	sizes  sizes
 	origin *http.CrossOriginProtection
 	stop   context.CancelFunc
@@ -83,7 +84,7 @@ func New(cfg Config) *Gateway {
 		cfg.Timeout = DefaultTimeout
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	g := &Gateway{Config: cfg, mux: http.NewServeMux(), origin: http.NewCrossOriginProtection(), stop: stop}
+	g := &Gateway{Config: cfg, mux: http.NewServeMux(), files: NewFileStore(cfg.Broker), origin: http.NewCrossOriginProtection(), stop: stop}
 	for _, r := range g.routes() {
 		g.mux.Handle(r.pattern, g.handler(r))
 	}
@@ -133,7 +134,7 @@ type call struct {
 	key *Key
 }
 
-func (c *call) client(g *Gateway) *jobs.Client { return g.Broker.Client(c.key.Queue) }
+func (c *call) client(g *Gateway) *jobs.Client { return jobs.ClientOn(g.Broker, c.key.Queue) }
 
 func (g *Gateway) handler(to route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -197,7 +198,7 @@ func (g *Gateway) sweep(ctx context.Context) {
 			return
 		case <-time.After(wait):
 		}
-		n, err := g.Broker.SweepFiles(ctx)
+		n, err := g.files.Sweep(ctx)
 		switch {
 		case errors.Is(err, jobs.ErrDenied): // a worker may have no right to purge: others clear away, or age does
 			g.Log.Debug().Err(err).Msg("expired files are not this process's to clear away")

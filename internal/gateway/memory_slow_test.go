@@ -51,7 +51,7 @@ func measureMemory(t *testing.T, inOne bool) {
 		url = fmt.Sprintf("nats://127.0.0.1:%d", role.Port)
 	}
 	testenv.StartProcess(t, testenv.Role{Name: "worker", NATS: url, LLM: e.LLM.URL(), Queues: defaultQueue, Slots: 16})
-	b, err := jobs.NewBroker(testenv.Dial(t, url), jobs.Settings{Log: testenv.Logger(t)})
+	b, err := jobs.NewStore(testenv.Dial(t, url), jobs.Settings{Log: testenv.Logger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	env := testenv.New(t)
 	env.Worker(map[string]int{"default": 8})
-	broker, err := jobs.NewBroker(env.Conn(), env.Set)
+	broker, err := jobs.NewStore(env.Conn(), env.Set)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func newSite(t *testing.T) *site {
 	}
 	t.Cleanup(page.Close)
 	nc := env.Conn()
-	stop, err := AnswerSurveys(nc, broker.Names(), func() Worker {
+	stop, err := AnswerSurveys(nc, broker.Names, func() Worker {
 		return Worker{Name: "w1", Version: "v0.1", Slots: 8, Busy: 3, StartedAt: time.Now(), Queues: map[string]int{"default": 8}, Deployments: env.Router().Status()}
 	})
 	if err != nil {

@@ -56,7 +56,7 @@ func TestCreds(t *testing.T) {
 		}
 		return c
 	}
-	b, err := jobs.NewBroker(s.Connect(role("a", "admin")), jobs.Settings{Log: testenv.Logger(t)})
+	b, err := jobs.NewStore(s.Connect(role("a", "admin")), jobs.Settings{Log: testenv.Logger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -156,10 +157,12 @@ func awaitFile(ctx context.Context, p *process, path string) (string, error) {
 	}
 }
 
-// Build builds the binary under test into dir, from the module in root.
-func Build(ctx context.Context, root, dir string, tags ...string) (string, error) {
+// Build builds the binary under test into dir, from the module in root. flags are
+// of go build.
+func Build(ctx context.Context, root, dir string, flags ...string) (string, error) {
 	binary := filepath.Join(dir, "pelton")
-	cmd := exec.CommandContext(ctx, "go", "build", "-tags", strings.Join(tags, ","), "-o", binary, "./cmd/pelton")
+	args := slices.Concat([]string{"build"}, flags, []string{"-o", binary, "./cmd/pelton"})
+	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build pelton: %w\n%s", err, out)

@@ -10,12 +10,12 @@ import (
 )
 
 // try runs the harness for a test.
-func try(t *testing.T, o Options, tags ...string) *Report {
+func try(t *testing.T, o Options, flags ...string) *Report {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 6*time.Minute)
 	defer cancel()
 	var err error
-	if o.Binary, err = Build(ctx, "../../..", t.TempDir(), tags...); err != nil {
+	if o.Binary, err = Build(ctx, "../../..", t.TempDir(), flags...); err != nil {
 		t.Fatal(err)
 	}
 	o.Out = t.Output()
@@ -56,7 +56,8 @@ func TestUnsafeBuildIsCaught(t *testing.T) {
 	for i := range 3 {
 		steps = append(steps, Step{After: 4 * time.Second, Kind: CutLong, For: 9 * time.Second, Pick: uint64(i)})
 	}
-	rep := try(t, Options{Dir: t.TempDir(), Seed: 4, Limit: time.Minute, Shape: Shape{Workers: 3}, Steps: steps, Round: 1}, "pelton_unsafe")
+	rep := try(t, Options{Dir: t.TempDir(), Seed: 4, Limit: time.Minute, Shape: Shape{Workers: 3}, Steps: steps, Round: 1},
+		"-tags", "pelton_harness", "-ldflags", "-X pelton/jobs.harness=unsafe")
 	for _, v := range rep.Violations {
 		switch v.Breach {
 		case ResultTwice, ResultReplaced:

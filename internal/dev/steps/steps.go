@@ -28,18 +28,18 @@ var own = []rule{
 	on("HTTP, under the call", `^net/http/|^pelton/router/internal/http1/`),
 	on("call: router", `^pelton/router/`),
 	on("call: worker", `^pelton/worker/answer\.go .*(answer|causeOf|traceHeader)`),
-	on("look-up of a stored result", `^pelton/worker/.*lookUp|^pelton/jobs/results\.go .*(StoredOutcome|lastMsg|leaderMsg)`),
-	on("store: encode and publish", `^pelton/worker/answer\.go .*store|^pelton/jobs/results\.go .*(SettleResult|PutResult|SendResult|storeResult|pack|free|tored)|^pelton/jobs/outcome\.go .*(header|Headers|Set|reset)|^pelton/jobs/publisher\.go `),
-	on("word to the owner", `^pelton/jobs/owner\.go .*(Stored|TellStored|Settle)$`),
+	on("look-up of a stored result", `^pelton/worker/.*lookUp|^pelton/jobs/results\.go .*Meta$|^pelton/jobs/direct\.go .*(lastMsg|leaderMsg)`),
+	on("store: encode and publish", `^pelton/worker/answer\.go .*store|^pelton/jobs/results\.go .*(Put|put|pack|free|tored)|^pelton/jobs/meta\.go .*(writeTo|Headers|Set|reset)|^pelton/jobs/publisher\.go `),
+	on("word to the owner", `^pelton/jobs/owner\.go .*(Stored|Settle)$|^pelton/jobs/live\.go .*PublishStored$`),
 	on("hand-over in memory", `^pelton/(jobs|worker)/local\.go `),
 	on("acknowledgement of the work", `^pelton/internal/nats/pull/delivery\.go .*(settle|Ack)$`),
 	on("pull", `^pelton/internal/nats/pull/`),
-	on("work message: decode", `^pelton/jobs/work\.go .*(ReadWork|Result|headerValue)$`),
+	on("work message: decode", `^pelton/jobs/work\.go .*(ReadWork|Result)$|^pelton/jobs/headers\.go `),
 	on("worker: the loop", `^pelton/worker/worker\.go `),
-	on("feed: encode and publish", `^pelton/jobs/(feed|share|bound)\.go |^pelton/jobs/work\.go .*workMsg$`),
-	on("owner: read the input", `^pelton/jobs/(accept|source)\.go `),
-	on("owner: count and keep", `^pelton/jobs/(owned|owner|tally|record|inbox|bits|finish|cancels|queues|outcome|match|prices)\.go `),
-	on("collector", `^pelton/jobs/(collector|inorder|tail|tap|wait)\.go |^pelton/jobs/results\.go .*(readResult|GetResult)|^main/benchload\.go .*Run`),
+	on("feed: encode and publish", `^pelton/jobs/(feed|share|bound)\.go |^pelton/jobs/work\.go .*workMsg$|^pelton/jobs/workstream\.go `),
+	on("owner: read the input", `^pelton/jobs/(accept|source|jobcheck)\.go `),
+	on("owner: count and keep", `^pelton/jobs/(owned|owner|tally|records|inbox|finish|cancels|queues|meta|prices|park)\.go `),
+	on("collector", `^pelton/jobs/(collector|sequence|reader|hub|wait)\.go |^pelton/jobs/results\.go .*(ecode|Get|JSON)$|^main/benchload\.go .*Run`),
 	on("relay", `^pelton/jobs/relay\.go `),
 	on("submit", `^pelton/jobs/client\.go |^main/benchload\.go .*submit`),
 	on("fleet", `^pelton/internal/fleet/`),
@@ -47,7 +47,7 @@ var own = []rule{
 }
 
 // helpers serve several steps: they count for what calls them.
-var helpers = regexp.MustCompile(`^pelton/(schema|internal/(benchmark|denied))/|^pelton/jobs/broker\.go |^pelton/worker/answer\.go .*insist|^main/(app|main|bench)\.go `)
+var helpers = regexp.MustCompile(`^pelton/(schema|internal/(benchmark|denied))/|^pelton/jobs/conn\.go |^pelton/worker/answer\.go .*insist|^main/(app|main|bench)\.go `)
 
 // others are the rules for stacks without a frame of ours: what libraries and
 // the runtime do in goroutines of their own.

@@ -15,8 +15,8 @@ Duration: 23.91s, Total samples = 100us (66.85%)
 -----------+-------------------------------------------------------
       10us   runtime.memmove /usr/local/go/src/runtime/memmove.s:1 (inline)
              pelton/schema.(*Result).AppendJSON /src/pelton/schema/append.go:10
-             pelton/jobs.(*Broker).PutResult /src/pelton/jobs/results.go:33
-             pelton/jobs.(*Broker).SettleResult /src/pelton/jobs/results.go:80
+             pelton/jobs.(*Results).Put /src/pelton/jobs/results.go:33
+             pelton/jobs.(*Results).PutOrFind /src/pelton/jobs/results.go:80
              pelton/worker.(*worker).insist /src/pelton/worker/answer.go:160
              pelton/worker.(*worker).store /src/pelton/worker/answer.go:120
              pelton/worker.(*worker).handle /src/pelton/worker/worker.go:160

@@ -113,7 +113,7 @@ func (r Role) play() error {
 		return err
 	}
 	defer nc.Close()
-	b, err := jobs.NewBroker(nc, set)
+	b, err := jobs.NewStore(nc, set)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,7 @@ func (r Role) play() error {
 // Services are what a process can be besides server and worker, by name. f says
 // ready with where it is reached, and returns when ctx has ended. It is filled
 // in before [Main] is called.
-var Services = map[string]func(ctx context.Context, b *jobs.Broker, ready func(url string)) error{}
+var Services = map[string]func(ctx context.Context, b *jobs.Store, ready func(url string)) error{}
 
 func (r Role) serve(ctx context.Context, connect func() (*nats.Conn, error), set jobs.Settings) error {
 	nc, err := connect()
@@ -139,7 +139,7 @@ func (r Role) serve(ctx context.Context, connect func() (*nats.Conn, error), set
 		return err
 	}
 	defer nc.Close()
-	b, err := jobs.NewBroker(nc, set)
+	b, err := jobs.NewStore(nc, set)
 	if err != nil {
 		return err
 	}

@@ -104,9 +104,9 @@ func (e *Env) Conn() *nats.Conn {
 }
 
 // Broker sets the streams up over a connection of its own.
-func (e *Env) Broker(queues map[string]int) *jobs.Broker {
+func (e *Env) Broker(queues map[string]int) *jobs.Store {
 	e.T.Helper()
-	b, err := jobs.NewBroker(e.Conn(), e.Set)
+	b, err := jobs.NewStore(e.Conn(), e.Set)
 	if err != nil {
 		e.T.Fatal(err)
 	}

@@ -11,8 +11,8 @@ import (
 	"pelton/schema"
 )
 
-// Outcome is what a result's headers say: enough to count by, without its body.
-type Outcome struct {
+// ResultMeta is what a result's headers say: enough to count by, without its body.
+type ResultMeta struct {
 	Index  int
 	Status schema.Status
 	Code   string // of the error; its class where the upstream gave no code
@@ -20,9 +20,9 @@ type Outcome struct {
 	Cost   *float64
 	Seq    uint64 // in the results stream; 0 where it is not known
 
-	ReadyAt time.Time     // where Status is [schema.StatusParked]: when it is to run
-	Waited  time.Duration // for places at deployments, all attempts together
-	Model   string        // where no deployment is left for it: the model asked for
+	ReadyAt   time.Time     // where Status is [schema.StatusParked]: when it is to run
+	QueuedFor time.Duration // for places at deployments, all attempts together
+	DeadModel string        // where no deployment is left for it: the model asked for
 }
 
 // Bounds on what a header can make its reader hold or reckon with.
@@ -31,10 +31,10 @@ const (
 	longestWait  = 365 * 24 * time.Hour
 )
 
-func outcomeOf(r *schema.Result) Outcome {
-	out := Outcome{Index: r.Index, Status: r.Status, Usage: r.Usage, Cost: r.Cost, Model: r.Model}
+func metaOf(r *schema.Result) ResultMeta {
+	out := ResultMeta{Index: r.Index, Status: r.Status, Usage: r.Usage, Cost: r.Cost, DeadModel: r.Model}
 	for _, a := range r.Attempts {
-		out.Waited += time.Duration(a.WaitedMs * float64(time.Millisecond))
+		out.QueuedFor += time.Duration(a.WaitedMs * float64(time.Millisecond))
 	}
 	if r.Error != nil {
 		if out.Code = r.Error.Code; out.Code == "" {
@@ -44,20 +44,20 @@ func outcomeOf(r *schema.Result) Outcome {
 	return out
 }
 
-func (o Outcome) header(h headerSetter, job string) {
+func (o ResultMeta) writeTo(h headerSetter, job string) {
 	h.Set(schema.HeaderJob, job)
 	h.Set(schema.HeaderIndex, strconv.Itoa(o.Index))
 	h.Set(schema.HeaderStatus, string(o.Status))
 	if o.Code != "" {
-		h.Set(schema.HeaderCode, headerText(o.Code))
+		h.Set(schema.HeaderCode, HeaderText(o.Code))
 	}
 	usageHeader(h, o.Usage)
 	readyHeader(h, o.ReadyAt)
-	if ms := o.Waited.Milliseconds(); ms > 0 {
+	if ms := o.QueuedFor.Milliseconds(); ms > 0 {
 		h.Set(schema.HeaderWaited, strconv.FormatInt(ms, 10))
 	}
-	if o.Model != "" {
-		h.Set(schema.HeaderModel, headerText(o.Model))
+	if o.DeadModel != "" {
+		h.Set(schema.HeaderModel, HeaderText(o.DeadModel))
 	}
 	if o.Cost != nil {
 		h.Set(schema.HeaderCost, strconv.FormatFloat(*o.Cost, 'g', -1, 64))
@@ -117,22 +117,34 @@ func parseUsage(text string) (u schema.Usage, ok bool) {
 }
 
 // parseOutcome reads the headers back; it reports false when they are not a result's.
-func parseOutcome(h nats.Header) (Outcome, bool) {
+func parseMeta(h nats.Header) (ResultMeta, bool) {
 	index, err := strconv.Atoi(h.Get(schema.HeaderIndex))
 	if err != nil || index < 0 || index >= mostRequests {
-		return Outcome{}, false
+		return ResultMeta{}, false
 	}
-	out := Outcome{Index: index, Status: schema.Status(h.Get(schema.HeaderStatus)), Code: headerValue(h.Get(schema.HeaderCode)),
-		ReadyAt: parseReady(h), Model: headerValue(h.Get(schema.HeaderModel))}
+	out := ResultMeta{Index: index, Status: schema.Status(h.Get(schema.HeaderStatus)), Code: HeaderValue(h.Get(schema.HeaderCode)),
+		ReadyAt: parseReady(h), DeadModel: HeaderValue(h.Get(schema.HeaderModel))}
 	if u, ok := parseUsage(h.Get(schema.HeaderUsage)); ok { // a count that cannot be read is unknown
 		out.Usage = &u
 	}
 	if ms, err := strconv.ParseInt(h.Get(schema.HeaderWaited), 10, 64); err == nil && ms >= 0 {
-		out.Waited = time.Duration(min(ms, longestWait.Milliseconds())) * time.Millisecond
+		out.QueuedFor = time.Duration(min(ms, longestWait.Milliseconds())) * time.Millisecond
 	}
 	// No JSON holds what is no number, or infinite: the job's state could not be written.
 	if cost, err := strconv.ParseFloat(h.Get(schema.HeaderCost), 64); err == nil && cost >= 0 && cost <= math.MaxFloat32 {
 		out.Cost = &cost
 	}
 	return out, true
+}
+
+// readyHeader writes an outcome's ready time, and parseReady reads it.
+func readyHeader(h headerSetter, t time.Time) {
+	if !t.IsZero() {
+		h.Set(schema.HeaderReady, t.UTC().Format(time.RFC3339Nano))
+	}
+}
+
+func parseReady(h nats.Header) time.Time {
+	t, _ := time.Parse(time.RFC3339Nano, h.Get(schema.HeaderReady))
+	return t
 }

@@ -9,38 +9,38 @@ import (
 	"pelton/schema"
 )
 
-// taps hand what this process stores to the readers in it. Where nobody else
-// can store ([Settings.Alone]) that is everything, and no consumer of the
-// results stream is needed to follow a job.
-type taps struct {
+// hub hands what this process stores to the readers in it. Where nobody else can
+// store ([Settings.Alone]) that is everything, and no consumer of the results
+// stream is needed to follow a job.
+type hub struct {
 	mu sync.RWMutex
-	of map[jobKey][]*tap
+	of map[JobKey][]*subscription
 }
 
-// tap is what one reader has not read yet.
-type tap struct {
+// subscription is what one reader has not read yet.
+type subscription struct {
 	mu      sync.Mutex
-	items   []item
+	items   []Entry
 	bytes   int
 	dropped uint64 // the lowest sequence of what there was no room for; 0: none
 	wake    chan struct{}
 }
 
-func (t *taps) open(key jobKey) *tap {
-	one := &tap{wake: make(chan struct{}, 1)}
+func (t *hub) subscribe(key JobKey) *subscription {
+	one := &subscription{wake: make(chan struct{}, 1)}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.of == nil {
-		t.of = map[jobKey][]*tap{}
+		t.of = map[JobKey][]*subscription{}
 	}
 	t.of[key] = append(t.of[key], one)
 	return one
 }
 
-func (t *taps) close(key jobKey, one *tap) {
+func (t *hub) unsubscribe(key JobKey, one *subscription) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var rest []*tap
+	var rest []*subscription
 	for _, other := range t.of[key] {
 		if other != one {
 			rest = append(rest, other)
@@ -51,8 +51,8 @@ func (t *taps) close(key jobKey, one *tap) {
 	}
 }
 
-// give hands an item to whoever reads the job.
-func (t *taps) give(key jobKey, it item) {
+// publish hands an entry to whoever reads the job.
+func (t *hub) publish(key JobKey, it Entry) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for _, one := range t.of[key] {
@@ -61,14 +61,14 @@ func (t *taps) give(key jobKey, it item) {
 }
 
 // put never waits: what a slow reader has no room for, it reads from the stream.
-func (t *tap) put(it item) {
+func (t *subscription) put(it Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.dropped != 0 || len(t.items) >= maxHeld || t.bytes >= maxHeldBytes {
 		if t.dropped == 0 {
 			t.dropped = math.MaxUint64
 		}
-		t.dropped = min(t.dropped, it.seq)
+		t.dropped = min(t.dropped, it.Seq)
 	} else {
 		t.items = append(t.items, it)
 		t.bytes += it.size()
@@ -81,7 +81,7 @@ func (t *tap) put(it item) {
 
 // take returns what has come, using spare's memory for what comes next, and
 // what was dropped since; from then on there is room again.
-func (t *tap) take(spare []item) (items []item, dropped uint64) {
+func (t *subscription) take(spare []Entry) (items []Entry, dropped uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	items, dropped = t.items, t.dropped
@@ -89,49 +89,50 @@ func (t *tap) take(spare []item) (items []item, dropped uint64) {
 	return items, dropped
 }
 
-// tapped is a sequence in the order in which results are stored, from a tap:
-// first what was stored before, from the stream, then what comes. It goes back
-// to the stream for what the tap had no room for.
-type tapped struct {
-	b          *Broker
-	queue, job string
-	tap        *tap
-	given      bitset.Set
-	count      int
-	after      uint64 // nothing up to it is asked for
+// hubSequence is a sequence in completion order from the hub: first what was
+// stored before, from the stream, then what comes. It goes back to the stream for
+// what the subscription had no room for.
+type hubSequence struct {
+	results *Results
+	key     JobKey
+	sub     *subscription
+	given   bitset.Set
+	count   int
+	after   uint64 // nothing up to it is asked for
 
-	past  *tail // what is read from the stream now; nil: nothing
-	items []item
+	past  *reader // what is read from the stream now; nil: nothing
+	items []Entry
 	read  int
-	spare []item
-	end   *item // known, but not all that came before it
+	spare []Entry
+	end   *Entry // known, but not all that came before it
 }
 
-func (b *Broker) tapped(queue, job string, after uint64) *tapped {
-	s := &tapped{b: b, queue: queue, job: job, tap: b.taps.open(jobKey{queue, job}), after: after}
-	s.reread(after)
-	return s
+func (s *Results) fromHub(queue, job string, after uint64) Sequence {
+	key := JobKey{queue, job}
+	h := &hubSequence{results: s, key: key, sub: s.hub.subscribe(key), after: after}
+	h.reread(after)
+	return h
 }
 
-func (s *tapped) close() {
-	s.b.taps.close(jobKey{s.queue, s.job}, s.tap)
+func (s *hubSequence) Close() {
+	s.results.hub.unsubscribe(s.key, s.sub)
 	if s.past != nil {
 		s.past.close()
 	}
 }
 
-func (s *tapped) reread(after uint64) {
-	s.past = s.b.newTail(s.b.names.ResultsStream(), s.b.names.ResultsOf(s.queue, s.job), max(s.after, after), false)
+func (s *hubSequence) reread(after uint64) {
+	s.past = s.results.newReader(s.results.Names.ResultsStream(), s.results.Names.ResultsOf(s.key.Queue, s.key.ID), max(s.after, after), false)
 }
 
-func (s *tapped) next(ctx context.Context) (item, error) {
+func (s *hubSequence) Next(ctx context.Context) (Entry, error) {
 	for {
 		it, err := s.any(ctx)
 		if err != nil {
-			return item{}, err
+			return Entry{}, err
 		}
-		if !it.end() {
-			if s.given.Add(it.index) {
+		if !it.End() {
+			if s.given.Add(it.Index) {
 				s.count++
 				return it, nil
 			}
@@ -148,13 +149,13 @@ func (s *tapped) next(ctx context.Context) (item, error) {
 }
 
 // complete reports whether everything that the end counts was given out.
-func (s *tapped) complete(end item) bool {
-	state, err := schema.ParseState(end.data)
+func (s *hubSequence) complete(end Entry) bool {
+	state, err := schema.ParseState(end.Data)
 	return err != nil || s.count >= state.Counts.Stored()
 }
 
 // any returns the next item from wherever there is one.
-func (s *tapped) any(ctx context.Context) (item, error) {
+func (s *hubSequence) any(ctx context.Context) (Entry, error) {
 	for {
 		if s.past != nil {
 			it, ok, err := s.fromPast(ctx)
@@ -167,43 +168,43 @@ func (s *tapped) any(ctx context.Context) (item, error) {
 		}
 		if s.read < len(s.items) {
 			it := s.items[s.read]
-			s.items[s.read] = item{}
+			s.items[s.read] = Entry{}
 			s.read++
 			return it, nil
 		}
 		var dropped uint64
 		s.spare = s.items
-		s.items, dropped = s.tap.take(s.spare)
+		s.items, dropped = s.sub.take(s.spare)
 		s.read = 0
 		switch {
 		case dropped != 0:
 			s.reread(dropped - 1)
 		case len(s.items) == 0:
 			select {
-			case <-s.tap.wake:
+			case <-s.sub.wake:
 			case <-ctx.Done():
-				return item{}, context.Cause(ctx)
+				return Entry{}, context.Cause(ctx)
 			}
 		}
 	}
 }
 
 // fromPast reads the stream as far as it went when the reading began.
-func (s *tapped) fromPast(ctx context.Context) (it item, ok bool, err error) {
+func (s *hubSequence) fromPast(ctx context.Context) (it Entry, ok bool, err error) {
 	if s.past.it == nil {
-		some, err := s.b.nextMsg(ctx, s.past.stream, s.past.filter, s.past.last)
+		some, err := s.results.nextMsg(ctx, s.past.stream, s.past.filter, s.past.last)
 		if err != nil {
-			return item{}, false, err
+			return Entry{}, false, err
 		}
 		if some == nil {
 			s.past = nil
-			return item{}, false, nil
+			return Entry{}, false, nil
 		}
 	}
 	for s.past != nil {
-		m, meta, left, err := s.past.past(ctx)
+		m, meta, left, err := s.past.nextStored(ctx)
 		if err != nil {
-			return item{}, false, err
+			return Entry{}, false, err
 		}
 		if !left {
 			s.past.close()
@@ -212,9 +213,9 @@ func (s *tapped) fromPast(ctx context.Context) (it item, ok bool, err error) {
 		if m == nil {
 			continue
 		}
-		if it, ok := s.b.itemOf(m, meta); ok {
+		if it, ok := s.results.entry(m, meta); ok {
 			return it, true, nil
 		}
 	}
-	return item{}, false, nil
+	return Entry{}, false, nil
 }

@@ -6,16 +6,18 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/internal/nats/denied"
+	"pelton/internal/retry"
 )
 
-// tail reads the messages of one filter of a stream in their order: what is
+// reader reads the messages of one filter of a stream in their order: what is
 // there, then what comes. It survives lost connections and restarted servers,
 // buffers little, and is not safe for concurrent use.
-type tail struct {
-	b       *Broker
+type reader struct {
+	c       *conn
 	stream  string
 	filter  string
 	headers bool   // leave out the content
@@ -30,35 +32,35 @@ type tail struct {
 	pending  uint64 // messages that were there when the consumer was made
 }
 
-// What a tail asks for ahead, in messages and bytes.
+// What a reader asks for ahead, in messages and bytes.
 const (
 	aheadMessages = 4096
 	aheadBytes    = 8 << 20
 )
 
-// tailBeat is how often the server of an idle tail says that it lives: the
+// readerBeat is how often the server of an idle reader says that it lives: the
 // consumer lies on one node of a cluster, and is made anew elsewhere when that
 // has been silent for twice as long.
-const tailBeat = 3 * time.Second
+const readerBeat = 3 * time.Second
 
 // forgottenAfter is how long the server keeps a reader that asks for nothing.
 // One that comes back later is made again where it was. The client's 5 minutes
 // would let thousands pile up, each with goroutines of its own.
 const forgottenAfter = 10 * time.Second
 
-// newTail starts behind the sequence after.
-func (b *Broker) newTail(stream, filter string, after uint64, headersOnly bool) *tail {
-	return &tail{b: b, stream: stream, filter: filter, last: after, headers: headersOnly}
+// newReader starts behind the sequence after.
+func (c *conn) newReader(stream, filter string, after uint64, headersOnly bool) *reader {
+	return &reader{c: c, stream: stream, filter: filter, last: after, headers: headersOnly}
 }
 
 // open makes the consumer unless there is one.
-func (t *tail) open(ctx context.Context) error {
+func (t *reader) open(ctx context.Context) error {
 	if t.it != nil {
 		return nil
 	}
-	ctx, call := t.b.watch.Guard(unhurried{ctx})
+	ctx, call := t.c.watch.Guard(noDeadline{ctx})
 	defer call.End()
-	js, err := jetstream.New(t.b.nc, traced(call))
+	js, err := jetstream.New(t.c.nc, traced(call))
 	if err != nil {
 		return err
 	}
@@ -69,15 +71,15 @@ func (t *tail) open(ctx context.Context) error {
 		InactiveThreshold: forgottenAfter,
 	})
 	if err != nil {
-		return t.b.explain(call.Or(err))
+		return Explain(call.Or(err))
 	}
 	// A limit below the largest message would stop the consumer for good.
-	limit := max(aheadBytes, 2*t.b.maxPayload())
+	limit := max(aheadBytes, 2*t.c.MaxPayload())
 	t.pending = consumer.CachedInfo().NumPending
 	stop := make(chan struct{})
-	t.call = t.b.watch.Begin(func(*denied.Error) { close(stop) }, "$JS.API.CONSUMER.MSG.NEXT."+t.stream+".*")
+	t.call = t.c.watch.Begin(func(*denied.Error) { close(stop) }, "$JS.API.CONSUMER.MSG.NEXT."+t.stream+".*")
 	t.consumer = consumer
-	it, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(aheadMessages, limit), jetstream.PullHeartbeat(tailBeat))
+	it, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(aheadMessages, limit), jetstream.PullHeartbeat(readerBeat))
 	if err != nil {
 		t.call.End()
 		return err
@@ -95,39 +97,50 @@ func (t *tail) open(ctx context.Context) error {
 
 // next waits for the next message, through whatever happens to the connection,
 // until ctx ends.
-func (t *tail) next(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+func (t *reader) next(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
 	if !t.left.IsZero() && time.Since(t.left) > forgottenAfter/2 {
 		t.close() // it may be forgotten, which would be noticed only after a while
 	}
-	for {
-		m, meta, err := t.try(ctx)
-		if err == nil {
-			t.left = time.Now()
-			return m, meta, nil
-		}
-		if ctx.Err() != nil {
-			return nil, nil, context.Cause(ctx)
-		}
-		if permanent(err) || !t.opened && errors.Is(err, ErrNotSetUp) {
-			return nil, nil, err
-		}
-		t.b.set.Log.Debug().Err(err).Str("filter", t.filter).Msg("reading was interrupted")
-		t.close()
-		select {
-		case <-time.After(200 * time.Millisecond):
-		case <-ctx.Done():
-			return nil, nil, context.Cause(ctx)
-		}
+	m, meta, err := t.try(ctx)
+	if err != nil {
+		m, meta, err = t.nextAgain(ctx, err)
 	}
+	if err == nil {
+		t.left = time.Now()
+	}
+	return m, meta, err
 }
 
-func (t *tail) try(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+// nextAgain is next after a try that failed.
+func (t *reader) nextAgain(ctx context.Context, failed error) (m jetstream.Msg, meta *jetstream.MsgMetadata, err error) {
+	err = retry.Do(ctx, retry.Policy{
+		Pause: readPause,
+		Again: func(_ context.Context, err error) bool {
+			return !isPermanent(err) && (t.opened || !errors.Is(err, ErrNotSetUp))
+		},
+		Failed: func(err error, _ bool) {
+			t.c.Log.Debug().Err(err).Str("filter", t.filter).Msg("reading was interrupted")
+			t.close()
+		},
+	}, func(ctx context.Context) (err error) {
+		if err, failed = failed, nil; err == nil {
+			m, meta, err = t.try(ctx)
+		}
+		return err
+	})
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return m, meta, err
+}
+
+func (t *reader) try(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
 	if err := t.open(ctx); err != nil {
 		return nil, nil, err
 	}
 	m, err := t.it.Next(jetstream.NextContext(ctx))
 	if err != nil {
-		return nil, nil, t.b.explain(t.call.Or(err))
+		return nil, nil, Explain(t.call.Or(err))
 	}
 	meta, err := m.Metadata()
 	if err != nil {
@@ -137,8 +150,8 @@ func (t *tail) try(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, 
 	return m, meta, nil
 }
 
-// history calls f for every message that is there now, and not for later ones.
-func (t *tail) history(ctx context.Context, f func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
+// readStored calls f for every message that is there now, and not for later ones.
+func (t *reader) readStored(ctx context.Context, f func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
 	defer t.close()
 	if err := t.open(ctx); err != nil {
 		return err
@@ -147,7 +160,7 @@ func (t *tail) history(ctx context.Context, f func(jetstream.Msg, *jetstream.Msg
 		return nil
 	}
 	for left := true; left; {
-		m, meta, more, err := t.past(ctx)
+		m, meta, more, err := t.nextStored(ctx)
 		if err != nil {
 			return err
 		}
@@ -165,9 +178,9 @@ func (t *tail) history(ctx context.Context, f func(jetstream.Msg, *jetstream.Msg
 // before it is asked whether there still is one: it may have been removed meanwhile.
 const pastGap = 2 * time.Second
 
-// past is next for what is there already. left says whether more of it is; without
+// nextStored is next for what is there already. left says whether more of it is; without
 // a message it was looked up again.
-func (t *tail) past(ctx context.Context) (m jetstream.Msg, meta *jetstream.MsgMetadata, left bool, err error) {
+func (t *reader) nextStored(ctx context.Context) (m jetstream.Msg, meta *jetstream.MsgMetadata, left bool, err error) {
 	one, cancel := context.WithTimeout(ctx, pastGap)
 	defer cancel()
 	m, meta, err = t.next(one)
@@ -179,7 +192,7 @@ func (t *tail) past(ctx context.Context) (m jetstream.Msg, meta *jetstream.MsgMe
 	}
 	t.close()
 	if err := t.open(ctx); err != nil {
-		if permanent(err) {
+		if isPermanent(err) {
 			return nil, nil, false, err
 		}
 		return nil, nil, true, nil // it cannot be told yet
@@ -187,7 +200,7 @@ func (t *tail) past(ctx context.Context) (m jetstream.Msg, meta *jetstream.MsgMe
 	return nil, nil, t.pending > 0, nil
 }
 
-func (t *tail) close() {
+func (t *reader) close() {
 	if t.it != nil {
 		t.it.Stop()
 		t.call.End()
@@ -200,8 +213,8 @@ func (t *tail) close() {
 // removeConsumer takes the consumer off the server, which would keep it for a
 // while and bounds how many there are. It does not wait: what a broken
 // connection leaves goes by itself.
-func (t *tail) removeConsumer() {
+func (t *reader) removeConsumer() {
 	if info := t.consumer.CachedInfo(); info != nil {
-		_ = t.b.nc.Publish("$JS.API.CONSUMER.DELETE."+t.stream+"."+info.Name, nil)
+		_ = t.c.broadcast(&nats.Msg{Subject: "$JS.API.CONSUMER.DELETE." + t.stream + "." + info.Name})
 	}
 }

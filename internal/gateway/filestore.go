@@ -1,10 +1,9 @@
-package jobs
+package gateway
 
 import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,6 +14,9 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
+
+	"pelton/jobs"
+	"pelton/schema"
 )
 
 // File is a file that was uploaded to become the input of jobs. It lies in the
@@ -43,32 +45,33 @@ const (
 	fileID     = "file-"
 )
 
+// FileStore keeps files in the object store of inputs. It is safe for concurrent
+// use.
+type FileStore struct{ st *jobs.Store }
+
+// NewFileStore returns the files in a store.
+func NewFileStore(st *jobs.Store) *FileStore { return &FileStore{st} }
+
 // NewFileID returns an id for a file.
 func NewFileID() string { return fileID + nuid.Next() }
 
-// Keeps returns how long the broker keeps a file or an input.
-func (b *Broker) Keeps() time.Duration { return 2 * b.set.maxAge() }
-
-// LongestDeadline returns how long after its publish a job can at most end.
-func (b *Broker) LongestDeadline() time.Duration { return b.set.longestDeadline() }
-
-// PutFile streams r into the store. meta is called once r has been read and
+// Put streams r into the store. meta is called once r has been read and
 // gives the file's name, purpose, owner, queue and expiry; a zero ExpiresAt is the
-// latest there can be. Until PutFile returns, nobody sees the file; on an error
+// latest there can be. Until Put returns, nobody sees the file; on an error
 // there is none. Memory does not grow with it.
-func (b *Broker) PutFile(ctx context.Context, r io.Reader, meta func() (File, error)) (*File, error) {
-	if b.nearlyFull(ctx) {
-		return nil, ErrStoreFull
+func (s *FileStore) Put(ctx context.Context, r io.Reader, meta func() (File, error)) (*File, error) {
+	if s.st.Full(ctx) {
+		return nil, jobs.ErrStoreFull
 	}
 	id := NewFileID()
 	now := time.Now().UTC().Truncate(time.Second)
 	lines := &lineCounter{r: r}
-	info, err := b.putObjectAs(ctx, b.names.InputBucket(), fileObject+id, id, lines, func() (map[string]string, error) {
+	info, err := s.st.Objects.PutAs(ctx, s.st.Names.InputBucket(), fileObject+id, id, lines, func() (map[string]string, error) {
 		f, err := meta()
 		if err != nil {
 			return nil, err
 		}
-		if latest := now.Add(b.Keeps()); f.ExpiresAt.IsZero() || f.ExpiresAt.After(latest) {
+		if latest := now.Add(s.st.Keeps()); f.ExpiresAt.IsZero() || f.ExpiresAt.After(latest) {
 			f.ExpiresAt = latest
 		}
 		f.CreatedAt, f.Lines = now, lines.lines()
@@ -77,7 +80,7 @@ func (b *Broker) PutFile(ctx context.Context, r io.Reader, meta func() (File, er
 	if err != nil {
 		return nil, err
 	}
-	return fileOf(info), nil
+	return storedFile(info), nil
 }
 
 func (f *File) describe() map[string]string {
@@ -87,8 +90,8 @@ func (f *File) describe() map[string]string {
 	}
 }
 
-// fileOf reads an object's description, nil when it is no file or has expired.
-func fileOf(info *jetstream.ObjectInfo) *File {
+// storedFile reads an object's description, nil when it is no file or has expired.
+func storedFile(info *jetstream.ObjectInfo) *File {
 	if info == nil {
 		return nil
 	}
@@ -110,28 +113,28 @@ func fileOf(info *jetstream.ObjectInfo) *File {
 
 func (f *File) expired(now time.Time) bool { return !f.ExpiresAt.After(now) }
 
-// File returns a file, or [ErrNotFound].
-func (b *Broker) File(ctx context.Context, id string) (*File, error) {
-	if !jobName(id) {
-		return nil, fmt.Errorf("file %q: %w", id, ErrNotFound)
+// Get returns a file, or [jobs.ErrNotFound].
+func (s *FileStore) Get(ctx context.Context, id string) (*File, error) {
+	if !schema.ValidQueue(id) {
+		return nil, fmt.Errorf("file %q: %w", id, jobs.ErrNotFound)
 	}
-	info, err := b.objectInfo(ctx, b.names.InputBucket(), fileObject+id)
+	info, err := s.st.Objects.Info(ctx, s.st.Names.InputBucket(), fileObject+id)
 	if err != nil {
 		return nil, err
 	}
-	f := fileOf(info)
+	f := storedFile(info)
 	if f == nil || f.expired(time.Now()) {
-		return nil, fmt.Errorf("file %s: %w", id, ErrNotFound)
+		return nil, fmt.Errorf("file %s: %w", id, jobs.ErrNotFound)
 	}
 	return f, nil
 }
 
-// Files returns all files, newest first.
-func (b *Broker) Files(ctx context.Context) ([]File, error) {
+// List returns all files, newest first.
+func (s *FileStore) List(ctx context.Context) ([]File, error) {
 	var list []File
 	now := time.Now()
-	err := b.eachObject(ctx, b.names.InputBucket(), func(info *jetstream.ObjectInfo) error {
-		if f := fileOf(info); f != nil && !f.expired(now) {
+	err := s.st.Objects.Each(ctx, s.st.Names.InputBucket(), func(info *jetstream.ObjectInfo) error {
+		if f := storedFile(info); f != nil && !f.expired(now) {
 			list = append(list, *f)
 		}
 		return nil
@@ -142,61 +145,55 @@ func (b *Broker) Files(ctx context.Context) ([]File, error) {
 	return list, err
 }
 
-// OpenFile reads a file from a place on. Its errors are those of the store, and
-// [ErrAgedOut] when the file goes meanwhile. The context is that of the reads.
-func (b *Broker) OpenFile(ctx context.Context, f *File, from int64) io.ReadCloser {
-	return b.openObject(ctx, f.object, uint64(max(0, from)))
+// Open reads a file from a place on. Its errors are those of the store, and
+// [jobs.ErrAgedOut] when the file goes meanwhile. The context is that of the reads.
+func (s *FileStore) Open(ctx context.Context, f *File, from int64) io.ReadCloser {
+	return s.st.Objects.Open(ctx, f.object, uint64(max(0, from)))
 }
 
-// RemoveFile erases a file: it is overwritten on the disk, as far as it shares
+// Remove erases a file: it is overwritten on the disk, as far as it shares
 // files there with others'. Jobs that were made of it keep their copy. Nobody sees
-// the file from the first step on: [Broker.SweepFiles] ends what was cut short.
-func (b *Broker) RemoveFile(ctx context.Context, f *File) error {
-	if err := b.hideFile(ctx, f); err != nil {
+// the file from the first step on: [FileStore.Sweep] ends what was cut short.
+func (s *FileStore) Remove(ctx context.Context, f *File) error {
+	if err := s.hide(ctx, f); err != nil {
 		return fmt.Errorf("remove file %s: %w", f.ID, err)
 	}
-	bucket := b.names.InputBucket()
-	e := &eraser{b: b, most: overwriteMost}
-	err := e.with(ctx, func(ctx context.Context) error {
-		return e.object(ctx, bucket, metaSubject(bucket, f.object.Name), f.object.Name)
-	})
-	if err != nil {
+	if err := s.st.EraseObject(ctx, s.st.Names.InputBucket(), f.object.Name); err != nil {
 		return fmt.Errorf("remove file %s: %w", f.ID, err)
 	}
 	return nil
 }
 
-// hideFile lets a file expire now.
-func (b *Broker) hideFile(ctx context.Context, f *File) error {
+// hide lets a file expire now.
+func (s *FileStore) hide(ctx context.Context, f *File) error {
 	hidden := *f.object
 	hidden.Metadata = maps.Clone(f.object.Metadata)
 	hidden.Metadata["expires_at"] = "1"
-	return b.explain(b.putDescription(ctx, &hidden))
+	return jobs.Explain(s.st.Objects.Describe(ctx, &hidden))
 }
 
 // unfinishedAfter is how long no piece of an upload has come when the process
 // that took it counts as dead. None waits that long for its client.
 const unfinishedAfter = 15 * time.Minute
 
-// SweepFiles removes files that have expired, and the pieces of uploads that
+// Sweep removes files that have expired, and the pieces of uploads that
 // were never finished, because the process that took them died. It returns how
 // many there were of both. Without it they age out.
-func (b *Broker) SweepFiles(ctx context.Context) (int, error) {
-	return b.sweepFiles(ctx, time.Now(), unfinishedAfter)
+func (s *FileStore) Sweep(ctx context.Context) (int, error) {
+	return s.sweep(ctx, time.Now(), unfinishedAfter)
 }
 
-func (b *Broker) sweepFiles(ctx context.Context, now time.Time, idle time.Duration) (int, error) {
-	bucket := b.names.InputBucket()
-	stream, prefix := objectStream(bucket), "$O."+bucket+".C."
-	info, err := b.subjects(ctx, stream, prefix+"*")
+func (s *FileStore) sweep(ctx context.Context, now time.Time, idle time.Duration) (int, error) {
+	bucket := s.st.Names.InputBucket()
+	pieces, err := s.st.Objects.Pieces(ctx, bucket)
 	if err != nil {
 		return 0, err
 	}
 	known := map[string]bool{} // read after the pieces were listed: what is finished meanwhile is among them
 	var old []*File
-	err = b.eachObject(ctx, bucket, func(o *jetstream.ObjectInfo) error {
+	err = s.st.Objects.Each(ctx, bucket, func(o *jetstream.ObjectInfo) error {
 		known[o.NUID] = true
-		if f := fileOf(o); f != nil && f.expired(now) {
+		if f := storedFile(o); f != nil && f.expired(now) {
 			old = append(old, f)
 		}
 		return nil
@@ -206,43 +203,24 @@ func (b *Broker) sweepFiles(ctx context.Context, now time.Time, idle time.Durati
 	}
 	n := 0
 	for _, f := range old {
-		if err := b.RemoveFile(ctx, f); err != nil {
+		if err := s.Remove(ctx, f); err != nil {
 			return n, err
 		}
 		n++
 	}
-	for subject := range info.State.Subjects {
-		id := strings.TrimPrefix(subject, prefix)
+	for _, id := range pieces {
 		if known[id] || !strings.HasPrefix(id, fileID) {
 			continue
 		}
-		dead, err := b.idleSince(ctx, stream, subject, now.Add(-idle))
-		if err == nil && dead {
-			err = b.purge(ctx, stream, subject)
-			n++
-		}
+		dropped, err := s.st.Objects.DropIdle(ctx, bucket, id, now.Add(-idle))
 		if err != nil {
 			return n, err
 		}
+		if dropped {
+			n++
+		}
 	}
 	return n, nil
-}
-
-// idleSince reports whether the last message of a subject is older than t.
-func (b *Broker) idleSince(ctx context.Context, stream, subject string, t time.Time) (idle bool, err error) {
-	err = b.ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-		s, err := js.Stream(ctx, stream)
-		if err != nil {
-			return err
-		}
-		m, err := s.GetLastMsgForSubject(ctx, subject)
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return nil
-		}
-		idle = err == nil && m.Time.Before(t)
-		return err
-	})
-	return idle, err
 }
 
 // lineCounter counts the lines of what is read through it.

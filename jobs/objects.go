@@ -35,16 +35,32 @@ const (
 // dropTime bounds the clearing up after a writer that failed.
 const dropTime = 10 * time.Second
 
-// putObject streams r into a new object. On an error nothing is left but what a
-// broker that is away keeps: nobody sees it, and it ages out.
-func (b *Broker) putObject(ctx context.Context, bucket, name string, r io.Reader) (*jetstream.ObjectInfo, error) {
-	return b.putObjectAs(ctx, bucket, name, nuid.Next(), r, nil)
+// Objects are the inputs of jobs, files, and bodies above the message limit.
+type Objects struct{ *conn }
+
+func objectStream(bucket string) string { return "OBJ_" + bucket }
+
+// withBucket gives an object store to f.
+func (s *Objects) withBucket(ctx context.Context, bucket string, f func(context.Context, jetstream.ObjectStore) error) error {
+	return s.Ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		store, err := js.ObjectStore(ctx, bucket)
+		if err != nil {
+			return err
+		}
+		return f(ctx, store)
+	}, "$O."+bucket+".>")
 }
 
-// putObjectAs is putObject with the name that the pieces go by. meta is asked
+// Put streams r into a new object. On an error nothing is left but what a
+// broker that is away keeps: nobody sees it, and it ages out.
+func (s *Objects) Put(ctx context.Context, bucket, name string, r io.Reader) (*jetstream.ObjectInfo, error) {
+	return s.PutAs(ctx, bucket, name, nuid.Next(), r, nil)
+}
+
+// PutAs is [Objects.Put] with the name that the pieces go by. meta is asked
 // for what the description is to say once r has been read.
-func (b *Broker) putObjectAs(ctx context.Context, bucket, name, id string, r io.Reader, meta func() (map[string]string, error)) (*jetstream.ObjectInfo, error) {
-	w := &objectWriter{b: b, bucket: bucket, id: id, sum: sha256.New()}
+func (s *Objects) PutAs(ctx context.Context, bucket, name, id string, r io.Reader, meta func() (map[string]string, error)) (*jetstream.ObjectInfo, error) {
+	w := &objectWriter{objects: s, bucket: bucket, id: id, sum: sha256.New()}
 	info, err := w.write(ctx, name, r, meta)
 	if err != nil && !errors.Is(err, ErrDenied) { // what may not be written is not there
 		w.drop(ctx, name)
@@ -53,7 +69,7 @@ func (b *Broker) putObjectAs(ctx context.Context, bucket, name, id string, r io.
 }
 
 type objectWriter struct {
-	b          *Broker
+	objects    *Objects
 	bucket, id string
 	sum        interface {
 		io.Writer
@@ -67,22 +83,22 @@ type objectWriter struct {
 	describ bool   // the description was sent
 }
 
-func (w *objectWriter) pieceSubject() string { return "$O." + w.bucket + ".C." + w.id }
+func (w *objectWriter) pieceSubject() string { return piecesSubject(w.bucket, w.id) }
 
 func metaSubject(bucket, name string) string {
 	return "$O." + bucket + ".M." + base64.URLEncoding.EncodeToString([]byte(name))
 }
 
 func (w *objectWriter) write(ctx context.Context, name string, r io.Reader, meta func() (map[string]string, error)) (*jetstream.ObjectInfo, error) {
-	size := min(objectPiece, w.b.maxPayload()/2)
-	call, guard := w.b.watch.Guard(ctx, "$O."+w.bucket+".>")
+	size := min(objectPiece, w.objects.MaxPayload()/2)
+	call, guard := w.objects.watch.Guard(ctx, "$O."+w.bucket+".>")
 	defer guard.End()
 	err := w.send(call, r, size)
 	for err == nil && len(w.onWay) > 0 {
 		err = w.await(call)
 	}
 	if err != nil {
-		return nil, w.b.explain(guard.Or(err))
+		return nil, Explain(guard.Or(err))
 	}
 	info := &jetstream.ObjectInfo{
 		Bucket: w.bucket, NUID: w.id, Size: w.size, Chunks: w.pieces, ModTime: time.Now().UTC(),
@@ -103,14 +119,14 @@ func (w *objectWriter) write(ctx context.Context, name string, r io.Reader, meta
 		info.Metadata[marksKey] = strings.Join(w.marks, ",")
 	}
 	w.describ = true
-	if err := w.b.putDescription(call, info); err != nil {
-		return nil, w.b.explain(guard.Or(err))
+	if err := w.objects.Describe(call, info); err != nil {
+		return nil, Explain(guard.Or(err))
 	}
 	return info, nil
 }
 
-// putDescription makes an object known, or known as something else.
-func (b *Broker) putDescription(ctx context.Context, info *jetstream.ObjectInfo) error {
+// Describe makes an object known, or known as something else.
+func (s *Objects) Describe(ctx context.Context, info *jetstream.ObjectInfo) error {
 	data, err := json.Marshal(info)
 	if err != nil {
 		return err
@@ -118,7 +134,7 @@ func (b *Broker) putDescription(ctx context.Context, info *jetstream.ObjectInfo)
 	m := nats.NewMsg(metaSubject(info.Bucket, info.Name))
 	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	m.Data = data
-	_, err = b.publish(ctx, m)
+	_, err = s.publish(ctx, m)
 	return err
 }
 
@@ -142,7 +158,7 @@ func (w *objectWriter) send(ctx context.Context, r io.Reader, size int) error {
 			w.pieces++
 			m := nats.NewMsg(w.pieceSubject())
 			m.Data = piece
-			future, err := w.b.js.PublishMsgAsync(m)
+			future, err := w.objects.js.PublishMsgAsync(m)
 			if err != nil {
 				return err
 			}
@@ -203,20 +219,20 @@ func (w *objectWriter) drop(ctx context.Context, name string) {
 		case <-ctx.Done():
 		}
 	}
-	err := w.b.purge(ctx, objectStream(w.bucket), w.pieceSubject())
+	err := w.objects.purge(ctx, objectStream(w.bucket), w.pieceSubject())
 	if err == nil && w.describ { // it may have been stored all the same
-		err = w.b.purge(ctx, objectStream(w.bucket), metaSubject(w.bucket, name))
+		err = w.objects.purge(ctx, objectStream(w.bucket), metaSubject(w.bucket, name))
 	}
 	if err != nil {
-		w.b.set.Log.Debug().Err(err).Str("object", name).Msg("could not clear away what was written of an object")
+		w.objects.Log.Debug().Err(err).Str("object", name).Msg("could not clear away what was written of an object")
 	}
 }
 
-// objectInfo returns the description of an object, nil when there is none. A
+// Info returns the description of an object, nil when there is none. A
 // link is followed.
-func (b *Broker) objectInfo(ctx context.Context, bucket, name string) (*jetstream.ObjectInfo, error) {
+func (s *Objects) Info(ctx context.Context, bucket, name string) (*jetstream.ObjectInfo, error) {
 	for range 2 { // there are no links to links
-		m, err := b.lastMsg(ctx, objectStream(bucket), metaSubject(bucket, name))
+		m, err := s.lastMsg(ctx, objectStream(bucket), metaSubject(bucket, name))
 		if m == nil || err != nil {
 			return nil, err
 		}
@@ -242,20 +258,20 @@ func describedBy(data []byte) (*jetstream.ObjectInfo, error) {
 
 // objectReader reads an object from any place on. It is used by one goroutine.
 type objectReader struct {
-	ctx  context.Context
-	b    *Broker
-	info *jetstream.ObjectInfo
-	tail *tail
-	skip uint64 // bytes that come before those that are asked for
-	left uint64
-	rest []byte
+	ctx     context.Context
+	objects *Objects
+	info    *jetstream.ObjectInfo
+	pieces  *reader
+	skip    uint64 // bytes that come before those that are asked for
+	left    uint64
+	rest    []byte
 }
 
-// openObject reads info's object from a place on. Its end comes after left bytes,
+// Open reads info's object from a place on. Its end comes after left bytes,
 // or with [ErrAgedOut] when the object goes meanwhile. The context is that of
 // the reads.
-func (b *Broker) openObject(ctx context.Context, info *jetstream.ObjectInfo, from uint64) io.ReadCloser {
-	r := &objectReader{ctx: ctx, b: b, info: info, left: info.Size - min(from, info.Size), skip: from}
+func (s *Objects) Open(ctx context.Context, info *jetstream.ObjectInfo, from uint64) io.ReadCloser {
+	r := &objectReader{ctx: ctx, objects: s, info: info, left: info.Size - min(from, info.Size), skip: from}
 	after := uint64(0)
 	if info.Opts != nil && info.Opts.ChunkSize > 0 && info.Metadata[marksKey] != "" {
 		piece := info.Opts.ChunkSize
@@ -266,7 +282,7 @@ func (b *Broker) openObject(ctx context.Context, info *jetstream.ObjectInfo, fro
 			r.skip = from - uint64(at)*marksEvery*uint64(piece)
 		}
 	}
-	r.tail = b.newTail(objectStream(info.Bucket), "$O."+info.Bucket+".C."+info.NUID, after, false)
+	r.pieces = s.newReader(objectStream(info.Bucket), piecesSubject(info.Bucket, info.NUID), after, false)
 	return r
 }
 
@@ -293,7 +309,7 @@ func (r *objectReader) Read(p []byte) (int, error) {
 func (r *objectReader) next() error {
 	ctx, cancel := context.WithTimeoutCause(r.ctx, goneAfter, errQuiet)
 	defer cancel()
-	m, _, err := r.tail.next(ctx)
+	m, _, err := r.pieces.next(ctx)
 	if errors.Is(err, errQuiet) && r.ctx.Err() == nil {
 		return r.stillThere()
 	}
@@ -315,9 +331,9 @@ var errQuiet = errors.New("nothing came")
 func (r *objectReader) stillThere() error {
 	ctx, cancel := context.WithTimeout(r.ctx, goneAfter)
 	defer cancel()
-	info, err := r.b.objectInfo(ctx, r.info.Bucket, r.info.Name)
+	info, err := r.objects.Info(ctx, r.info.Bucket, r.info.Name)
 	switch {
-	case err != nil && r.ctx.Err() == nil && !permanent(err):
+	case err != nil && r.ctx.Err() == nil && !isPermanent(err):
 		return nil // the broker is away; the reader's own context bounds how long
 	case err != nil:
 		return err
@@ -329,14 +345,14 @@ func (r *objectReader) stillThere() error {
 
 // Close ends the reading.
 func (r *objectReader) Close() error {
-	r.tail.close()
+	r.pieces.close()
 	return nil
 }
 
-// eachObject calls f with the description of every object in a bucket.
-func (b *Broker) eachObject(ctx context.Context, bucket string, f func(*jetstream.ObjectInfo) error) error {
-	t := b.newTail(objectStream(bucket), "$O."+bucket+".M.*", 0, false)
-	return t.history(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+// Each calls f with the description of every object in a bucket.
+func (s *Objects) Each(ctx context.Context, bucket string, f func(*jetstream.ObjectInfo) error) error {
+	r := s.newReader(objectStream(bucket), "$O."+bucket+".M.*", 0, false)
+	return r.readStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		info, err := describedBy(m.Data())
 		if err != nil || info == nil {
 			return nil //nolint:nilerr // what nobody can read is no object
@@ -344,4 +360,43 @@ func (b *Broker) eachObject(ctx context.Context, bucket string, f func(*jetstrea
 		info.ModTime = meta.Timestamp
 		return f(info)
 	})
+}
+
+func piecesSubject(bucket, id string) string { return "$O." + bucket + ".C." + id }
+
+// Pieces lists the ids of the objects of which pieces are in a bucket, also those
+// that were never finished.
+func (s *Objects) Pieces(ctx context.Context, bucket string) (ids []string, err error) {
+	info, err := s.subjects(ctx, objectStream(bucket), piecesSubject(bucket, "*"))
+	if err != nil {
+		return nil, err
+	}
+	prefix := piecesSubject(bucket, "")
+	for subject := range info.State.Subjects {
+		ids = append(ids, strings.TrimPrefix(subject, prefix))
+	}
+	return ids, nil
+}
+
+// DropIdle removes the pieces of an object that was never finished if none has
+// come since t, and reports whether it did.
+func (s *Objects) DropIdle(ctx context.Context, bucket, id string, t time.Time) (dropped bool, err error) {
+	stream, subject := objectStream(bucket), piecesSubject(bucket, id)
+	idle := false
+	err = s.Ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		pieces, err := js.Stream(ctx, stream)
+		if err != nil {
+			return err
+		}
+		m, err := pieces.GetLastMsgForSubject(ctx, subject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+		idle = err == nil && m.Time.Before(t)
+		return err
+	})
+	if err != nil || !idle {
+		return false, err
+	}
+	return true, s.purge(ctx, stream, subject)
 }
