@@ -85,10 +85,9 @@ type Reader struct {
 	stats    Stats
 	sum      hash.Hash
 	done     bool
-	close    func() error
 }
 
-// New reads in, which is called name in errors and judged by it when the format
+// New reads in, compressed (gzip) or not, which is called name in errors and judged by it when the format
 // is Auto. It looks at the first bytes. Its errors are about the options or the
 // input as a whole.
 func New(in io.Reader, name string, o Options) (*Reader, error) {
@@ -100,7 +99,7 @@ func New(in io.Reader, name string, o Options) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Reader{name: name, skip: o.Skip, sum: sha256.New(), index: -1, close: func() error { return nil }}
+	r := &Reader{name: name, skip: o.Skip, sum: sha256.New(), index: -1}
 	r.rows = &producer{name: name, rows: rows, maker: maker, limit: o.Limit}
 	r.requests = schema.NewLineReader(r.rows, schema.Limits{}, nil)
 	return r, nil
@@ -251,6 +250,3 @@ func (r *Reader) Read(p []byte) (int, error) {
 	r.unread = r.unread[n:]
 	return n, nil
 }
-
-// Close closes the file, if [Open] opened one.
-func (r *Reader) Close() error { return r.close() }

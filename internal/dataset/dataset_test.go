@@ -297,49 +297,34 @@ func TestSkippedRowsStayInvalid(t *testing.T) {
 	}
 }
 
-func TestOpen(t *testing.T) {
-	dir := t.TempDir()
-	zipped := filepath.Join(dir, "in.jsonl.gz")
+func TestCompressed(t *testing.T) {
 	var buffer bytes.Buffer
 	w := gzip.NewWriter(&buffer)
 	fmt.Fprintln(w, hello)
 	w.Close()
-	if err := os.WriteFile(zipped, buffer.Bytes(), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	check := func(path string, stdin io.Reader) {
-		t.Helper()
-		r, err := Open(path, stdin, Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		if !r.Next() || string(r.Bytes()) != hello || r.Next() || r.Err() != nil {
-			t.Errorf("%s: %s, %v", path, r.Bytes(), r.Err())
-		}
-	}
-	check(zipped, nil)
-	check("-", bytes.NewReader(buffer.Bytes()))
-
-	cut := filepath.Join(dir, "cut.gz")
-	if err := os.WriteFile(cut, buffer.Bytes()[:buffer.Len()-10], 0o600); err != nil {
-		t.Fatal(err)
-	}
-	r, err := Open(cut, nil, Options{})
+	r, err := New(bytes.NewReader(buffer.Bytes()), "in.jsonl.gz", Options{})
 	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Next() || string(r.Bytes()) != hello || r.Next() || r.Err() != nil {
+		t.Errorf("%s, %v", r.Bytes(), r.Err())
+	}
+
+	if r, err = New(bytes.NewReader(buffer.Bytes()[:buffer.Len()-10]), "cut.gz", Options{}); err != nil {
 		t.Fatal(err)
 	}
 	for r.Next() {
 	}
-	if r.Err() == nil || !strings.HasPrefix(r.Err().Error(), cut+": ") {
+	if r.Err() == nil || !strings.HasPrefix(r.Err().Error(), "cut.gz: ") {
 		t.Errorf("cut file: %v", r.Err())
 	}
-	r.Close()
 
-	if _, err := Open(filepath.Join(dir, "none"), nil, Options{}); err == nil || err.Error() != filepath.Join(dir, "none")+": no such file or directory" {
-		t.Error(err)
+	dir, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := Open(dir, nil, Options{}); err == nil || !strings.Contains(err.Error(), "is a directory") {
+	defer dir.Close()
+	if _, err := New(dir, "dir", Options{}); err == nil || !strings.HasPrefix(err.Error(), "dir: ") || !strings.Contains(err.Error(), "is a directory") {
 		t.Error(err)
 	}
 }

@@ -13,38 +13,9 @@ import (
 	"strings"
 )
 
-// stdinName is what standard input is called in errors.
-const stdinName = "stdin"
-
-// isStdin reports whether a path means standard input.
-func isStdin(path string) bool { return path == "-" || strings.TrimSpace(path) == "" }
-
 // maxRow bounds one row in bytes: beyond it a file is not what it is taken for.
 // Only tests change it.
 var maxRow = 64 << 20
-
-// Open reads the file at path, or stdin where path is "-" or empty. Compressed
-// input (gzip) is recognized and read as what it holds.
-func Open(path string, stdin io.Reader, o Options) (*Reader, error) {
-	if isStdin(path) {
-		return New(stdin, stdinName, o)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		var p *os.PathError
-		if errors.As(err, &p) {
-			err = p.Err
-		}
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	r, err := New(file, path, o)
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	r.close = file.Close
-	return r, nil
-}
 
 // openRows finds out what in holds.
 func openRows(in io.Reader, name string, o Options) (rowReader, error) {
@@ -138,7 +109,7 @@ func detect(name string, begin []byte) Format {
 	if len(begin) == 0 || begin[0] == '{' || begin[0] == '[' {
 		return JSONL
 	}
-	if name == stdinName {
+	if name == "stdin" {
 		return Auto
 	}
 	return Text
