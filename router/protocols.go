@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"pelton/router/anthropic"
+	"pelton/router/gemini"
 	"pelton/router/openai"
 	"pelton/router/protocol"
 )
@@ -20,6 +21,9 @@ var protocols = map[string]protocol.New{
 
 	protocolAnthropic:      anthropic.New,
 	protocolAnthropicAzure: anthropic.NewAzure,
+
+	protocolGemini: gemini.New,
+	protocolVertex: gemini.NewVertex,
 }
 
 // The names of protocols. The first two are those of deployments that name none.
@@ -29,6 +33,9 @@ const (
 
 	protocolAnthropic      = "anthropic"       // Messages
 	protocolAnthropicAzure = "anthropic_azure" // the same by Microsoft Foundry
+
+	protocolGemini = "gemini"    // generateContent
+	protocolVertex = "vertex_ai" // the same by Vertex AI, and OpenAI's for models of other publishers there
 )
 
 // protocolName is the name of the protocol that d speaks.

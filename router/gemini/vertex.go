@@ -1,15 +1,19 @@
 package gemini
 
 import (
+	"errors"
+	"strings"
+
 	"pelton/router/credentials"
 	"pelton/router/protocol"
 )
 
-// Names of the settings of Vertex AI: LiteLLM has two for each.
+// Names of the settings of Vertex AI: LiteLLM has two for each. The first of them
+// comes from a file alone, the other also from the environment.
 var (
-	projectNames    = []string{"vertex_project", "vertex_ai_project"}
-	locationNames   = []string{"vertex_location", "vertex_ai_location"}
-	credentialNames = []string{"vertex_credentials", "vertex_ai_credentials"}
+	projectNames    = []string{"vertex_ai_project", "vertex_project"}
+	locationNames   = []string{"vertex_ai_location", "vertex_location"}
+	credentialNames = []string{"vertex_ai_credentials", "vertex_credentials"}
 )
 
 // setting returns the first of the names that is set.
@@ -36,30 +40,46 @@ func VertexHost(location string) string {
 	return "https://" + location + "-aiplatform.googleapis.com"
 }
 
-// NewVertex makes the protocol of a Gemini model on Vertex AI. The settings are
-// LiteLLM's: vertex_project (else the credentials' own), vertex_location (else
-// us-central1) and vertex_credentials, a file or its content; without, Google's
-// application default credentials. A BaseURL replaces the host. A Key is an
-// express mode key, where no project is given.
+// NewVertex makes the protocol of a model on Vertex AI: generateContent for
+// Google's own, OpenAI's for those of other publishers and for endpoints. The
+// settings are LiteLLM's: vertex_project (else the credentials' own),
+// vertex_location (else us-central1) and vertex_credentials, a file or its
+// content; without, Google's application default credentials. A BaseURL replaces
+// the host. A Key is one of Vertex AI's express mode, where no project is given.
 func NewVertex(u protocol.Upstream) (protocol.Protocol, error) {
-	location := setting(u, locationNames)
-	if location == "" {
-		location = defaultLocation
+	at := address{project: setting(u, projectNames), place: setting(u, locationNames)}
+	if at.place == "" {
+		at.place = defaultLocation
 	}
-	s := &server{vertex: true, drop: u.DropParams, token: u.Token}
-	s.address = address{project: setting(u, projectNames), place: location}
-	if u.Key != "" && s.address.project == "" && u.Token == nil {
-		s.address.express, location = true, "global"
+	host := VertexHost(at.place)
+	if u.Key != "" && at.project == "" && u.Token == nil {
+		at.express, host = true, VertexHost("global")
 	}
 	var err error
-	if s.address.base, s.address.query, err = baseOf(u.BaseURL, VertexHost(location), "/v1"); err != nil {
+	if at.base, at.query, err = baseOf(u.BaseURL, host, "/v1"); err != nil {
 		return nil, err
 	}
-	if s.token == nil && !s.address.express {
-		if s.google, err = credentials.NewGoogle(setting(u, credentialNames), u.Transport); err != nil {
+	var google *credentials.Google
+	if u.Token == nil && !at.express {
+		if google, err = credentials.NewGoogle(setting(u, credentialNames), u.Transport); err != nil {
 			return nil, err
 		}
-		s.token = s.google.Token
+		u.Token, u.Key = google.Token, ""
 	}
-	return s.ready(u)
+	if u.Token != nil && google == nil && at.project == "" {
+		return nil, errors.New("no project: set vertex_project")
+	}
+	switch s := (&server{vertex: true, drop: u.DropParams, token: u.Token, address: at, google: google}); {
+	case strings.Contains(u.Model, "*"):
+		own, err := s.ready(u)
+		if err != nil {
+			return nil, err
+		}
+		others, err := newPartner(u, at, google)
+		return anyModel{own, others}, err
+	case partnerModel(u.Model):
+		return newPartner(u, at, google)
+	default:
+		return s.ready(u)
+	}
 }

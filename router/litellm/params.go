@@ -45,7 +45,9 @@ func (l *loader) params(p *pending, section entry) {
 	}
 	p.Model, p.provider = where.model, where.provider
 	p.Azure = where.provider == "azure"
-	p.Protocol = providers[where.provider].protocol
+	if !speaksOpenAI(base) {
+		p.Protocol = providers[where.provider].protocol
+	}
 	base = l.textOf(at)
 	body := map[string]json.RawMessage{}
 	for _, e := range entries {

@@ -2,6 +2,7 @@ package litellm
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"pelton/router"
@@ -39,7 +40,7 @@ var providers = map[string]provider{
 	"deepinfra":              {base: "https://api.deepinfra.com/v1/openai", baseEnv: "DEEPINFRA_API_BASE", keyEnvs: []string{"DEEPINFRA_API_KEY"}},
 	"deepseek":               {base: "https://api.deepseek.com/v1", baseEnv: "DEEPSEEK_API_BASE", keyEnvs: []string{"DEEPSEEK_API_KEY"}},
 	"fireworks_ai":           {base: "https://api.fireworks.ai/inference/v1", baseEnv: "FIREWORKS_API_BASE", keyEnvs: []string{"FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"}},
-	"gemini":                 {base: "https://generativelanguage.googleapis.com/v1beta/openai", keyEnvs: []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"}},
+	"gemini":                 {protocol: "gemini", baseEnv: "GEMINI_API_BASE", keyEnvs: []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"}},
 	"github":                 {base: "https://models.inference.ai.azure.com", baseEnv: "GITHUB_API_BASE", keyEnvs: []string{"GITHUB_API_KEY"}},
 	"groq":                   {base: "https://api.groq.com/openai/v1", baseEnv: "GROQ_API_BASE", keyEnvs: []string{"GROQ_API_KEY"}},
 	"meta_llama":             {base: "https://api.llama.com/compat/v1", baseEnv: "LLAMA_API_BASE", keyEnvs: []string{"LLAMA_API_KEY"}},
@@ -55,6 +56,9 @@ var providers = map[string]provider{
 	"volcengine":             {base: "https://ark.cn-beijing.volces.com/api/v3", baseEnv: "VOLCENGINE_API_BASE", keyEnvs: []string{"VOLCENGINE_API_KEY"}},
 	"xai":                    {base: "https://api.x.ai/v1", baseEnv: "XAI_API_BASE", keyEnvs: []string{"XAI_API_KEY"}},
 
+	"vertex_ai":      vertex,
+	"vertex_ai_beta": vertex,
+
 	"azure": {baseEnv: "AZURE_API_BASE", keyEnvs: []string{"AZURE_API_KEY", "AZURE_OPENAI_API_KEY"}},
 
 	"custom_openai": {keyless: true},
@@ -67,6 +71,21 @@ var providers = map[string]provider{
 	"openai_like":   {baseEnv: "OPENAI_LIKE_API_BASE", keyEnvs: []string{"OPENAI_LIKE_API_KEY"}, keyless: true},
 }
 
+// vertex is Vertex AI: LiteLLM has two names for each of its settings. Without
+// credentials Google's own search for them counts.
+var vertex = provider{protocol: "vertex_ai", keyless: true, settings: map[string][]string{
+	"vertex_project": {"VERTEXAI_PROJECT"}, "vertex_ai_project": nil,
+	"vertex_location": {"VERTEXAI_LOCATION", "VERTEX_LOCATION"}, "vertex_ai_location": nil,
+	"vertex_credentials": {"VERTEXAI_CREDENTIALS"}, "vertex_ai_credentials": nil,
+}}
+
+// speaksOpenAI reports whether an address says that OpenAI's protocol is spoken
+// there, whatever the service's own is: Google's ends in /v1beta/openai.
+func speaksOpenAI(base string) bool {
+	_, rest, _ := strings.Cut(base, "://")
+	return slices.Contains(strings.Split(rest, "/")[1:], "openai")
+}
+
 // foreign lists prefixes of services that speak a protocol of their own, with
 // what to do about it. An api_base does not make them OpenAI-compatible.
 var foreign = map[string]string{
@@ -75,7 +94,6 @@ var foreign = map[string]string{
 	"cohere":    `write "openai/MODEL" with api_base "https://api.cohere.ai/compatibility/v1" instead`,
 	"replicate": gateway,
 	"sagemaker": gateway,
-	"vertex_ai": `write "openai/MODEL" with the project's OpenAI-compatible api_base, or use "gemini/MODEL" with a Gemini key, instead`,
 	"watsonx":   gateway,
 }
 
@@ -111,6 +129,9 @@ func locate(model, custom, base string) (target, error) {
 	}
 	if advice, ok := foreign[prefix]; ok && split && !own(prefix, base) {
 		return target{}, fmt.Errorf("%q speaks a protocol of its own, not OpenAI's: %s", prefix, advice)
+	}
+	if p := providers[prefix]; p.protocol == vertex.protocol && strings.Contains(rest, "claude") {
+		return target{}, fmt.Errorf("%q has Claude by Anthropic's protocol: write \"anthropic/MODEL\" with a key of Anthropic's instead", prefix)
 	}
 	if (prefix == "azure" || own(prefix, base)) && isV1(base) && split {
 		return target{"openai", rest}, nil

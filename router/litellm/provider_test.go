@@ -2,6 +2,8 @@ package litellm
 
 import (
 	"fmt"
+	"maps"
+	"strings"
 	"testing"
 
 	"pelton/router/openai"
@@ -16,7 +18,6 @@ func TestPresets(t *testing.T) {
 		"openrouter/anthropic/claude-3.5-sonnet": "https://openrouter.ai/api/v1/chat/completions",
 		"groq/llama-3.3-70b-versatile":           "https://api.groq.com/openai/v1/chat/completions",
 		"together_ai/Qwen/Qwen2.5-7B":            "https://api.together.xyz/v1/chat/completions",
-		"gemini/gemini-2.5-flash":                "https://generativelanguage.googleapis.com/v1beta/openai/chat/completions",
 		"anthropic/claude-sonnet-4-5":            "https://api.anthropic.com/v1/chat/completions",
 		"ollama/llama3":                          "http://127.0.0.1:11434/v1/chat/completions",
 		"lm_studio/qwen3":                        "http://127.0.0.1:1234/v1/chat/completions",
@@ -62,5 +63,52 @@ func TestOwnProtocol(t *testing.T) {
 	d := cfg.Deployments[0]
 	if d.Protocol != "azure" || d.Settings["region"].Reveal() != "r-1" || len(d.Settings) != 2 || d.Settings["project"].Reveal() != "p-1" || !d.DropParams || cfg.Deployments[1].DropParams {
 		t.Errorf("%+v, region %q, drops %v", d, d.Settings["region"].Reveal(), d.DropParams)
+	}
+}
+
+// Google's models go by generateContent, by the Gemini API's key or Vertex AI's
+// account; an address of Google's OpenAI endpoint is one of OpenAI's protocol.
+func TestGoogle(t *testing.T) {
+	env := environ(map[string]string{
+		"GEMINI_API_KEY": testKey, "VERTEXAI_PROJECT": "p-env", "VERTEX_LOCATION": "l-env", "VERTEXAI_CREDENTIALS": "/c.json", "ACCOUNT": "/d.json",
+	})
+	for params, want := range map[string]struct {
+		protocol, model, base string
+		settings              map[string]string
+	}{
+		"model: gemini/gemini-3.5-flash": {"gemini", "gemini-3.5-flash", "", nil},
+		"model: gemini-3.5-flash":        {"gemini", "gemini-3.5-flash", "", nil},
+		"model: gemini/*":                {"gemini", "*", "", nil},
+		"{model: gemini/m, api_key: k, api_base: 'http://127.0.0.1:9'}":                                       {"gemini", "m", "http://127.0.0.1:9", nil},
+		"{model: gemini/m, api_key: k, api_base: 'https://generativelanguage.googleapis.com/v1beta/openai/'}": {"", "m", "https://generativelanguage.googleapis.com/v1beta/openai", nil},
+		"model: vertex_ai/gemini-3.5-flash": {
+			"vertex_ai", "gemini-3.5-flash", "", map[string]string{"vertex_project": "p-env", "vertex_location": "l-env", "vertex_credentials": "/c.json"},
+		},
+		"{model: vertex_ai_beta/meta/llama-3.3-70b-instruct-maas, vertex_ai_project: p, vertex_location: l, vertex_credentials: os.environ/ACCOUNT}": {
+			"vertex_ai", "meta/llama-3.3-70b-instruct-maas", "",
+			map[string]string{"vertex_project": "p-env", "vertex_ai_project": "p", "vertex_location": "l", "vertex_credentials": "/d.json"},
+		},
+	} {
+		if params[0] != '{' {
+			params = "{" + params + "}"
+		}
+		cfg, warnings, err := parse("c.yaml", []byte("model_list: [{model_name: '*', litellm_params: "+params+"}]"), env)
+		if err != nil || len(warnings) > 0 {
+			t.Errorf("%s: %v %v", params, err, warnings)
+			continue
+		}
+		d, settings := cfg.Deployments[0], map[string]string(nil)
+		for name, value := range d.Settings {
+			if settings == nil {
+				settings = map[string]string{}
+			}
+			settings[name] = value.Reveal()
+		}
+		if d.Protocol != want.protocol || d.Model != want.model || d.BaseURL != want.base || !maps.Equal(settings, want.settings) {
+			t.Errorf("%s: protocol %q, model %q, base %q, settings %v", params, d.Protocol, d.Model, d.BaseURL, settings)
+		}
+	}
+	if _, _, err := parse("c.yaml", []byte("model_list: [{model_name: m, litellm_params: {model: gemini/m}}]"), environ(nil)); err == nil || !strings.Contains(err.Error(), "GEMINI_API_KEY") {
+		t.Errorf("without a key: %v", err)
 	}
 }
