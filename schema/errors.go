@@ -20,13 +20,13 @@ const (
 )
 
 // Error is why a request did not succeed. It is a Go error, and the "error"
-// field of results and attempts.
+// field of results and attempts. Several results may share one: do not modify it.
 type Error struct {
-	Class      Class  `json:"class"`
-	Code       string `json:"code,omitempty"`
-	Type       string `json:"type,omitempty"`
-	Message    string `json:"message"`
-	Param      string `json:"param,omitempty"`
+	Class      Class  `json:"class"`                 // never empty
+	Code       string `json:"code,omitempty"`        // the upstream's, or one of the Code constants; empty: none was given
+	Type       string `json:"type,omitempty"`        // the upstream's "type"; empty: none was given
+	Message    string `json:"message"`               // for people, bounded and without keys
+	Param      string `json:"param,omitempty"`       // the field of the request that is to blame; empty: unknown
 	StatusCode int    `json:"status_code,omitempty"` // HTTP status of the upstream's answer; 0 when there was none
 }
 
@@ -41,11 +41,11 @@ func (e *Error) Error() string {
 // Code values that Pelton itself puts into an [Error]; an upstream's own codes
 // are passed on as they came.
 const (
-	CodeCancelled      = "cancelled"
-	CodeExpired        = "batch_expired" // OpenAI's name for a line that its batch did not reach in time
-	CodeTimeout        = "timeout"
-	CodeConnection     = "connection_error"
-	CodeNoDeployment   = "no_deployment"
-	CodeInvalidRequest = "invalid_request"
-	CodeWorkerDied     = "worker_died" // its worker died each time it was begun
+	CodeCancelled      = "cancelled"        // its job was cancelled or ended early
+	CodeExpired        = "batch_expired"    // OpenAI's name for a line that its batch did not reach in time
+	CodeTimeout        = "timeout"          // its own timeout was over
+	CodeConnection     = "connection_error" // no answer came from the upstream, or half of one
+	CodeNoDeployment   = "no_deployment"    // no deployment is left that could take it
+	CodeInvalidRequest = "invalid_request"  // it was never sent, see [Request.Problem]
+	CodeWorkerDied     = "worker_died"      // its worker died each time it was begun
 )

@@ -23,9 +23,9 @@ const ListenTime = 15 * time.Second
 // Event is one thing that happened to a request, as progress tells it. Events
 // may be lost; results never are.
 type Event struct {
-	Index      int        `json:"index"`
+	Index      int        `json:"index"` // of the request
 	Kind       EventKind  `json:"event"`
-	At         time.Time  `json:"at"`
+	At         time.Time  `json:"at"`                   // by the clock of whoever tells it
 	Attempt    int        `json:"attempt,omitempty"`    // from 1
 	Deployment string     `json:"deployment,omitempty"` // of attempt_failed
 	Model      string     `json:"model,omitempty"`      // of fallback: the group that it goes on with

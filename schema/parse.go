@@ -7,7 +7,8 @@ import (
 	"fmt"
 )
 
-// ParseJob reads a job message. The job's raw fields and bodies share data's
+// ParseJob reads a job message; the zero [Limits] are the defaults. A byte order
+// mark is passed over. The job's raw fields and bodies share data's
 // memory: they are its bytes, untouched.
 //
 // An error is a [*Problems] with everything that is wrong. The job then holds

@@ -17,23 +17,25 @@ const (
 	StatusExpired   Status = "expired"   // was fed, then the job's deadline passed
 )
 
-// Result is the one final answer to one request of a job.
+// Result is the one final answer to one request of a job. Of two that are stored
+// for one index the first stands. It holds raw JSON: write it by AppendJSON or
+// AppendLine where its bytes matter.
 type Result struct {
 	ID         string          `json:"id"` // JOB.INDEX
 	Job        string          `json:"job"`
-	Index      int             `json:"index"`
-	CustomID   string          `json:"custom_id,omitempty"`
+	Index      int             `json:"index"`               // of the request in its job, from 0
+	CustomID   string          `json:"custom_id,omitempty"` // the request's; empty: it has none
 	Status     Status          `json:"status"`
-	Request    json.RawMessage `json:"request,omitempty"`  // the body, when the job asked for it
-	Response   *Response       `json:"response"`           // the upstream's last answer, failed ones included
-	Error      *Error          `json:"error"`              // nil exactly when Status is succeeded
-	Attempts   []Attempt       `json:"attempts,omitempty"` // every call made, in order
-	Usage      *Usage          `json:"usage,omitempty"`    // summed over all attempts that reported one
-	Cost       *float64        `json:"cost,omitempty"`     // USD over all attempts; nil is unknown
-	TTFTMs     *float64        `json:"ttft_ms,omitempty"`  // time to first token of the last attempt, streamed requests only
-	QueuedAt   *time.Time      `json:"queued_at,omitempty"`
-	StartedAt  *time.Time      `json:"started_at,omitempty"`
-	FinishedAt *time.Time      `json:"finished_at,omitempty"`
+	Request    json.RawMessage `json:"request,omitempty"`     // the body, when the job asked for it
+	Response   *Response       `json:"response"`              // the upstream's last answer, failed ones included; nil: none came
+	Error      *Error          `json:"error"`                 // nil exactly when Status is succeeded
+	Attempts   []Attempt       `json:"attempts,omitempty"`    // every call made, in order
+	Usage      *Usage          `json:"usage,omitempty"`       // summed over all attempts that reported one
+	Cost       *float64        `json:"cost,omitempty"`        // USD over all attempts; nil is unknown
+	TTFTMs     *float64        `json:"ttft_ms,omitempty"`     // milliseconds to the first token of the last attempt; nil: not streamed
+	QueuedAt   *time.Time      `json:"queued_at,omitempty"`   // when the job was published
+	StartedAt  *time.Time      `json:"started_at,omitempty"`  // when a worker began it; nil: no call was made
+	FinishedAt *time.Time      `json:"finished_at,omitempty"` // when the result was made, before it was stored
 
 	// Seq is the result's place in the order of completion: the sequence of its
 	// message in the results stream. 0 outside of what collectors hand out.
@@ -58,30 +60,31 @@ func (r *Result) Err() error {
 // Response is an upstream's answer. Body holds its bytes as they came; an
 // answer that is no JSON is held as one JSON string.
 type Response struct {
-	StatusCode int             `json:"status_code"`
-	RequestID  string          `json:"request_id,omitempty"`
-	Body       json.RawMessage `json:"body"`
+	StatusCode int             `json:"status_code"`          // of HTTP
+	RequestID  string          `json:"request_id,omitempty"` // the upstream's name for the call; empty: it gave none
+	Body       json.RawMessage `json:"body"`                 // empty is written as null
 }
 
 // Attempt is one call to one deployment.
 type Attempt struct {
-	Deployment string    `json:"deployment"`
-	Model      string    `json:"model"` // the name the upstream was given
-	StartedAt  time.Time `json:"started_at"`
-	LatencyMs  float64   `json:"latency_ms"`
-	WaitedMs   float64   `json:"waited_ms"`   // back-off and waiting for a free deployment before this call
-	StatusCode int       `json:"status_code"` // 0 when no answer came
-	Error      *Error    `json:"error"`
-	Usage      *Usage    `json:"usage,omitempty"`
-	Cost       *float64  `json:"cost,omitempty"`
-	TTFTMs     *float64  `json:"ttft_ms,omitempty"`
+	Deployment string    `json:"deployment"`        // its id in the configuration
+	Model      string    `json:"model"`             // the name the upstream was given
+	StartedAt  time.Time `json:"started_at"`        // when the call was made
+	LatencyMs  float64   `json:"latency_ms"`        // from the call to the end of its answer
+	WaitedMs   float64   `json:"waited_ms"`         // back-off and waiting for a free deployment before this call
+	StatusCode int       `json:"status_code"`       // of HTTP; 0 when no answer came
+	Error      *Error    `json:"error"`             // nil: it succeeded
+	Usage      *Usage    `json:"usage,omitempty"`   // nil: the upstream reported none
+	Cost       *float64  `json:"cost,omitempty"`    // USD; nil: unknown
+	TTFTMs     *float64  `json:"ttft_ms,omitempty"` // milliseconds to the first token; nil: not streamed
 }
 
-// Usage is the upstream's count of tokens. The zero value is "none".
+// Usage is the upstream's count of tokens, under OpenAI's names. The zero value is
+// none.
 type Usage struct {
-	PromptTokens     int64 `json:"prompt_tokens"`
-	CompletionTokens int64 `json:"completion_tokens"`
-	TotalTokens      int64 `json:"total_tokens"`
+	PromptTokens     int64 `json:"prompt_tokens"`     // of the request
+	CompletionTokens int64 `json:"completion_tokens"` // of the answer
+	TotalTokens      int64 `json:"total_tokens"`      // as the upstream says, which may count more than the other two
 }
 
 // Add returns the sum of u and o.

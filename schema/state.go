@@ -10,13 +10,13 @@ type Phase string
 
 // The phases of a job. All but the first two are final.
 const (
-	Queued              Phase = "queued"
-	Running             Phase = "running"
+	Queued              Phase = "queued"                // published, no owner has it yet
+	Running             Phase = "running"               // an owner feeds it, or waits for its end
 	Succeeded           Phase = "succeeded"             // every request succeeded
 	CompletedWithErrors Phase = "completed_with_errors" // every request has a result, some failed
-	Failed              Phase = "failed"
-	Cancelled           Phase = "cancelled"
-	Expired             Phase = "expired"
+	Failed              Phase = "failed"                // every request failed, or the job was invalid or ended early
+	Cancelled           Phase = "cancelled"             // by whoever cancelled it
+	Expired             Phase = "expired"               // some requests had no answer at the deadline
 )
 
 // Final reports whether a job in this phase has ended.
@@ -24,22 +24,22 @@ func (p Phase) Final() bool { return p != "" && p != Queued && p != Running }
 
 // The codes a [Reason] can have.
 const (
-	ReasonAllFailed    = "all_failed"
-	ReasonFailFast     = "fail_fast"
-	ReasonInvalidJob   = "invalid_job"
-	ReasonIDConflict   = "id_conflict"
-	ReasonUnknownQueue = "unknown_queue"
-	ReasonNoDeployment = "no_deployment"
-	ReasonMaxCost      = "max_cost"
-	ReasonCancelled    = "cancelled"
-	ReasonDeadline     = "deadline"
+	ReasonAllFailed    = "all_failed"    // every request failed
+	ReasonFailFast     = "fail_fast"     // as many failed as [Job.FailFast] allows
+	ReasonInvalidJob   = "invalid_job"   // see [Reason.Problems]
+	ReasonIDConflict   = "id_conflict"   // the id belongs to a job with other content
+	ReasonUnknownQueue = "unknown_queue" // no worker has ever served the queue
+	ReasonNoDeployment = "no_deployment" // no deployment is left for what was still to be fed
+	ReasonMaxCost      = "max_cost"      // it cost as much as [Job.MaxCost]
+	ReasonCancelled    = "cancelled"     // somebody cancelled it
+	ReasonDeadline     = "deadline"      // its deadline passed
 )
 
 // Reason says why a job ended other than succeeded.
 type Reason struct {
-	Code    string `json:"code"`
-	Message string `json:"message"`
-	Index   *int   `json:"index,omitempty"` // the request that decided it, where one did
+	Code    string `json:"code"`            // one of the Reason constants
+	Message string `json:"message"`         // for people
+	Index   *int   `json:"index,omitempty"` // the request that decided it; nil: none did by itself
 
 	// Problems are what is wrong with an invalid job, the first [MaxReasonProblems].
 	Problems []Problem `json:"problems,omitempty"`
@@ -78,34 +78,34 @@ func (c *Counts) Add(s Status) {
 
 // ErrorCount groups the failures of a job by code.
 type ErrorCount struct {
-	Code       string `json:"code"`
-	Count      int    `json:"count"`
-	FirstIndex int    `json:"first_index"`
+	Code       string `json:"code"`        // of the [Error]; its class where it has no code
+	Count      int    `json:"count"`       // failed results with it
+	FirstIndex int    `json:"first_index"` // the lowest index among them
 }
 
 // State describes a job as a whole. It is derived from results by the job's
 // owner, its only writer.
 type State struct {
-	ID         string          `json:"id"`
-	ExternalID string          `json:"external_id,omitempty"` // the producer's own id, where it had to be replaced by a hash
+	ID         string          `json:"id"`                    // the job's, unique in its queue
+	ExternalID string          `json:"external_id,omitempty"` // the producer's own id, where it had to be replaced; see [NormalizeID]
 	Queue      string          `json:"queue"`
 	State      Phase           `json:"state"`
-	Reason     *Reason         `json:"reason,omitempty"`
-	Total      int             `json:"total"`
+	Reason     *Reason         `json:"reason,omitempty"` // why it ended other than succeeded; nil otherwise
+	Total      int             `json:"total"`            // requests; 0 while an input has not been read
 	Counts     Counts          `json:"counts"`
-	InFlight   int             `json:"in_flight"`
+	InFlight   int             `json:"in_flight"`       // requests fed and not parked, without a result
 	Rate       float64         `json:"rate"`            // results per second, lately
-	ETASeconds *float64        `json:"eta_s,omitempty"` // nil when it cannot be told
-	Usage      *Usage          `json:"usage,omitempty"`
-	Cost       *float64        `json:"cost,omitempty"`
-	CreatedAt  time.Time       `json:"created_at"`
+	ETASeconds *float64        `json:"eta_s,omitempty"` // seconds to the last result at this rate; nil when it cannot be told
+	Usage      *Usage          `json:"usage,omitempty"` // summed over the results; nil: none reported
+	Cost       *float64        `json:"cost,omitempty"`  // USD, summed over the results whose cost is known; nil: none is
+	CreatedAt  time.Time       `json:"created_at"`      // when the job was published
 	StartedAt  *time.Time      `json:"started_at,omitempty"`
 	UpdatedAt  time.Time       `json:"updated_at"`
-	FinishedAt *time.Time      `json:"finished_at,omitempty"`
-	Errors     []ErrorCount    `json:"errors,omitempty"` // at most [MaxErrorCodes] codes
-	RetryOf    string          `json:"retry_of,omitempty"`
-	Callback   *Callback       `json:"callback,omitempty"` // nil: the job names no webhook
-	Metadata   json.RawMessage `json:"metadata,omitempty"`
+	FinishedAt *time.Time      `json:"finished_at,omitempty"` // nil until it has ended
+	Errors     []ErrorCount    `json:"errors,omitempty"`      // the most frequent first, at most [MaxErrorCodes] codes
+	RetryOf    string          `json:"retry_of,omitempty"`    // the job whose failures this one runs again; empty: none
+	Callback   *Callback       `json:"callback,omitempty"`    // nil: the job names no webhook
+	Metadata   json.RawMessage `json:"metadata,omitempty"`    // the job's
 }
 
 // MaxErrorCodes bounds the distinct codes a state lists; further ones are
@@ -115,11 +115,11 @@ const MaxErrorCodes = 20
 // Callback is how the call of a job's webhook stands. It never changes how the
 // job ended.
 type Callback struct {
-	Name     string         `json:"name"`
+	Name     string         `json:"name"` // of the webhook in the workers' configuration
 	Status   CallbackStatus `json:"status"`
-	Attempts int            `json:"attempts"`
-	NextAt   *time.Time     `json:"next_at,omitempty"` // of the next try
-	Error    string         `json:"error,omitempty"`   // of the last try
+	Attempts int            `json:"attempts"`          // made so far
+	NextAt   *time.Time     `json:"next_at,omitempty"` // of the next try; nil: there is none
+	Error    string         `json:"error,omitempty"`   // of the last try; empty: there was none, or it was taken
 }
 
 // CallbackStatus is how far the call of a webhook has come.
@@ -127,7 +127,7 @@ type CallbackStatus string
 
 // A callback is pending until its webhook has taken it, or was tried often enough.
 const (
-	CallbackPending   CallbackStatus = "pending"
-	CallbackDelivered CallbackStatus = "delivered"
-	CallbackFailed    CallbackStatus = "failed"
+	CallbackPending   CallbackStatus = "pending"   // not taken yet; it is tried again
+	CallbackDelivered CallbackStatus = "delivered" // the webhook answered with 2xx
+	CallbackFailed    CallbackStatus = "failed"    // given up
 )

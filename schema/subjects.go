@@ -33,16 +33,17 @@ func (n Names) upper(suffix string) string {
 	return strings.ToUpper(strings.ReplaceAll(n.prefix(), ".", "_")) + "_" + suffix
 }
 
-// The streams, buckets and consumers.
+// The streams, key-value and object buckets of an installation: PREFIX_NAME, in
+// capitals.
 
-func (n Names) JobsStream() string    { return n.upper("JOBS") }
-func (n Names) WorkStream() string    { return n.upper("WORK") }
-func (n Names) ResultsStream() string { return n.upper("RESULTS") }
-func (n Names) CancelsStream() string { return n.upper("CANCELS") }
-func (n Names) ParkedStream() string  { return n.upper("PARKED") }
-func (n Names) StateBucket() string   { return n.upper("STATE") }
-func (n Names) InputBucket() string   { return n.upper("INPUT") }
-func (n Names) BodiesBucket() string  { return n.upper("BODIES") }
+func (n Names) JobsStream() string    { return n.upper("JOBS") }    // jobs as published, until they have ended
+func (n Names) WorkStream() string    { return n.upper("WORK") }    // requests that are fed, until they are acknowledged
+func (n Names) ResultsStream() string { return n.upper("RESULTS") } // results, and the end of each job
+func (n Names) CancelsStream() string { return n.upper("CANCELS") } // cancels
+func (n Names) ParkedStream() string  { return n.upper("PARKED") }  // what is known of requests that wait, see [Parked]
+func (n Names) StateBucket() string   { return n.upper("STATE") }   // key-value: the record of each job
+func (n Names) InputBucket() string   { return n.upper("INPUT") }   // objects: requests of large jobs
+func (n Names) BodiesBucket() string  { return n.upper("BODIES") }  // objects: bodies above the message limit
 
 // OwnersConsumer is the durable consumer on the jobs stream for one queue.
 func (n Names) OwnersConsumer(queue string) string { return "owners-" + queue }
@@ -53,24 +54,38 @@ func (n Names) WorkersConsumer(queue string) string { return "workers-" + queue 
 // StateKey is a job's key in the state bucket.
 func (n Names) StateKey(queue, job string) string { return queue + "." + job }
 
-// The subjects. A queue, job or index of "*" makes the wildcard.
+// The subjects: PREFIX.KIND.QUEUE and so on, one token each. A queue or job of "*"
+// makes the wildcard; the methods with Of and In make that of a whole job or queue.
 
+// Jobs is the subject that jobs of a queue are published to.
 func (n Names) Jobs(queue string) string { return n.subject("jobs", queue) }
+
+// Work is the subject of one request that is fed to the workers.
 func (n Names) Work(queue, job string, index int) string {
 	return n.subject("work", queue, job, strconv.Itoa(index))
 }
 func (n Names) WorkOf(queue, job string) string { return n.subject("work", queue, job, "*") }
 func (n Names) WorkIn(queue string) string      { return n.subject("work", queue, "*", "*") }
+
+// Result is the subject of one result. It is stored once.
 func (n Names) Result(queue, job string, index int) string {
 	return n.subject("results", queue, job, strconv.Itoa(index))
 }
 func (n Names) ResultsOf(queue, job string) string { return n.subject("results", queue, job, "*") }
-func (n Names) End(queue, job string) string       { return n.subject("results", queue, job, EndToken) }
+
+// End is the subject of a job's final state, behind its results.
+func (n Names) End(queue, job string) string { return n.subject("results", queue, job, EndToken) }
+
+// Parked is the subject of what is known of a request that waits.
 func (n Names) Parked(queue, job string, index int) string {
 	return n.subject("parked", queue, job, strconv.Itoa(index))
 }
 func (n Names) ParkedOf(queue, job string) string { return n.subject("parked", queue, job, "*") }
-func (n Names) Cancel(queue, job string) string   { return n.subject("cancel", queue, job) }
+
+// Cancel is the subject whose message ends a job early, see [Cancel].
+func (n Names) Cancel(queue, job string) string { return n.subject("cancel", queue, job) }
+
+// Progress is the subject of a running job's state, now and then. Core NATS.
 func (n Names) Progress(queue, job string) string { return n.subject("progress", queue, job) }
 
 // Deltas is the subject of the chunks of one streamed request, as its upstream
@@ -114,8 +129,9 @@ type Address struct {
 }
 
 // Parse reads a subject of the given kind ("jobs", "work", "results", "parked",
-// "cancel", "progress", "stored", "deltas", "events", "listen"). Kinds without an index leave it at -1, "jobs" also the
-// job empty. It reports false for any other subject.
+// "cancel", "progress", "stored", "deltas", "events", "listen"). Kinds without an
+// index leave it at -1, "jobs" also the job empty. It reports false for any other
+// subject.
 func (n Names) Parse(kind, subject string) (Address, bool) {
 	rest, ok := strings.CutPrefix(subject, n.prefix()+"."+kind+".")
 	if !ok {
@@ -145,45 +161,44 @@ func (n Names) Parse(kind, subject string) (Address, bool) {
 	return Address{Queue: tokens[0], Job: tokens[1], Index: index}, true
 }
 
-// Names of headers on requests, results and replies.
+// Names of headers. A message has those that apply to it.
 const (
+	// On requests, results and the end of a job.
 	HeaderJob      = "Pelton-Job"
-	HeaderIndex    = "Pelton-Index" // an index or "end"
-	HeaderStatus   = "Pelton-Status"
-	HeaderTotal    = "Pelton-Total"
-	HeaderCustomID = "Pelton-Custom-Id"
-	HeaderObject   = "Pelton-Object" // the body lies in the bodies bucket under this name
-	HeaderReply    = "Pelton-Reply"  // "stream" on a call of svc.run
-	HeaderTrace    = "traceparent"
+	HeaderIndex    = "Pelton-Index"     // an index or "end"
+	HeaderStatus   = "Pelton-Status"    // a [Status], or on the end a [Phase]
+	HeaderTotal    = "Pelton-Total"     // requests of the job
+	HeaderCustomID = "Pelton-Custom-Id" // what a header cannot hold is percent-encoded
+	HeaderObject   = "Pelton-Object"    // the body lies in the bodies bucket under this name
+	HeaderTrace    = "traceparent"      // as W3C Trace Context has it; on jobs, too
+
+	// HeaderReply is "stream" on a call of svc.run that wants a message per result.
+	HeaderReply = "Pelton-Reply"
 
 	// On results, for owners that count without reading bodies.
-	HeaderCode  = "Pelton-Code"
-	HeaderUsage = "Pelton-Usage" // prompt,completion,total
-	HeaderCost  = "Pelton-Cost"
+	HeaderCode   = "Pelton-Code"   // of the result's error
+	HeaderUsage  = "Pelton-Usage"  // prompt,completion,total
+	HeaderCost   = "Pelton-Cost"   // USD
+	HeaderWaited = "Pelton-Waited" // milliseconds that its attempts waited for a place at a deployment
+	HeaderModel  = "Pelton-Model"  // the model asked for, where no deployment is left for it
 
-	// On chunks of streamed requests: the attempt, from 1, and the chunk's place
-	// in it, from 0.
-	HeaderAttempt  = "Pelton-Attempt"
-	HeaderSequence = "Pelton-Sequence"
+	// On chunks of streamed requests.
+	HeaderAttempt  = "Pelton-Attempt"  // from 1
+	HeaderSequence = "Pelton-Sequence" // the chunk's place in its attempt, from 0
 
 	// HeaderReady is on the word that a request is parked: when it is to run.
 	HeaderReady = "Pelton-Ready-At"
 
-	// HeaderWaited is on results: the milliseconds that their attempts waited
-	// for a place at a deployment.
-	HeaderWaited = "Pelton-Waited"
-
-	// HeaderModel is on a result for which no deployment is left: the model asked for.
-	HeaderModel = "Pelton-Model"
+	// HeaderRetryOf is on jobs: the one whose failures this one runs again.
+	HeaderRetryOf = "Pelton-Retry-Of"
 
 	// On requests in the work stream.
-	HeaderRetryOf  = "Pelton-Retry-Of" // on a job: the one whose failures it runs again
-	HeaderFedAt    = "Pelton-Fed-At"   // Unix time in milliseconds
-	HeaderAgain    = "Pelton-Again"    // "true": it may have been begun before, see the parked stream
-	HeaderTags     = "Pelton-Tags"     // of the job, separated by commas
-	HeaderURL      = "Pelton-Url"
-	HeaderTimeout  = "Pelton-Timeout"
-	HeaderDeadline = "Pelton-Deadline"
-	HeaderQueuedAt = "Pelton-Queued-At"
-	HeaderInclude  = "Pelton-Include-Request"
+	HeaderFedAt    = "Pelton-Fed-At"          // Unix time in milliseconds
+	HeaderAgain    = "Pelton-Again"           // "true": it may have been begun before, see the parked stream
+	HeaderTags     = "Pelton-Tags"            // of the job, separated by commas
+	HeaderURL      = "Pelton-Url"             // the [Endpoint]
+	HeaderTimeout  = "Pelton-Timeout"         // of the request with all its retries, as Go writes durations
+	HeaderDeadline = "Pelton-Deadline"        // of the job, in RFC 3339
+	HeaderQueuedAt = "Pelton-Queued-At"       // when the job was published, in RFC 3339
+	HeaderInclude  = "Pelton-Include-Request" // "true": the result repeats the body
 )
