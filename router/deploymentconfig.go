@@ -39,8 +39,9 @@ type Deployment struct {
 	// OpenAI-Project. Empty: not sent.
 	Organization, Project string
 
-	// Protocol is how the server is asked: "openai", or any other that
-	// router/protocols.go names. Empty: "openai", or Azure's where Azure is set.
+	// Protocol is how the server is asked: "openai", "anthropic" (Messages), the
+	// same by other ways as "anthropic_azure", "anthropic_vertex" and
+	// "anthropic_bedrock", or any other that router/protocols.go names. Empty: "openai", or Azure's where Azure is set.
 	Protocol string
 
 	// Settings are what the protocol needs besides, by LiteLLM's names for it, such
@@ -179,7 +180,7 @@ func (d Deployment) checkWays() error {
 	switch {
 	case d.Azure && d.APIVersion == "":
 		return errors.New("an Azure deployment needs an api_version, such as 2024-10-21")
-	case !d.Azure && !d.Token.Empty():
+	case !d.TakesEntra() && !d.Token.Empty():
 		return errors.New("a Token is for Azure: use APIKey")
 	case d.TokenFile != "" && len(d.TokenCommand) > 0:
 		return errors.New("has a TokenFile and a TokenCommand: keep one")

@@ -19,8 +19,10 @@ var protocols = map[string]protocol.New{
 	protocolOpenAI: openai.New,
 	protocolAzure:  openai.NewAzure,
 
-	protocolAnthropic:      anthropic.New,
-	protocolAnthropicAzure: anthropic.NewAzure,
+	protocolAnthropic:        anthropic.New,
+	protocolAnthropicAzure:   anthropic.NewAzure,
+	protocolAnthropicVertex:  anthropic.NewVertex,
+	protocolAnthropicBedrock: anthropic.NewBedrock,
 
 	protocolGemini: gemini.New,
 	protocolVertex: gemini.NewVertex,
@@ -31,12 +33,18 @@ const (
 	protocolOpenAI = "openai"
 	protocolAzure  = "azure"
 
-	protocolAnthropic      = "anthropic"       // Messages
-	protocolAnthropicAzure = "anthropic_azure" // the same by Microsoft Foundry
+	protocolAnthropic        = "anthropic"         // Messages
+	protocolAnthropicAzure   = "anthropic_azure"   // the same by Microsoft Foundry
+	protocolAnthropicVertex  = "anthropic_vertex"  // by Vertex AI
+	protocolAnthropicBedrock = "anthropic_bedrock" // by Amazon Bedrock
 
 	protocolGemini = "gemini"    // generateContent
 	protocolVertex = "vertex_ai" // the same by Vertex AI, and OpenAI's for models of other publishers there
 )
+
+// TakesEntra reports whether d sends a token of Entra's as such; any other server
+// takes it for a key.
+func (d Deployment) TakesEntra() bool { return d.Azure || d.protocolName() == protocolAnthropicAzure }
 
 // protocolName is the name of the protocol that d speaks.
 func (d Deployment) protocolName() string {

@@ -19,6 +19,9 @@ func (p *Protocol) failed(c *protocol.Call, reply protocol.Reply, made protocol.
 	if reply.OK() {
 		made.Fault.Status = statusOf(&made.Fault)
 	}
+	if p.refused(reply.Status) {
+		made.Fault.Class = schema.ClassTransient // with others
+	}
 	made.Again = p.learn(c, &made.Fault)
 	if c.Req != nil && reply.Status == http.StatusNotFound && !made.Fault.NamesModel() {
 		made.Hint = fmt.Sprintf("; is the base URL complete? The request went to %s", c.Req.URL.Path)

@@ -218,16 +218,16 @@ func recordedProtocol(folder, name string, params object) (protocol.Protocol, er
 	}
 	switch {
 	case folder == "vertex":
-		return NewVertex(u, credentials.Token(func(context.Context) (string, error) { return "ya29.test", nil }))
+		return vertex(u, credentials.Token(func(context.Context) (string, error) { return "ya29.test", nil }))
 	case strings.HasPrefix(name, "bedrock_mantle/"):
 		u.BaseURL = "https://bedrock-mantle." + u.Settings["aws_region_name"] + ".api.aws/anthropic"
 		key := u.Key
 		u.Token = func(context.Context) (string, error) { return key, nil }
 		return New(u)
 	case folder == "bedrock-invoke" && u.Key != "":
-		return NewBedrock(u, credentials.Bearer(u.Key))
+		return bedrock(u, credentials.Bearer(u.Key))
 	case folder == "bedrock-invoke":
-		return NewBedrock(u, nil)
+		return bedrock(u, nil)
 	}
 	return New(u)
 }

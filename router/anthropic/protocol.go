@@ -6,6 +6,7 @@ package anthropic
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -119,12 +120,10 @@ func (p *Protocol) Encode(ctx context.Context, c *protocol.Call) error {
 		template = p.stream
 	}
 	c.Req = template.WithContext(ctx)
-	if c.Model != p.model && p.via.modelInURL {
-		address, err := url.Parse(p.via.address(c.Model, c.Streamed))
-		if err != nil {
+	if p.via.project != nil || c.Model != p.model && p.via.modelInURL {
+		if err := p.readdress(ctx, c); err != nil {
 			return err
 		}
-		c.Req.URL = address
 	}
 	c.SetBody(body)
 	c.Note = r.noted(c.Note)
@@ -137,9 +136,55 @@ func (p *Protocol) authorize(ctx context.Context, c *protocol.Call, body []byte)
 	}
 	c.OwnHeader()
 	if err := p.auth.Authorize(ctx, c.Req, body); err != nil {
-		return protocol.NoToken(err)
+		return noToken(err)
 	}
 	return nil
+}
+
+// readdress makes the address of a call whose model, or project, the call alone
+// knows.
+func (p *Protocol) readdress(ctx context.Context, c *protocol.Call) error {
+	address := p.via.address(c.Model, c.Streamed)
+	if p.via.project != nil {
+		project, err := p.via.project(ctx)
+		if err != nil {
+			return noToken(err)
+		}
+		address = strings.Replace(address, noProject, url.PathEscape(project), 1)
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return &schema.Error{Class: schema.ClassUpstreamFatal, Code: "invalid_address", Message: "the model " + c.Model + " and api_base make no URL"}
+	}
+	c.Req.URL = u
+	return nil
+}
+
+// noToken is why there is no token: credentials that were refused are so for
+// every request, and a server that could not be reached may be the next time.
+func noToken(err error) error {
+	switch e := new(schema.Error); {
+	case errors.As(err, &e):
+		return err
+	case errors.Is(err, credentials.ErrUnreachable):
+		return &schema.Error{Class: schema.ClassTransient, Code: protocol.CodeNoToken, Message: "no token: " + err.Error()}
+	}
+	return protocol.NoToken(err)
+}
+
+// Secrets are the tokens that an answer might repeat.
+func (p *Protocol) Secrets() []string {
+	if secretive, ok := p.auth.(protocol.Secretive); ok {
+		return secretive.Secrets()
+	}
+	return nil
+}
+
+// refused reports whether credentials that the server refused are to be fetched
+// anew.
+func (p *Protocol) refused(status int) bool {
+	renewed, ok := p.auth.(interface{ Refused() bool })
+	return ok && status == http.StatusUnauthorized && renewed.Refused()
 }
 
 // limit is the longest answer that may be asked for: the server's word, else

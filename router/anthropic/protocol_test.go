@@ -184,13 +184,13 @@ func TestWays(t *testing.T) {
 			return NewAzure(protocol.Upstream{Token: signed, BaseURL: "https://r.services.ai.azure.com/anthropic/v1/messages"})
 		}, false, "https://r.services.ai.azure.com/anthropic/v1/messages", map[string]string{"X-Api-Key": "", "Api-Key": "", "Authorization": "Bearer tok-canary"}, nil},
 		"vertex": {func() (protocol.Protocol, error) {
-			return NewVertex(protocol.Upstream{Model: "claude-*", Settings: map[string]string{"vertex_project": "p", "vertex_location": "us-east5"}}, signed)
+			return vertex(protocol.Upstream{Model: "claude-*", Settings: map[string]string{"vertex_project": "p", "vertex_location": "us-east5"}}, signed)
 		}, true, "https://us-east5-aiplatform.googleapis.com/v1/projects/p/locations/us-east5/publishers/anthropic/models/claude-opus-4-6:streamRawPredict", map[string]string{"Authorization": "Bearer tok-canary"}, []string{`"anthropic_version":"vertex-2023-10-16"`, `"stream":true`, `!"model"`}},
 		"bedrock": {func() (protocol.Protocol, error) {
-			return NewBedrock(protocol.Upstream{Model: "claude-opus-4-6", Headers: map[string]string{"anthropic-beta": "a, b"}, Settings: map[string]string{"aws_region_name": "us-east-1"}}, signed)
+			return bedrock(protocol.Upstream{Model: "claude-opus-4-6", Headers: map[string]string{"anthropic-beta": "a, b"}, Settings: map[string]string{"aws_region_name": "us-east-1"}}, signed)
 		}, true, "https://bedrock-runtime.us-east-1.amazonaws.com/model/claude-opus-4-6/invoke-with-response-stream", map[string]string{"Anthropic-Beta": "", "Anthropic-Version": ""}, []string{`"anthropic_version":"bedrock-2023-05-31"`, `"anthropic_beta":["a","b"]`, `!"stream"`, `!"model"`}},
 		"bedrock, base": {func() (protocol.Protocol, error) {
-			return NewBedrock(protocol.Upstream{BaseURL: "http://127.0.0.1:9"}, signed)
+			return bedrock(protocol.Upstream{BaseURL: "http://127.0.0.1:9"}, signed)
 		}, false, "http://127.0.0.1:9/model/claude-opus-4-6/invoke", nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -221,11 +221,8 @@ func TestWays(t *testing.T) {
 func TestWaysThatLackSomething(t *testing.T) {
 	for want, make := range map[string]func() (protocol.Protocol, error){
 		"api_base":        func() (protocol.Protocol, error) { return NewAzure(protocol.Upstream{}) },
-		"vertex_project":  func() (protocol.Protocol, error) { return NewVertex(protocol.Upstream{}, nil) },
-		"aws_region_name": func() (protocol.Protocol, error) { return NewBedrock(protocol.Upstream{}, nil) },
-		"vertex_location": func() (protocol.Protocol, error) {
-			return NewVertex(protocol.Upstream{Settings: map[string]string{"vertex_project": "p"}}, nil)
-		},
+		"vertex_project":  func() (protocol.Protocol, error) { return vertex(protocol.Upstream{}, nil) },
+		"aws_region_name": func() (protocol.Protocol, error) { return bedrock(protocol.Upstream{}, nil) },
 	} {
 		if _, err := make(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want a word on %s", err, want)

@@ -105,7 +105,7 @@ func anthropicCall(t *testing.T) (protocol.Protocol, *protocol.Call, http.Header
 
 func bedrockCall(t *testing.T) (protocol.Protocol, *protocol.Call, http.Header) {
 	t.Helper()
-	p, err := NewBedrock(protocol.Upstream{Model: "claude-sonnet-4-6", Settings: map[string]string{"aws_region_name": "us-east-1"}}, nil)
+	p, err := bedrock(protocol.Upstream{Model: "claude-sonnet-4-6", Settings: map[string]string{"aws_region_name": "us-east-1"}}, nil)
 	return encodedCall(t, p, err, framesType)
 }
 

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -22,10 +23,11 @@ type transport struct {
 	streamInURL   bool   // and not in the body
 	noBetaHeader  bool   // the header anthropic-beta is not read
 	betas         []string
-	schemaBeta    string // the beta by which answers have a schema's form; empty: none is needed
-	asStream      bool   // long answers are asked for as a stream
-	frames        bool   // streams are AWS's event streams
-	sonnet46      int    // the longest answer of Sonnet 4.6 there; 0: as elsewhere
+	schemaBeta    string                                // the beta by which answers have a schema's form; empty: none is needed
+	asStream      bool                                  // long answers are asked for as a stream
+	project       func(context.Context) (string, error) // nil: it is in the address
+	frames        bool                                  // streams are AWS's event streams
+	sonnet46      int                                   // the longest answer of Sonnet 4.6 there; 0: as elsewhere
 }
 
 // New makes the protocol for Anthropic's own API, or for a server that speaks it:
@@ -99,6 +101,9 @@ func NewAzure(u protocol.Upstream) (protocol.Protocol, error) {
 	}
 	via := direct(messages)
 	via.models = ""
+	if token := u.Settings["azure_ad_token"]; token != "" {
+		return newProtocol(u, via, credentials.Bearer(token))
+	}
 	made, err := newProtocol(u, via, keyOf(u, "X-Api-Key"))
 	if err == nil && u.Token == nil && u.Key != "" {
 		credentials.Header("Api-Key", u.Key).Set(made.whole.Header)
@@ -106,22 +111,54 @@ func NewAzure(u protocol.Upstream) (protocol.Protocol, error) {
 	return made, err
 }
 
-// NewVertex makes the protocol for Vertex AI. vertex_project and vertex_location
-// say where; auth gives the token of OAuth. A base URL replaces the host.
-func NewVertex(u protocol.Upstream, auth credentials.Authorizer) (protocol.Protocol, error) {
-	project, location := u.Settings["vertex_project"], u.Settings["vertex_location"]
+// NewVertex makes the protocol for Vertex AI. The settings are LiteLLM's:
+// vertex_project (else the credentials' own), vertex_location and
+// vertex_credentials, a file or its content; without, Google's application default
+// credentials. A token replaces them, and a base URL the host.
+func NewVertex(u protocol.Upstream) (protocol.Protocol, error) {
+	if u.Token != nil {
+		return vertex(u, credentials.Token(u.Token))
+	}
+	google, err := credentials.NewGoogle(setting(u, "vertex_credentials", "vertex_ai_credentials"), u.Transport)
+	if err != nil {
+		return nil, err
+	}
+	return vertex(u, google)
+}
+
+// setting is the first of the settings that is there.
+func setting(u protocol.Upstream, names ...string) string {
+	for _, name := range names {
+		if value := u.Settings[name]; value != "" {
+			return value
+		}
+	}
+	return ""
+}
+
+// noProject stands in an address for the project that the credentials name.
+const noProject = "{project}"
+
+func vertex(u protocol.Upstream, auth credentials.Authorizer) (protocol.Protocol, error) {
+	project, location := setting(u, "vertex_project", "vertex_ai_project"), setting(u, "vertex_location", "vertex_ai_location")
+	google, _ := auth.(*credentials.Google)
+	if location == "" {
+		location = "us-central1" // as LiteLLM
+	}
 	switch {
-	case project == "":
+	case project == "" && google == nil:
 		return nil, errors.New("no project: set vertex_project")
-	case location == "":
-		return nil, errors.New("no location: set vertex_location, such as us-east5 or global")
+	case project == "":
+		project = noProject
+	default:
+		project, google = url.PathEscape(project), nil
 	}
 	host := u.BaseURL
 	if host == "" {
 		host = vertexHost(location)
 	}
-	before := fmt.Sprintf("%s/v1/projects/%s/locations/%s/publishers/anthropic/models/", host, url.PathEscape(project), url.PathEscape(location))
-	return newProtocol(u, transport{
+	before := fmt.Sprintf("%s/v1/projects/%s/locations/%s/publishers/anthropic/models/", host, project, url.PathEscape(location))
+	via := transport{
 		address: func(model string, streamed bool) string {
 			if streamed {
 				return before + url.PathEscape(model) + ":streamRawPredict"
@@ -129,7 +166,11 @@ func NewVertex(u protocol.Upstream, auth credentials.Authorizer) (protocol.Proto
 			return before + url.PathEscape(model) + ":rawPredict"
 		},
 		version: "vertex-2023-10-16", versionHeader: true, modelInURL: true,
-	}, auth)
+	}
+	if google != nil {
+		via.project = google.Project
+	}
+	return newProtocol(u, via, auth)
 }
 
 // vertexHost is the address of a location's servers.
@@ -143,10 +184,20 @@ func vertexHost(location string) string {
 	return "https://" + location + "-aiplatform.googleapis.com"
 }
 
-// NewBedrock makes the protocol for Amazon Bedrock's InvokeModel.
-// aws_region_name says where; auth signs. The model is an id, an inference
-// profile or an ARN. A base URL replaces the host.
-func NewBedrock(u protocol.Upstream, auth credentials.Authorizer) (protocol.Protocol, error) {
+// NewBedrock makes the protocol for Amazon Bedrock's InvokeModel. The setting
+// aws_region_name says where; a base URL replaces the host. The model is an id,
+// an inference profile or an ARN. The key is one of Bedrock's, sent as a bearer.
+func NewBedrock(u protocol.Upstream) (protocol.Protocol, error) {
+	switch {
+	case u.Token != nil:
+		return bedrock(u, credentials.Token(u.Token))
+	case u.Key != "":
+		return bedrock(u, credentials.Bearer(u.Key))
+	}
+	return nil, errors.New("no key: set api_key to a key of Bedrock's, or AWS_BEARER_TOKEN_BEDROCK in the environment")
+}
+
+func bedrock(u protocol.Upstream, auth credentials.Authorizer) (protocol.Protocol, error) {
 	host := u.BaseURL
 	if host == "" {
 		region := u.Settings["aws_region_name"]

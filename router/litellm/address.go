@@ -48,7 +48,7 @@ func (l *loader) azure(p *pending, base string, section entry) string {
 func (l *loader) address(p *pending, base string, line int, section entry) {
 	before := len(l.problems)
 	from := section.path + ".api_base"
-	if prov, known := providers[p.provider]; known {
+	if prov := serviceOf(p.provider, p.Model); p.provider != "" {
 		own := base != ""
 		if !own {
 			base = prov.base
@@ -76,7 +76,7 @@ func (l *loader) address(p *pending, base string, line int, section entry) {
 		}
 	}
 	p.BaseURL = base
-	if !p.Azure && !p.Token.Empty() { // the same, by another name
+	if !p.TakesEntra() && !p.Token.Empty() { // the same, by another name
 		p.APIKey, p.Token = p.Token, router.Secret{}
 	}
 	d, err := p.Check()

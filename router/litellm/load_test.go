@@ -86,7 +86,7 @@ model_list:
   - model_name: a
     litellm_params: {model: openai/gpt-4o, api_key: os.environ/UNSET}
   - model_name: b
-    litellm_params: {model: bedrock/claude, api_base: "https://x"}
+    litellm_params: {model: bedrock/llama, api_base: "https://x"}
   - model_name: c
     litellm_params: {model: acme/x}
   - litellm_params: {model: openai/x, api_key: k}
@@ -124,7 +124,7 @@ router_settings:
 	got := strings.Split(err.Error(), "\n")
 	want := []string{
 		`c.yaml:4: model_list[0].litellm_params.api_key: the environment variable UNSET is not set`,
-		`c.yaml:6: the group "b" has no deployment that can be used: line 6: "bedrock/claude": "bedrock" speaks a protocol of its own, not OpenAI's: put a gateway that speaks OpenAI's protocol in front of it`,
+		`c.yaml:6: the group "b" has no deployment that can be used: line 6: "bedrock/llama": "bedrock" speaks a protocol of its own, not OpenAI's: put a gateway that speaks OpenAI's protocol in front of it`,
 		`c.yaml:8: the group "c" has no deployment that can be used: line 8: "acme/x": unknown provider "acme": set api_base to the address of its OpenAI-compatible endpoint`,
 		`c.yaml:9: model_list[3].model_name: missing; it is the name that requests ask for`,
 		`c.yaml:10: model_list[4].litellm_params: missing; it says which model it is and where`,

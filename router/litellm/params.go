@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"pelton/router"
@@ -38,6 +40,9 @@ func (l *loader) params(p *pending, section entry) {
 		base = resolve(at.value).Value
 	}
 	where, err := locate(name, kind, base)
+	if err == nil && where.provider == "bedrock" && !l.hasKey(entries) {
+		err = errors.New("a key of Bedrock's is needed: set api_key, or AWS_BEARER_TOKEN_BEDROCK in the environment")
+	}
 	if err != nil {
 		p.leftOut = fmt.Sprintf("%q: %v", name, err)
 		l.warn(p.line, section.path+".model", fmt.Sprintf("the deployment is left out: %s", p.leftOut))
@@ -46,7 +51,7 @@ func (l *loader) params(p *pending, section entry) {
 	p.Model, p.provider = where.model, where.provider
 	p.Azure = where.provider == "azure"
 	if !speaksOpenAI(base) {
-		p.Protocol = providers[where.provider].protocol
+		p.Protocol = serviceOf(where.provider, where.model).protocol
 	}
 	base = l.textOf(at)
 	body := map[string]json.RawMessage{}
@@ -152,10 +157,19 @@ func (l *loader) param(p *pending, e entry, body map[string]json.RawMessage) {
 	}
 }
 
+// hasKey reports whether a deployment on Bedrock has a key or a token: it is not
+// asked by a signature.
+func (l *loader) hasKey(entries []entry) bool {
+	_, set := l.lookup("AWS_BEARER_TOKEN_BEDROCK")
+	return set || slices.ContainsFunc(entries, func(e entry) bool {
+		return e.key == "api_key" || e.key == "token_file" || e.key == "token_command"
+	})
+}
+
 // setting reads what the provider's own protocol needs; false means that e is
 // something else.
 func (l *loader) setting(p *pending, e entry) bool {
-	if _, own := providers[p.provider].settings[e.key]; !own {
+	if _, own := serviceOf(p.provider, p.Model).settings[e.key]; !own {
 		return false
 	}
 	if p.Settings == nil {

@@ -32,7 +32,7 @@ type provider struct {
 var providers = map[string]provider{
 	"openai":                 {base: router.DefaultBaseURL, baseEnv: "OPENAI_BASE_URL", keyEnvs: []string{"OPENAI_API_KEY"}},
 	"text-completion-openai": {base: router.DefaultBaseURL, baseEnv: "OPENAI_BASE_URL", keyEnvs: []string{"OPENAI_API_KEY"}},
-	"anthropic":              {base: "https://api.anthropic.com/v1", keyEnvs: []string{"ANTHROPIC_API_KEY"}, ownPath: "/v1"},
+	"anthropic":              {protocol: "anthropic", base: "https://api.anthropic.com", baseEnv: "ANTHROPIC_API_BASE", keyEnvs: []string{"ANTHROPIC_API_KEY"}},
 	"anyscale":               {base: "https://api.endpoints.anyscale.com/v1", baseEnv: "ANYSCALE_API_BASE", keyEnvs: []string{"ANYSCALE_API_KEY"}},
 	"cerebras":               {base: "https://api.cerebras.ai/v1", baseEnv: "CEREBRAS_API_BASE", keyEnvs: []string{"CEREBRAS_API_KEY"}},
 	"codestral":              {base: "https://codestral.mistral.ai/v1", baseEnv: "CODESTRAL_API_BASE", keyEnvs: []string{"CODESTRAL_API_KEY"}},
@@ -79,11 +79,40 @@ var vertex = provider{protocol: "vertex_ai", keyless: true, settings: map[string
 	"vertex_credentials": {"VERTEXAI_CREDENTIALS"}, "vertex_ai_credentials": nil,
 }}
 
+// claudes lists the services that have models of Anthropic's among others, and
+// speak Anthropic's protocol for these.
+var claudes = map[string]provider{
+	"azure_ai": {protocol: "anthropic_azure", baseEnv: "AZURE_AI_API_BASE", keyEnvs: []string{"AZURE_AI_API_KEY"}},
+	"bedrock": {
+		protocol: "anthropic_bedrock", keyEnvs: []string{"AWS_BEARER_TOKEN_BEDROCK"},
+		settings: map[string][]string{"aws_region_name": {"AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"}},
+	},
+	"vertex_ai":      {protocol: "anthropic_vertex", keyless: true, settings: vertex.settings},
+	"vertex_ai_beta": {protocol: "anthropic_vertex", keyless: true, settings: vertex.settings},
+}
+
+// claude reports whether a model behind a prefix is one of Anthropic's, which
+// that service serves by Anthropic's protocol, and its name there.
+func claude(prefix, model string) (name string, ok bool) {
+	_, ok = claudes[prefix]
+	return strings.TrimPrefix(model, "invoke/"), ok && strings.Contains(model, "claude") && !strings.HasPrefix(model, "converse/")
+}
+
+// serviceOf is how the model behind a prefix is served; a provider without
+// anything where the prefix is none.
+func serviceOf(prefix, model string) provider {
+	if _, ok := claude(prefix, model); ok {
+		return claudes[prefix]
+	}
+	return providers[prefix]
+}
+
 // speaksOpenAI reports whether an address says that OpenAI's protocol is spoken
 // there, whatever the service's own is: Google's ends in /v1beta/openai.
 func speaksOpenAI(base string) bool {
 	_, rest, _ := strings.Cut(base, "://")
-	return slices.Contains(strings.Split(rest, "/")[1:], "openai")
+	segments := strings.Split(rest, "/")[1:]
+	return slices.Contains(segments, "openai") || slices.Contains(segments, "compat")
 }
 
 // foreign lists prefixes of services that speak a protocol of their own, with
@@ -127,11 +156,11 @@ func locate(model, custom, base string) (target, error) {
 		}
 		prefix, rest, split = custom, model, true
 	}
+	if name, ok := claude(prefix, rest); ok && split && !own(prefix, base) {
+		return target{prefix, name}, nil
+	}
 	if advice, ok := foreign[prefix]; ok && split && !own(prefix, base) {
 		return target{}, fmt.Errorf("%q speaks a protocol of its own, not OpenAI's: %s", prefix, advice)
-	}
-	if p := providers[prefix]; p.protocol == vertex.protocol && strings.Contains(rest, "claude") {
-		return target{}, fmt.Errorf("%q has Claude by Anthropic's protocol: write \"anthropic/MODEL\" with a key of Anthropic's instead", prefix)
 	}
 	if (prefix == "azure" || own(prefix, base)) && isV1(base) && split {
 		return target{"openai", rest}, nil
