@@ -38,7 +38,7 @@ func (x *exchange) deliver(f *failure) {
 			title := strconv.Itoa(f.status) + " " + http.StatusText(f.status)
 			x.out, kind = fmt.Appendf(x.out, htmlPage, title, title), htmlType
 		case shapeError:
-			x.out = f.appendError(x.out)
+			x.out = x.appendError(x.out, f)
 		}
 		if raw := x.raw(); raw != nil {
 			x.out = append(x.out[:0], *raw...)
@@ -69,7 +69,7 @@ func (x *exchange) succeed(f *failure) {
 		x.stream(f, status, kind)
 		return
 	case f.shape == shapeErrorIn200:
-		x.out = f.appendError(x.out)
+		x.out = x.appendError(x.out, f)
 	case f.shape == shapeNoChoices:
 		x.out = x.ep.whole(x, x.out)
 	default:
@@ -194,13 +194,17 @@ func (x *exchange) abandon() {
 
 // waitHeader asks the client to wait, if the failure or the settings say so.
 func (x *exchange) waitHeader(f *failure) {
-	wait := f.wait
-	if wait == 0 && f.retry {
-		wait = x.set.RetryAfter
-	}
-	if wait > 0 {
+	if wait := x.wait(f); wait > 0 && x.ep.fail == nil {
 		x.set.RetryAfterForm.set(x.w.Header(), wait)
 	}
+}
+
+// wait is how long the client is asked to wait; 0: it is not.
+func (x *exchange) wait(f *failure) time.Duration {
+	if f.wait == 0 && f.retry {
+		return x.set.RetryAfter
+	}
+	return f.wait
 }
 
 // rateHeaders tells the client about RateLimit, as OpenAI does.

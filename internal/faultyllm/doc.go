@@ -12,6 +12,8 @@
 //
 // Chat completions, completions, responses, embeddings, moderations and models,
 // under /v1 only: without the prefix it answers 404, as real upstreams do.
+// Google's generateContent, streamGenerateContent and batchEmbedContents, where
+// the Gemini API and Vertex AI have them, fail with Google's errors.
 // Chat completions, completions and responses stream when asked to. The text is
 // an echo of the last user message, "You said: …", so that a reader can tell
 // which answer belongs to which request; [Config.Answer] replaces it.

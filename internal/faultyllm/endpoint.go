@@ -9,8 +9,16 @@ import (
 // endpoint is a path that answers calls. Its functions append to a buffer and
 // leave the writing to the exchange.
 type endpoint struct {
-	path    string
+	path    string // where calls arrive, and its name on the record
 	subject string // the field of the body that holds the question
+
+	// match takes calls whose path names the model, and says whether a stream is
+	// asked for; nil: calls arrive at path, and the body says both.
+	match func(path string) (model string, streamed, ok bool)
+	// adapt makes a failure what it is in the endpoint's protocol, and fail appends
+	// it to an answer, with the time to wait in it; nil: as OpenAI has them.
+	adapt func(*exchange, *failure)
+	fail  func(x *exchange, out []byte, f *failure) []byte
 
 	// compose fills texts, one for each choice or input.
 	compose func(*exchange)
@@ -20,7 +28,30 @@ type endpoint struct {
 	stream *encoder
 }
 
-var endpoints = []*endpoint{chat, completions, responses, embeddings, moderations}
+var endpoints = []*endpoint{chat, completions, responses, embeddings, moderations, gemini, geminiEmbeddings}
+
+// endpointOf finds where a path leads; nil: nowhere.
+func endpointOf(path string) *endpoint {
+	for _, ep := range endpoints {
+		if ep.match == nil && ep.path == path {
+			return ep
+		}
+		if ep.match != nil {
+			if _, _, ok := ep.match(path); ok {
+				return ep
+			}
+		}
+	}
+	return nil
+}
+
+// appendError appends a failure in the form of the call's endpoint.
+func (x *exchange) appendError(out []byte, f *failure) []byte {
+	if x.ep.fail != nil {
+		return x.ep.fail(x, out, f)
+	}
+	return f.appendError(out)
+}
 
 const maxDimensions = 8192
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"pelton/internal/rawjson"
 )
 
 // exchange is one call from arrival to answer. Its buffers are reused: at the
@@ -80,6 +82,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, ep *endpoint) {
 		}
 	}
 	if refused {
+		x.adapt(&refusal)
 		x.deliver(&refusal)
 		return
 	}
@@ -89,10 +92,17 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, ep *endpoint) {
 		x.abandon()
 	}
 	if failed {
+		x.adapt(&fail)
 		x.deliver(&fail)
 		return
 	}
 	x.succeed(&fail)
+}
+
+func (x *exchange) adapt(f *failure) {
+	if x.ep.adapt != nil {
+		x.ep.adapt(x, f)
+	}
 }
 
 // read takes in the request and decides whether it is refused for its own sake
@@ -103,6 +113,10 @@ func (x *exchange) read() (refusal failure, refused bool) {
 	readErr := x.readBody()
 	var scriptErr error
 	valid := readErr == nil && x.req.parse(x.body, x.ep.subject)
+	if x.ep.match != nil {
+		model, streamed, _ := x.ep.match(x.r.URL.Path)
+		x.req.model, x.req.stream = rawjson.AppendString(nil, model), streamed
+	}
 	if valid {
 		scriptErr = x.readScript()
 	}
@@ -228,8 +242,11 @@ func (s *Server) authorized(set *settings, r *http.Request) bool {
 		return true
 	}
 	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	if !ok {
-		key = r.Header.Get("api-key")
+	for _, other := range []string{"api-key", "x-goog-api-key"} {
+		if !ok {
+			key = r.Header.Get(other)
+			ok = key != ""
+		}
 	}
 	return subtle.ConstantTimeCompare([]byte(key), []byte(set.APIKey)) == 1
 }

@@ -9,7 +9,6 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -228,13 +227,15 @@ func (s *Server) inOutage(set *settings) bool {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
-	i := slices.IndexFunc(endpoints, func(e *endpoint) bool { return e.path == path })
+	ep := endpointOf(path)
 	switch {
-	case i >= 0 && r.Method == http.MethodPost:
-		s.call(w, r, endpoints[i])
-	case i >= 0:
+	case ep != nil && r.Method == http.MethodPost:
+		s.call(w, r, ep)
+	case ep != nil:
 		w.Header().Set("Allow", http.MethodPost)
 		s.notFound(w, http.StatusMethodNotAllowed, "Not allowed to "+r.Method+" on "+path+".")
+	case path == "/v1beta/models":
+		s.serveGeminiModels(w, r)
 	case path == "/v1/models" || strings.HasPrefix(path, "/v1/models/"):
 		s.serveModels(w, r)
 	case path == "/healthz" || strings.HasPrefix(path, "/mock/"):

@@ -1,6 +1,9 @@
 package faultyllm
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // encoder writes the events of an endpoint's streams.
 type encoder struct {
@@ -8,6 +11,7 @@ type encoder struct {
 	piece  func(*exchange, []byte, piece) []byte
 	finish func(*exchange, []byte) []byte
 	done   string // the last line, "" when there is none
+	none   string // a stream without an answer; empty: OpenAI's last line
 }
 
 // stream answers with server-sent events. Without a pace or a fault they go out
@@ -15,7 +19,7 @@ type encoder struct {
 func (x *exchange) stream(f *failure, status int, kind []string) {
 	enc := x.ep.stream
 	if f.shape == shapeNoChoices {
-		x.out = append(x.out, "data: [DONE]\n\n"...)
+		x.out = append(x.out, cmp.Or(enc.none, "data: [DONE]\n\n")...)
 		x.beginStream(status, kind)
 		x.finish(status)
 		return
@@ -51,7 +55,7 @@ func (x *exchange) stream(f *failure, status int, kind []string) {
 	case shapeTruncated:
 	case shapeErrorIn200:
 		x.out = append(x.out, "data: "...)
-		x.out = f.appendError(x.out)
+		x.out = x.appendError(x.out, f)
 		x.out = append(x.out, "\n\n"...)
 	default:
 		x.out = enc.finish(x, x.out)

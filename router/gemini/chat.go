@@ -44,8 +44,22 @@ func tierOf(reply protocol.Reply) string {
 
 func newStream(c *protocol.Call, reply protocol.Reply, events *protocol.SSE, limit int64) *stream {
 	return &stream{
-		events: events, reply: reply, limit: limit, model: c.Model, tier: tierOf(reply), total: answer{body: c.Body},
+		events: events, reply: reply, limit: limit, model: c.Model, tier: tierOf(reply), total: answer{body: c.Body}, counted: !wantsUsage(c.Body),
 	}
+}
+
+// wantsUsage reports whether a body asks for the usage of a stream.
+func wantsUsage(body []byte) (wants bool) {
+	_, _ = rawjson.Object(body, func(key, value []byte) {
+		if string(key) == "stream_options" {
+			_, _ = rawjson.Object(value, func(key, value []byte) {
+				if string(key) == "include_usage" {
+					wants = string(value) == "true"
+				}
+			})
+		}
+	})
+	return wants
 }
 
 // modelNames reads a list of models: AI Studio's.

@@ -28,7 +28,7 @@ type stream struct {
 	role    []bool // by choice: the role was told
 
 	finishing bool // choices of the last event have ended, and that was not told
-	counted   bool // the usage was told
+	counted   bool // the usage was told, or is not asked for
 	ended     bool
 	fault     *protocol.Fault
 	raw       []byte // the event that was the fault
@@ -102,7 +102,7 @@ func (s *stream) fail(data []byte) {
 	s.fault, s.raw = &f, bytes.Clone(data)
 }
 
-// end is the usage, as a chunk of its own behind all others.
+// end is the usage, as a chunk of its own behind all others, where it is asked for.
 func (s *stream) end() ([]byte, error) {
 	if !s.total.usage.known || s.counted {
 		return nil, io.EOF
