@@ -51,7 +51,7 @@ func (a *adaptive) began(now time.Time, inFlight int) {
 }
 
 // ended learns from a call.
-func (a *adaptive) ended(now time.Time, e ended) {
+func (a *adaptive) ended(now time.Time, e callEnd) {
 	switch {
 	case !a.on || e.aborted:
 	case e.err == nil:
@@ -88,7 +88,7 @@ func (a *adaptive) grow() {
 }
 
 // loss reports whether a failure says that there were too many calls.
-func (e ended) loss() bool {
+func (e callEnd) loss() bool {
 	switch e.err.StatusCode {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable, 529:
 		return e.err.Class != schema.ClassUpstreamFatal

@@ -86,8 +86,8 @@ func TestAdaptiveFollowsCapacity(t *testing.T) {
 
 func TestAdaptiveRules(t *testing.T) {
 	t0 := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	lost := func(began time.Time) ended {
-		return ended{began: began, err: judge("http://h/v1", "", 429, nil, "").err}
+	lost := func(began time.Time) callEnd {
+		return callEnd{began: began, err: judge("http://h/v1", "", 429, nil, "").err}
 	}
 	a := newAdaptive(20)
 	now := t0
@@ -95,7 +95,7 @@ func TestAdaptiveRules(t *testing.T) {
 		began := now
 		now = now.Add(time.Second)
 		for range answers {
-			a.ended(now, ended{began: began})
+			a.ended(now, callEnd{began: began})
 		}
 	}
 	if round(100); a.allowed() != adaptStart {
@@ -132,14 +132,14 @@ func TestAdaptiveRules(t *testing.T) {
 	if a.allowed() != 1 {
 		t.Errorf("%d, and must not be below 1", a.allowed())
 	}
-	a.ended(now, ended{aborted: true, err: lost(now).err})
+	a.ended(now, callEnd{aborted: true, err: lost(now).err})
 	for _, code := range []int{400, 401, 404, 500, 502} {
-		if (ended{err: judge("http://h/v1", "", code, nil, "").err}).loss() {
+		if (callEnd{err: judge("http://h/v1", "", code, nil, "").err}).loss() {
 			t.Errorf("%d is a loss", code)
 		}
 	}
 	for _, code := range []int{429, 503, 529} {
-		if !(ended{err: judge("http://h/v1", "", code, nil, "").err}).loss() {
+		if !(callEnd{err: judge("http://h/v1", "", code, nil, "").err}).loss() {
 			t.Errorf("%d is no loss", code)
 		}
 	}

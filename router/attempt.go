@@ -1,14 +1,12 @@
 package router
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"math"
 	"net/http"
-	"slices"
 	"time"
 
 	"pelton/router/protocol"
@@ -18,38 +16,30 @@ import (
 // run is one Do under way: the request, where it may go, and what came so far.
 // One goroutine uses it.
 type run struct {
-	*Router
+	router   *Router
 	req      Request
-	model    string      // as requested
-	now      time.Time   // of the last look at the clock
-	deadline time.Time   // of the request's own time
-	header   http.Header // of the call under way
+	stream   bool      // the answer is to be streamed
+	now      time.Time // of the last look at the clock
+	deadline time.Time // of the request's own time
 
-	plan     []stage
-	fellBack bool // the general fallbacks are in the plan
-	tried    []try
-	paced    int  // answers that said when to come back
-	spent    bool // nothing is left to try
-	told     int  // the last stage that was told of
-	again    bool // the last call is to be made again, otherwise
-	learnt   any  // the Note of that call
+	plan   plan   // where it may go
+	size   size   // of its body
+	record record // what came so far
+	events events // to whoever listens
 
-	tokens  int // of the input, estimated; 0: not yet
-	output  int // tokens that the body allows the answer
-	scratch [8]candidate
-	blocked blocked
-	first   call     // of the first call
-	stages  [2]stage // of plan, as a rule
-
+	tried       []try
+	rateLimited int           // answers that said when to come back
+	exhausted   bool          // nothing is left to try
 	last        *schema.Error // of the last attempt
-	notReady    *NotReadyError
-	costUnknown bool // an attempt with usage has no price
-	out         Outcome
-
-	stream bool // the answer is to be streamed
+	retryPlain  bool          // the last call is to be made again, otherwise
+	learnt      any           // the Note of that call
 
 	body     json.RawMessage // as last sent
 	bodyName string          // the model name in it
+	header   http.Header     // of the call under way
+	first    call            // the first call
+	scratch  [8]candidate
+	blocked  blocked
 }
 
 // bodyFor returns the request's body for d: with the upstream's name for the
@@ -62,7 +52,7 @@ func (r *run) bodyFor(d *deployment, model string) (body json.RawMessage, err er
 }
 
 func (r *run) bodyWith(model string) (json.RawMessage, error) {
-	if model == r.model {
+	if model == r.plan.model {
 		return r.req.Body, nil
 	}
 	if model != r.bodyName {
@@ -80,13 +70,13 @@ func (r *run) bodyWith(model string) (json.RawMessage, error) {
 }
 
 // attempt makes one call to the chosen deployment, records it and gives its
-// place back. It returns what the answer means.
+// slot back. It returns what the answer means.
 func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) judgement {
 	d := at.d
-	model := d.modelFor(r.plan[at.stage].star)
+	model := d.modelFor(r.plan.stages[at.stage].wildcard)
 	began := r.now
-	record := schema.Attempt{Deployment: d.ID, Model: model, WaitedMs: milliseconds(waited), StartedAt: began.UTC()}
-	r.observeRetry()
+	made := schema.Attempt{Deployment: d.ID, Model: model, WaitedMs: milliseconds(waited), StartedAt: began.UTC()}
+	r.router.observeRetry(&r.record)
 	ended := r.trace(d, model)
 	v, c := r.exchange(ctx, d, model)
 	scrub := d.scrub()
@@ -94,39 +84,39 @@ func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) judg
 		r.now = time.Now()
 	}
 	took := r.now.Sub(began)
-	record.LatencyMs = milliseconds(took)
+	made.LatencyMs = milliseconds(took)
 	if v.err != nil {
 		tidy(v.err, scrub)
 	}
-	record.StatusCode, record.Error, record.Usage = c.reply.Status, v.err, v.usage
-	record.TTFTMs = c.stream.ttft()
+	made.StatusCode, made.Error, made.Usage = c.reply.Status, v.err, v.usage
+	made.TTFTMs = c.stream.ttft()
 	input, output, known := d.Prices.cost(v.tokens)
 	if known {
 		sum := input + output
-		record.Cost = &sum
+		made.Cost = &sum
 	}
-	r.out.Attempts = append(r.out.Attempts, record)
-	r.observeCall(d.Group, input, output)
+	r.record.Attempts = append(r.record.Attempts, made)
+	r.router.observeCall(&r.record, d.Group, input, output)
 	if v.usage != nil {
-		r.addUsage(v.usage)
+		r.record.addUsage(v.usage)
 	}
-	r.addCost(record)
+	r.record.addCost(made)
 	var response *schema.Response
 	if c.reply.Status != 0 && (c.err == nil || c.partial()) {
 		response = c.response(v, scrub)
-		r.out.Response = response
+		r.record.Response = response
 	}
 	if ended != nil {
-		ended(record, response)
+		ended(made, response)
 	}
-	r.giveBack(ctx, at, v, c, began, took)
+	r.recordCall(ctx, at, v, c, began, took)
 	return v
 }
 
-// giveBack returns the place of a call and tells everybody how it went.
-func (r *run) giveBack(ctx context.Context, at choice, v judgement, c *call, began time.Time, took time.Duration) {
-	d, p := at.d, at.place
-	e := ended{err: v.err, began: began, took: took, rest: v.rest, aborted: v.err != nil && ctx.Err() != nil}
+// recordCall returns the slot of a call and tells everybody how it went.
+func (r *run) recordCall(ctx context.Context, at choice, v judgement, c *call, began time.Time, took time.Duration) {
+	d, p := at.d, at.slot
+	e := callEnd{err: v.err, began: began, took: took, rest: v.rest, aborted: v.err != nil && ctx.Err() != nil}
 	used := p.reserved
 	switch {
 	case v.usage != nil:
@@ -137,31 +127,31 @@ func (r *run) giveBack(ctx context.Context, at choice, v judgement, c *call, beg
 	}
 	e.tokens = int64(used)
 	if v.err != nil && v.err.Class == schema.ClassUpstreamFatal {
-		e.scope = d.scopeOf(v, r.req.Endpoint, r.plan[at.stage].star)
+		e.scope = d.scopeOf(v, r.req.Endpoint, r.plan.stages[at.stage].wildcard)
 	}
 	if p.permit != nil {
 		p.permit.Done(used, c.sent)
 	}
 	d.reserved.Add(-int64(p.reserved))
-	news := d.left(r.now, p, e)
-	r.spread(news.cooldown)
-	if r.observer != nil && news.cooldown != nil && v.err != nil {
-		r.observer.LeftAlone(d.ID, v.err.Class)
+	change := d.release(r.now, p, e)
+	r.router.publishCooldown(change.cooldown)
+	if r.router.observer != nil && change.cooldown != nil && v.err != nil {
+		r.router.observer.LeftAlone(d.ID, v.err.Class)
 	}
-	r.note(d, v, news, e.scope)
+	r.logCall(d, v, change, e.scope)
 }
 
 // exchange sends the request to d and classifies what comes back.
 func (r *run) exchange(ctx context.Context, d *deployment, model string) (judgement, *call) {
 	c := &r.first
-	if len(r.out.Attempts) > 0 || c.sent { // the transport may still be reading from the last one
+	if len(r.record.Attempts) > 0 || c.sent { // the transport may still be reading from the last one
 		c = &call{}
 	}
 	c.header = r.header
 	began := r.now
 	body, err := r.bodyFor(d, model)
 	if err == nil {
-		if limit := cmp.Or(d.Timeout, r.timeout); limit > 0 {
+		if limit := cmp.Or(d.Timeout, r.router.timeout); limit > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeoutCause(ctx, limit, &timeUp{after: limit, attempt: true})
 			defer cancel()
@@ -169,7 +159,7 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (judgem
 		c.Endpoint, c.Model, c.Body, c.Note = r.req.Endpoint, model, body, r.learnt
 		if _, streams := d.protocol.Serves(c.Endpoint); streams && r.stream {
 			c.Streamed = true
-			c.stream = &stream{run: r, attempt: len(r.out.Attempts) + 1, began: began}
+			c.stream = &stream{run: r, attempt: len(r.record.Attempts) + 1, began: began}
 			var end func()
 			ctx, end = c.stream.clocked(ctx, d)
 			defer end()
@@ -192,7 +182,7 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (judgem
 		c.stream.tick()
 		c.stream.pass(c.answer.Body)
 	}
-	if r.again = v.err != nil && c.answer.Again; r.again {
+	if r.retryPlain = v.err != nil && c.answer.Again; r.retryPlain {
 		r.learnt = c.Note
 	} else {
 		r.learnt = nil
@@ -213,103 +203,23 @@ func notSent(err error) *schema.Error {
 	return &schema.Error{Class: schema.ClassInternal, Message: "the request could not be made: " + err.Error()}
 }
 
-func (r *run) addUsage(u *schema.Usage) {
-	if r.out.Usage == nil { // never changed: a further one makes a new sum
-		r.out.Usage = u
-		return
-	}
-	sum := r.out.Usage.Add(*u)
-	r.out.Usage = &sum
-}
-
-// response is the answer as a result carries it: a success byte for byte, a
-// failure without the key that a server may have repeated.
-func (c *call) response(v judgement, scrub scrubber) *schema.Response {
-	resp := &schema.Response{StatusCode: c.reply.Status, RequestID: scrub.text(requestID(c.reply.Header))}
-	body := c.answer.Body
-	switch {
-	case c.tooLarge:
-		resp.Body = json.RawMessage("null")
-	case v.err == nil && tooDeep(body):
-		resp.Body = jsonText(body, false)
-	case v.err == nil:
-		resp.Body = body // a success is JSON
-	default:
-		for _, secret := range scrub {
-			if bytes.Contains(body, []byte(secret)) {
-				body = bytes.ReplaceAll(body, []byte(secret), []byte(redacted))
-			}
-		}
-		resp.Body = jsonText(body, c.answer.JSON)
-	}
-	return resp
-}
-
-// deepest is how deep an answer may nest to be carried as JSON: encoding/json
-// reads 10,000, and in a result it is some levels further down.
-const deepest = 9900
-
-// tooDeep reports whether raw may nest deeper than a reader of the result can follow.
-func tooDeep(raw []byte) bool {
-	return len(raw) > 2*deepest && bytes.Count(raw, []byte("["))+bytes.Count(raw, []byte("{")) > deepest && deeper(raw, deepest)
-}
-
-// deeper reports whether the valid JSON raw nests deeper than limit.
-func deeper(raw []byte, limit int) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '[' || c == '{':
-			if depth++; depth > limit {
-				return true
-			}
-		case c == ']' || c == '}':
-			depth--
-		}
-	}
-	return false
-}
-
-// requestID returns the upstream's name for the call, under which its support finds it.
-func requestID(h http.Header) string {
-	for _, name := range []string{"X-Request-Id", "Request-Id", "Apim-Request-Id"} {
-		if id := h[name]; len(id) > 0 && id[0] != "" {
-			return protocol.OneLine(id[0], 256)
-		}
-	}
-	return ""
-}
-
-// note logs a failure: quietly, for retries are expected; that a deployment
+// logCall logs a failure: quietly, for retries are expected; that a deployment
 // cannot serve once and loudly, until it does again.
-func (r *run) note(d *deployment, v judgement, news news, scope string) {
+func (r *run) logCall(d *deployment, v judgement, change transition, scope string) {
 	switch {
-	case news.recovered:
-		r.log.Info().Str("deployment", d.ID).Msg("deployment serves again")
-	case news.lost:
-		r.log.Warn().Str("deployment", d.ID).Str("model", d.Model).Str("scope", scope).Str("code", v.err.Code).
+	case change.recovered:
+		r.router.log.Info().Str("deployment", d.ID).Msg("deployment serves again")
+	case change.lost:
+		r.router.log.Warn().Str("deployment", d.ID).Str("model", d.Model).Str("scope", scope).Str("code", v.err.Code).
 			Int("status_code", v.err.StatusCode).Msg("deployment cannot serve: " + v.err.Message)
 	case v.err != nil:
-		line := r.log.Debug()
+		line := r.router.log.Debug()
 		if r.req.Job != "" {
 			line = line.Str("job", r.req.Job).Int("index", r.req.Index)
 		}
 		line.Str("deployment", d.ID).Str("class", string(v.err.Class)).Str("code", v.err.Code).
-			Int("attempt", len(r.out.Attempts)).Msg("attempt failed: " + v.err.Message)
+			Int("attempt", len(r.record.Attempts)).Msg("attempt failed: " + v.err.Message)
 	}
-}
-
-// star is what the "*" of d's group stands for in the plan.
-func (r *run) star(d *deployment) string {
-	if i := slices.IndexFunc(r.plan, func(s stage) bool { return slices.Contains(s.pool, d) }); i >= 0 {
-		return r.plan[i].star
-	}
-	return ""
 }
 
 // milliseconds rounds to whole microseconds.

@@ -3,12 +3,14 @@ package router
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"net/http"
 	"slices"
 	"time"
 
 	"pelton/router/protocol"
+	"pelton/schema"
 )
 
 // call is one call: what the protocol was asked, and what came. One goroutine
@@ -92,3 +94,66 @@ func (c *call) read(resp *http.Response, limit int64) {
 
 // partial reports whether the call holds what came of a stream that broke off.
 func (c *call) partial() bool { return c.err != nil && len(c.answer.Body) > 0 }
+
+// response is the answer as a result carries it: a success byte for byte, a
+// failure without the key that a server may have repeated.
+func (c *call) response(v judgement, scrub scrubber) *schema.Response {
+	resp := &schema.Response{StatusCode: c.reply.Status, RequestID: scrub.text(requestID(c.reply.Header))}
+	body := c.answer.Body
+	switch {
+	case c.tooLarge:
+		resp.Body = json.RawMessage("null")
+	case v.err == nil && tooDeep(body):
+		resp.Body = jsonText(body, false)
+	case v.err == nil:
+		resp.Body = body // a success is JSON
+	default:
+		for _, secret := range scrub {
+			if bytes.Contains(body, []byte(secret)) {
+				body = bytes.ReplaceAll(body, []byte(secret), []byte(redacted))
+			}
+		}
+		resp.Body = jsonText(body, c.answer.JSON)
+	}
+	return resp
+}
+
+// deepest is how deep an answer may nest to be carried as JSON: encoding/json
+// reads 10,000, and in a result it is some levels further down.
+const deepest = 9900
+
+// tooDeep reports whether raw may nest deeper than a reader of the result can follow.
+func tooDeep(raw []byte) bool {
+	return len(raw) > 2*deepest && bytes.Count(raw, []byte("["))+bytes.Count(raw, []byte("{")) > deepest && deeper(raw, deepest)
+}
+
+// deeper reports whether the valid JSON raw nests deeper than limit.
+func deeper(raw []byte, limit int) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			if depth++; depth > limit {
+				return true
+			}
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return false
+}
+
+// requestID returns the upstream's name for the call, under which its support finds it.
+func requestID(h http.Header) string {
+	for _, name := range []string{"X-Request-Id", "Request-Id", "Apim-Request-Id"} {
+		if id := h[name]; len(id) > 0 && id[0] != "" {
+			return protocol.OneLine(id[0], 256)
+		}
+	}
+	return ""
+}

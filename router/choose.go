@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"pelton/schema"
@@ -13,20 +12,20 @@ import (
 type choice struct {
 	d     *deployment
 	stage int // in the plan
-	place place
+	slot  slot
 }
 
 // blocked is why nothing takes a request now, and what it may wait for.
 type blocked struct {
-	ready   time.Time     // when the first of all that have a time is worth asking; zero: none has
-	lines   []*deployment // that are worth standing in line for
-	poll    bool          // somebody else's limiter may have room without our noticing
-	guess   time.Duration // how long the shortest line may take; 0: unknown
-	unsure  bool          // one of the lines has no time
-	reason  string        // of the one that is ready first
-	class   schema.Class  // and as what a request fails that cannot wait
-	fatal   []*deployment // that cannot serve this
-	tooLong int           // deployments whose model does not read that much
+	ready       time.Time     // when the first of all that have a time is worth asking; zero: none has
+	lines       []*deployment // that are worth standing in line for
+	pollLimiter bool          // somebody else's limiter may have room without our noticing
+	guess       time.Duration // how long the shortest line may take; 0: unknown
+	unsure      bool          // one of the lines has no time
+	reason      string        // of the one that is ready first
+	class       schema.Class  // and as what a request fails that cannot wait
+	fatal       []*deployment // that cannot serve this
+	tooLong     int           // deployments whose model does not read that much
 
 	untagged bool // the tags leave no deployment of a group
 	unserved bool // the deployments of a group lack the endpoint
@@ -51,8 +50,8 @@ func (b *blocked) at(ready time.Time, reason string, class schema.Class) {
 func (r *run) choose(ctx context.Context, now time.Time, me *waiter) (choice, *blocked) {
 	b := &r.blocked
 	*b = blocked{fatal: b.fatal[:0], lines: b.lines[:0]}
-	for i := 0; i < len(r.plan) || r.more(i); i++ {
-		if r.plan[i].closed {
+	for i := 0; r.plan.hasStage(i); i++ {
+		if r.plan.stages[i].closed {
 			continue
 		}
 		long := b.tooLong
@@ -63,26 +62,20 @@ func (r *run) choose(ctx context.Context, now time.Time, me *waiter) (choice, *b
 		if wait {
 			break
 		}
-		if n := len(r.plan[i].pool); n > 0 && b.tooLong-long == n {
-			r.divert(i, r.contextFallbacks)
+		if n := len(r.plan.stages[i].pool); n > 0 && b.tooLong-long == n {
+			r.plan.divert(i, r.router.contextFallbacks)
 		}
 	}
 	return choice{}, b
 }
 
-// more reports whether there are fallbacks to look at from i on.
-func (r *run) more(i int) bool {
-	r.fallBack()
-	return i < len(r.plan)
-}
-
 // chooseIn is choose within one group. wait reports that the group will take
 // the request in a moment.
 func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter, b *blocked) (c choice, wait bool) {
-	s := &r.plan[stage]
+	s := &r.plan.stages[stage]
 	all := r.scratch[:0]
 	for _, d := range s.pool {
-		if d.MaxInputTokens > 0 && r.longerThan(d.MaxInputTokens) {
+		if d.MaxInputTokens > 0 && r.size.longerThan(d.MaxInputTokens) {
 			b.tooLong++
 			continue
 		}
@@ -92,7 +85,7 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 		case t.dead:
 			continue
 		case t.ready.After(now):
-			wait = r.pausing(d, t, b) || wait
+			wait = r.noteBackoff(d, t, b) || wait
 			continue
 		}
 		all = append(all, candidate{d: d, tried: t != nil, level: d.level})
@@ -101,41 +94,41 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 		b.unserved, b.untagged = b.unserved || s.unserved, b.untagged || !s.unserved
 	}
 	for len(all) > 0 {
-		i := r.pick(all, now)
+		i := r.router.pick(all, now)
 		d := all[i].d
-		p, no := d.enter(now, s.star, r.req.Endpoint, me, r.shy(stage, d))
+		p, no := d.acquire(now, s.wildcard, r.req.Endpoint, me, r.avoidsProbe(stage, d))
 		if no.why == 0 {
 			no = r.admit(ctx, d, &p, b)
 		}
 		if no.why == 0 {
-			return choice{d: d, stage: stage, place: p}, false
+			return choice{d: d, stage: stage, slot: p}, false
 		}
-		wait = r.refused(d, no, me, b) || wait
+		wait = r.noteRefusal(d, no, me, b) || wait
 		all = append(all[:i], all[i+1:]...)
 	}
 	return choice{}, wait
 }
 
-// shy reports whether one more failure, at d, would be the request's end. Then
+// avoidsProbe reports whether one more failure, at d, would be the request's end. Then
 // it leaves probes to those that can afford them, or the few requests in flight
 // would pay for an outage that all others sit out.
-func (r *run) shy(at int, d *deployment) bool {
-	s := &r.plan[at]
-	if s.used == 0 || s.used < r.retries(s.group, d, failedProbe) {
+func (r *run) avoidsProbe(at int, d *deployment) bool {
+	s := &r.plan.stages[at]
+	if s.used == 0 || s.used < r.router.retries(s.group, d, failedProbe) {
 		return false
 	}
-	r.fallBack()
-	return !slices.ContainsFunc(r.plan[at+1:], func(s stage) bool { return !s.closed })
+	r.plan.addFallbacks()
+	return !r.plan.hasOpen(at + 1)
 }
 
 var failedProbe = &schema.Error{Class: schema.ClassTransient}
 
-// pausing notes that the request leaves d alone for a moment after a failure;
+// noteBackoff notes that the request leaves d alone for a moment after a failure;
 // if all requests do so for longer, that counts. It reports whether d is worth
 // waiting for rather than falling back.
-func (r *run) pausing(d *deployment, t *try, b *blocked) bool {
+func (r *run) noteBackoff(d *deployment, t *try, b *blocked) bool {
 	if until := d.cooling(); !until.Before(t.ready) {
-		return r.refused(d, denial{why: cooling, ready: until}, nil, b)
+		return r.noteRefusal(d, refusal{why: cooling, ready: until}, nil, b)
 	}
 	b.at(t.ready, "a pause after a failure", schema.ClassTransient)
 	return true
@@ -148,38 +141,38 @@ func (d *deployment) cooling() time.Time {
 }
 
 // admit asks the limiter, where there is something to limit.
-func (r *run) admit(ctx context.Context, d *deployment, p *place, b *blocked) denial {
+func (r *run) admit(ctx context.Context, d *deployment, p *slot, b *blocked) refusal {
 	if d.TPM > 0 {
-		p.reserved = r.estimate()
-	} else if r.strategy == UsageBased {
-		p.reserved = r.rough()
+		p.reserved = r.size.estimate()
+	} else if r.router.strategy == UsageBased {
+		p.reserved = r.size.rough()
 	}
 	if limits := d.limits(); !limits.None() {
-		permit, err := r.limiter.Admit(ctx, d.ID, limits, p.reserved)
+		permit, err := r.router.limiter.Admit(ctx, d.ID, limits, p.reserved)
 		if err != nil {
-			no := denial{why: limited}
+			no := refusal{why: limited}
 			var busy *BusyError
 			switch {
 			case !errors.As(err, &busy):
 				b.reason = "the limiter does not answer: " + err.Error()
-				b.poll = true
+				b.pollLimiter = true
 			case busy.ReadyAt.IsZero():
-				b.poll = true
+				b.pollLimiter = true
 			default:
 				no.ready = busy.ReadyAt
 			}
-			d.withdraw(*p, no.ready)
+			d.cancel(*p, no.ready)
 			return no
 		}
 		p.permit = permit
 	}
 	d.reserved.Add(int64(p.reserved))
-	return denial{}
+	return refusal{}
 }
 
-// refused notes why d takes nothing now. It reports whether d is worth waiting
+// noteRefusal notes why d takes nothing now. It reports whether d is worth waiting
 // for rather than falling back.
-func (r *run) refused(d *deployment, no denial, me *waiter, b *blocked) (wait bool) {
+func (r *run) noteRefusal(d *deployment, no refusal, me *waiter, b *blocked) (wait bool) {
 	switch no.why {
 	case fatal:
 		b.fatal = append(b.fatal, d)
@@ -213,7 +206,7 @@ func (d *deployment) coolingReason() (string, schema.Class) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	class := schema.ClassRateLimited
-	if d.breaker.halfOpen {
+	if d.breaker.tripped {
 		class = schema.ClassTransient
 	}
 	return d.ID + " cools down: " + d.breaker.reason, class

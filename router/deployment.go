@@ -75,9 +75,11 @@ func (d *deployment) serves(endpoint schema.Endpoint) bool {
 	return ok
 }
 
-// modelFor returns the name to give the upstream, where star is what the
+// modelFor returns the name to give the upstream, where wildcard is what the
 // group's "*" matched.
-func (d *deployment) modelFor(star string) string { return strings.Replace(d.Model, "*", star, 1) }
+func (d *deployment) modelFor(wildcard string) string {
+	return strings.Replace(d.Model, "*", wildcard, 1)
+}
 
 // DeploymentInfo describes a configured deployment without its secrets.
 type DeploymentInfo struct {

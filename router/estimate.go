@@ -29,45 +29,52 @@ const (
 	pictureSize   = 200 // bytes from which on "data:" is a picture
 )
 
+// size is how long a request is, in tokens, once somebody asks.
+type size struct {
+	body   []byte
+	input  int // estimated; 0: not yet
+	output int // what the body allows the answer
+}
+
 // estimate returns how many tokens the request may use, answer included.
-func (r *run) estimate() int {
-	r.count()
-	return r.tokens + r.output
+func (z *size) estimate() int {
+	z.count()
+	return z.input + z.output
 }
 
 // rough is an estimate that costs nothing.
-func (r *run) rough() int { return len(r.req.Body) / 4 }
+func (z *size) rough() int { return len(z.body) / 4 }
 
 // longerThan reports whether the input is longer than a model reads. A token is
 // a byte at least, so that short bodies need no counting.
-func (r *run) longerThan(limit int) bool {
-	if len(r.req.Body) <= limit {
+func (z *size) longerThan(limit int) bool {
+	if len(z.body) <= limit {
 		return false
 	}
-	r.count()
-	return r.tokens > limit
+	z.count()
+	return z.input > limit
 }
 
 // count counts the tokens of the body's texts, and finds what it allows the
 // answer, once per request.
-func (r *run) count() {
-	if r.tokens > 0 {
+func (z *size) count() {
+	if z.input > 0 {
 		return
 	}
-	r.tokens = 1
+	z.input = 1
 	var newer, older int
-	_, _ = rawjson.Object(r.req.Body, func(key, value []byte) {
+	_, _ = rawjson.Object(z.body, func(key, value []byte) {
 		switch string(rawjson.Key(key)) {
 		case "messages", "input", "prompt", "instructions", "tools", "functions":
-			r.tokens += countTokens(value)
+			z.input += countTokens(value)
 		case "max_completion_tokens", "max_output_tokens":
 			newer, _ = strconv.Atoi(string(value))
 		case "max_tokens":
 			older, _ = strconv.Atoi(string(value))
 		}
 	})
-	if r.output = max(newer, 0); newer <= 0 {
-		r.output = max(older, 0)
+	if z.output = max(newer, 0); newer <= 0 {
+		z.output = max(older, 0)
 	}
 }
 

@@ -26,7 +26,7 @@ func TestEstimate(t *testing.T) {
 		{"nothing", `{"model":"m"}`, 1, 1},
 		{"no object", `[1]`, 1, 1},
 	} {
-		r := &run{req: Request{Body: []byte(tt.body)}}
+		r := &size{body: []byte(tt.body)}
 		if got := r.estimate(); got < tt.least || got > tt.top {
 			t.Errorf("%s: %d, want %d to %d", tt.name, got, tt.least, tt.top)
 		}
@@ -62,11 +62,11 @@ func (n *noting) Admit(_ context.Context, _ string, _ Limits, tokens int) (Permi
 func (n *noting) Done(tokens int, _ bool) { n.used = int64(tokens) }
 
 func BenchmarkEstimate(b *testing.B) {
-	for _, size := range []int{100, 10_000, 100_000, 1_000_000} {
-		body := []byte(`{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("some words 123, ", size/16) + `"}]}`)
-		b.Run(fmt.Sprint(size), func(b *testing.B) {
+	for _, length := range []int{100, 10_000, 100_000, 1_000_000} {
+		body := []byte(`{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("some words 123, ", length/16) + `"}]}`)
+		b.Run(fmt.Sprint(length), func(b *testing.B) {
 			for b.Loop() {
-				(&run{req: Request{Body: body}}).estimate()
+				(&size{body: body}).estimate()
 			}
 		})
 	}

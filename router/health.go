@@ -13,18 +13,18 @@ type health struct {
 	inFlight atomic.Int64
 	reserved atomic.Int64 // tokens that the calls in flight are estimated to use
 
-	mu       sync.Mutex
-	breaker  breaker
-	outages  map[string]*outage // by scope
-	line     list.List          // of *waiter
-	adapt    adaptive
-	latency  mean // of answers, in seconds
-	perToken mean // of the same per token of output
-	errors   mean // share of failures
-	used     perMinute
-	calls    perMinute
-	busy     time.Time // the limiter has no place before this
-	told     time.Time // the longest cooldown that the sink was told of
+	mu             sync.Mutex
+	breaker        breaker
+	outages        map[string]*outage // by scope
+	waitQueue      list.List          // of *waiter
+	adapt          adaptive
+	latency        mean // of answers, in seconds
+	perToken       mean // of the same per token of output
+	errors         mean // share of failures
+	used           perMinute
+	calls          perMinute
+	busy           time.Time // the limiter has no place before this
+	announcedUntil time.Time // the longest cooldown that the sink was told of
 }
 
 // mean is an exponentially weighted one: each value weighs a tenth.

@@ -135,19 +135,19 @@ func (r *Router) checkNames(cfg *Config) (errs []error) {
 			errs = append(errs, fmt.Errorf("alias %q: %s", name, r.groups.unknown(target)))
 		}
 	}
-	wanted := func(what string, targets []string) {
+	check := func(what string, targets []string) {
 		for _, target := range targets {
 			if found, _ := r.groups.match(r.alias(target)); found == nil {
 				errs = append(errs, fmt.Errorf("%s: %s", what, r.groups.unknown(target)))
 			}
 		}
 	}
-	wanted("default fallbacks", cfg.DefaultFallbacks)
+	check("default fallbacks", cfg.DefaultFallbacks)
 	for what, lists := range map[string]map[string][]string{
 		"fallbacks": cfg.Fallbacks, "context window fallbacks": cfg.ContextWindowFallbacks, "content policy fallbacks": cfg.ContentPolicyFallbacks,
 	} {
 		for name, targets := range lists {
-			wanted(fmt.Sprintf("%s of %q", what, name), targets)
+			check(fmt.Sprintf("%s of %q", what, name), targets)
 		}
 	}
 	return errs

@@ -1,8 +1,9 @@
 package router
 
 import (
+	"slices"
+
 	"pelton/router/protocol"
-	"pelton/schema"
 )
 
 // Prices are USD per token. nil is unknown, which is not free: zero is.
@@ -48,19 +49,9 @@ func (p Prices) cost(u protocol.Usage) (in, out float64, known bool) {
 	return in, out, true
 }
 
-// addCost adds an attempt to what the request cost. An attempt that failed
-// without a count of tokens adds nothing, as upstreams bill by that count; one
-// that has a count and no price makes the sum unknown.
-func (r *run) addCost(a schema.Attempt) {
-	switch {
-	case a.Cost == nil && a.Error != nil && a.Usage == nil:
-	case a.Cost == nil:
-		r.costUnknown, r.out.Cost = true, nil
-	case r.costUnknown:
-	case r.out.Cost == nil:
-		r.out.Cost = a.Cost
-	default:
-		sum := *r.out.Cost + *a.Cost
-		r.out.Cost = &sum
-	}
+// Priced reports whether the cost of a call for the model can be told whichever
+// deployment of its group takes it. Fallbacks to other groups do not count.
+func (r *Router) Priced(model string) bool {
+	g, _ := r.groups.match(r.alias(model))
+	return g != nil && !slices.ContainsFunc(g.members, func(d *deployment) bool { return !d.Prices.Known() })
 }

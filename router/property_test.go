@@ -122,8 +122,8 @@ func (m mix) run() (failed string) {
 	wg.Wait()
 	for _, d := range r.deployments {
 		d.mu.Lock()
-		if n := d.inFlight.Load(); n != 0 || d.line.Len() != 0 || d.breaker.probing || d.reserved.Load() != 0 {
-			problem("%s is left with %d in flight, %d in line, probing %v, %d reserved", d.ID, n, d.line.Len(), d.breaker.probing, d.reserved.Load())
+		if n := d.inFlight.Load(); n != 0 || d.waitQueue.Len() != 0 || d.breaker.probing || d.reserved.Load() != 0 {
+			problem("%s is left with %d in flight, %d in line, probing %v, %d reserved", d.ID, n, d.waitQueue.Len(), d.breaker.probing, d.reserved.Load())
 		}
 		if n := r.limiter.(*LocalLimiter).inFlight(d.ID); n != 0 {
 			problem("%s is left with %d permits", d.ID, n)
@@ -188,7 +188,7 @@ func (m mix) one(r *Router) string {
 		return "parked for ever"
 	case counted > budget:
 		return fmt.Sprintf("%d attempts of a budget of %d", counted, budget)
-	case len(out.Attempts) > budget+maxPaced:
+	case len(out.Attempts) > budget+maxRateLimited:
 		return fmt.Sprintf("%d attempts", len(out.Attempts))
 	case spent > limit:
 		return fmt.Sprintf("spent %v of %v", spent, limit)

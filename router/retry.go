@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"pelton/schema"
 )
 
 // The back-off between attempts on one deployment, and the least time an
@@ -11,7 +13,7 @@ import (
 const (
 	backoffBase = 500 * time.Millisecond
 	backoffCap  = 8 * time.Second
-	floor       = 50 * time.Millisecond
+	minAttempt  = 50 * time.Millisecond
 )
 
 // try is a deployment that this request has failed on.
@@ -49,10 +51,10 @@ func (r *run) tryOf(d *deployment) *try {
 // come back together.
 func (r *run) pause() time.Duration {
 	ceiling := backoffCap
-	if n := len(r.out.Attempts) - 1; n < 4 {
+	if n := len(r.record.Attempts) - 1; n < 4 {
 		ceiling = min(backoffBase<<max(n, 0), backoffCap)
 	}
-	return time.Duration(r.rand() * float64(ceiling))
+	return time.Duration(r.router.rand() * float64(ceiling))
 }
 
 // tooLate says why there is no time for another attempt now; empty when there is.
@@ -61,7 +63,7 @@ func (r *run) tooLate(ctx context.Context) string {
 	if parent, ok := ctx.Deadline(); ok {
 		left = min(left, parent.Sub(r.now))
 	}
-	if left >= floor {
+	if left >= minAttempt {
 		return ""
 	}
 	return fmt.Sprintf("not tried again: the request has %v left", round(max(left, 0)))
@@ -72,4 +74,110 @@ func round(d time.Duration) time.Duration {
 		return d.Round(time.Second)
 	}
 	return d.Round(time.Millisecond)
+}
+
+// retries returns how often a request is tried again in a group whose last
+// failure there was e at d.
+func (r *Router) retries(g *group, d *deployment, e *schema.Error) int {
+	if policy, ok := r.groupPolicy[g.name]; ok {
+		if n := policy.of(e); n != nil {
+			return *n
+		}
+	}
+	if n := r.policy.of(e); n != nil {
+		return *n
+	}
+	if d.NumRetries != nil {
+		return *d.NumRetries
+	}
+	return r.numRetries
+}
+
+// maxRateLimited bounds how many answers of a request that said when to come back,
+// and so cost no retry, there may be.
+const maxRateLimited = 20
+
+// failedOn notes a failure in a stage at d and what it says about trying again.
+// It reports whether there is anything left to try.
+func (r *run) failedOn(at int, d *deployment, v judgement) bool {
+	e, s := v.err, &r.plan.stages[at]
+	retries := r.router.retries(s.group, d, e)
+	switch e.Class {
+	case schema.ClassTransient, schema.ClassUpstreamFatal:
+	case schema.ClassRateLimited:
+		if v.after > 0 || d.adapt.on {
+			if r.rateLimited++; r.rateLimited > maxRateLimited {
+				return false
+			}
+			s.used-- // waiting is not an attempt
+		}
+	case schema.ClassContextWindow:
+		return r.plan.divert(at, r.router.contextFallbacks)
+	case schema.ClassContentPolicy:
+		if !r.router.policyRetries(s.group, e) {
+			return r.plan.divert(at, r.router.contentFallbacks)
+		}
+		v.retry = true
+	default:
+		if e.Class != schema.ClassRequestFatal || !r.router.policyRetries(s.group, e) {
+			return false
+		}
+		v.retry = true
+	}
+	if s.used++; s.used > retries {
+		s.closed = true
+		if e.Class == schema.ClassContentPolicy {
+			return r.plan.divert(at, r.router.contentFallbacks)
+		}
+	}
+	r.mark(d, v)
+	if r.router.maxAttempts > 0 && len(r.record.Attempts) >= r.router.maxAttempts {
+		return false
+	}
+	if s.closed && e.Class != schema.ClassRequestFatal {
+		r.plan.addFallbacks()
+	}
+	return r.plan.hasOpen(0)
+}
+
+// policyRetries reports whether the configuration has a failure tried again that
+// by itself would not be.
+func (r *Router) policyRetries(g *group, e *schema.Error) bool {
+	n := r.policy.of(e)
+	if policy, ok := r.groupPolicy[g.name]; ok && policy.of(e) != nil {
+		n = policy.of(e)
+	}
+	return n != nil && *n > 0
+}
+
+// replay notes the attempts that were made before the request was parked, as if
+// they had been made now.
+func (r *run) replay(earlier []schema.Attempt) {
+	for _, a := range earlier {
+		r.record.Attempts = append(r.record.Attempts, a)
+		if a.Usage != nil {
+			r.record.addUsage(a.Usage)
+		}
+		r.record.addCost(a)
+		d := r.router.byID[a.Deployment]
+		if d == nil || a.Error == nil { // of a configuration that is no more
+			continue
+		}
+		stage := r.plan.stageOf(d)
+		if stage < 0 {
+			r.plan.addFallbacks()
+			if stage = r.plan.stageOf(d); stage < 0 {
+				continue
+			}
+		}
+		v := judgement{err: a.Error, retry: a.Error.Class != schema.ClassUpstreamFatal}
+		if a.Error.Class == schema.ClassRateLimited {
+			v.after = 1 // it would hardly have been parked without a time
+		}
+		r.exhausted = !r.failedOn(stage, d, v)
+		r.last = a.Error
+	}
+	for i := range r.tried {
+		r.tried[i].ready = time.Time{} // the pauses are over
+	}
 }

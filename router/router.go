@@ -28,7 +28,7 @@
 // # Leaving alone
 //
 // A deployment that fails, or says when to come back, is left alone by all
-// requests until then (cooldown.go, health.go). One that can serve nobody, for
+// requests until then (breaker.go, health.go). One that can serve nobody, for
 // its key or its quota or its model, is left alone for minutes.
 //
 // # Waiting
@@ -127,40 +127,40 @@ func (r *Router) Do(ctx context.Context, req Request) Outcome {
 	free := run.now // since when the request has been ready for its next call
 	if n := len(req.Earlier); n > 0 {
 		run.replay(req.Earlier)
-		if run.spent {
-			return run.end(run.last, "")
+		if run.exhausted {
+			return run.record.end(run.last, "")
 		}
 		last := req.Earlier[n-1]
 		free = last.StartedAt.Add(time.Duration(last.LatencyMs * float64(time.Millisecond)))
 	}
 	for {
 		if ctx.Err() != nil {
-			return run.end(endError(context.Cause(ctx)), "")
+			return run.record.end(endError(context.Cause(ctx)), "")
 		}
 		if run.last != nil {
 			if why := run.tooLate(ctx); why != "" {
-				return run.end(run.last, why)
+				return run.record.end(run.last, why)
 			}
 		}
-		at, out := run.find(ctx)
+		at, out := run.waitForSlot(ctx)
 		if out != nil {
 			return *out
 		}
-		run.tellFallback(at.stage)
+		run.events.fallback(len(run.record.Attempts)+1, at.stage, run.plan.stages[at.stage].group.name)
 		v := run.attempt(ctx, at, max(run.now.Sub(free), 0))
 		free = run.now
 		if run.last = v.err; run.last == nil {
-			return run.end(nil, "")
+			return run.record.end(nil, "")
 		}
 		if cause := context.Cause(ctx); cause != nil {
-			return run.end(endError(cause), "")
+			return run.record.end(endError(cause), "")
 		}
-		run.tellFailed(at.d, run.last)
-		if run.again {
+		run.events.failed(len(run.record.Attempts), at.d.ID, run.last)
+		if run.retryPlain {
 			continue
 		}
 		if !run.failedOn(at.stage, at.d, v) {
-			return run.end(run.last, "")
+			return run.record.end(run.last, "")
 		}
 	}
 }
@@ -187,37 +187,18 @@ func (r *Router) prepare(req Request) (*run, *schema.Error) {
 	if !object || name == "" {
 		return fatal(schema.CodeInvalidRequest, "the body must be a JSON object with a model")
 	}
-	run := &run{Router: r, req: req, model: name, stream: string(stream) == "true"}
-	run.plan = run.stages[:0]
-	if run.add(name); len(run.plan) == 0 {
+	run := &run{
+		router: r, req: req, stream: string(stream) == "true", size: size{body: req.Body},
+		plan: plan{router: r, model: name, endpoint: req.Endpoint, tags: req.Tags},
+	}
+	if req.Events {
+		run.events.to = req.Listener
+	}
+	run.plan.stages = run.plan.first[:0]
+	if run.plan.add(name); len(run.plan.stages) == 0 {
 		return fatal(codeNoModel, r.groups.unknown(protocol.OneLine(name, 200)))
 	}
 	return run, nil
-}
-
-// end completes the outcome with its last error, nil for success, and why it
-// was the last.
-func (r *run) end(last *schema.Error, why string) Outcome {
-	out := r.out
-	out.notReady = r.notReady
-	out.Status, out.Error = schema.StatusSucceeded, last
-	if last == nil {
-		return out
-	}
-	if why != "" {
-		e := *last
-		e.Message += "; " + why
-		out.Error = &e
-	}
-	switch last.Class {
-	case schema.ClassCancelled:
-		out.Status = schema.StatusCancelled
-	case schema.ClassExpired:
-		out.Status = schema.StatusExpired
-	default:
-		out.Status = schema.StatusFailed
-	}
-	return out
 }
 
 // Groups returns the configured model names, wildcards included, in their order.

@@ -211,12 +211,12 @@ func TestCallerDeadline(t *testing.T) {
 // A group of three: one refuses the connection, one has a bad key, one works.
 func TestOtherDeploymentsOfTheGroup(t *testing.T) {
 	gone := httptest.NewServer(nil)
-	gone.Close()
 	_, bad := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(401)
 		_, _ = io.WriteString(w, `{"error":{"code":"invalid_api_key","message":"Incorrect API key: `+testKey+`"}}`)
 	})
 	_, good := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, okChat) })
+	gone.Close() // not before the others have ports: one of them could get this one
 	cfg := &Config{Deployments: []Deployment{deploymentAt("gone", gone.URL), deploymentAt("bad", bad.URL), deploymentAt("good", good.URL)}}
 	var logged bytes.Buffer
 	r := start(t, cfg, noWait, WithLogger(zerolog.New(&logged).Level(zerolog.InfoLevel)))

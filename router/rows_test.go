@@ -506,7 +506,7 @@ func TestLessons(t *testing.T) {
 				d := r.deployments[0]
 				for inLine := -1; inLine < i; { // until it stands in line
 					d.mu.Lock()
-					inLine = d.line.Len()
+					inLine = d.waitQueue.Len()
 					d.mu.Unlock()
 					runtime.Gosched()
 				}
@@ -545,8 +545,8 @@ func TestLessons(t *testing.T) {
 				r.Do(background, ask1(fmt.Sprint("model-", i), "hi", ""))
 			}
 			d := r.deployments[0]
-			if len(d.outages) > maxOutages || d.line.Len() != 0 || d.inFlight.Load() != 0 {
-				t.Errorf("%d outages, %d in line, %d in flight", len(d.outages), d.line.Len(), d.inFlight.Load())
+			if len(d.outages) > maxOutages || d.waitQueue.Len() != 0 || d.inFlight.Load() != 0 {
+				t.Errorf("%d outages, %d in line, %d in flight", len(d.outages), d.waitQueue.Len(), d.inFlight.Load())
 			}
 		},
 		"37140, 30223: who goes away ends the call": func(t *testing.T) {

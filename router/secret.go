@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"pelton/internal/secret"
+	"pelton/router/protocol"
+	"pelton/schema"
 )
 
 // redacted is what a secret shows of itself.
@@ -40,4 +42,13 @@ func (s scrubber) text(text string) string {
 		text = strings.ReplaceAll(text, hidden, redacted)
 	}
 	return text
+}
+
+// tidy bounds and scrubs everything of an error that others will read.
+func tidy(e *schema.Error, scrub scrubber) *schema.Error {
+	e.Message = protocol.OneLine(scrub.text(e.Message), protocol.MaxMessage)
+	e.Code = protocol.OneLine(scrub.text(e.Code), 128)
+	e.Type = protocol.OneLine(scrub.text(e.Type), 128)
+	e.Param = protocol.OneLine(scrub.text(e.Param), 256)
+	return e
 }

@@ -49,7 +49,7 @@ func (d *deployment) status(now time.Time) DeploymentStatus {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := DeploymentStatus{
-		ID: d.ID, Group: d.Group, Model: d.Model, InFlight: int(d.inFlight.Load()), Waiting: d.line.Len(),
+		ID: d.ID, Group: d.Group, Model: d.Model, InFlight: int(d.inFlight.Load()), Waiting: d.waitQueue.Len(),
 		Limit: d.MaxParallel, RPM: d.RPM, TPM: d.TPM, MaxCalls: d.MaxParallel,
 		LatencyMs: milliseconds(d.meanLatency()), ErrorRate: d.errors.value,
 		UsedTokens: d.used.count(now), UsedCalls: d.calls.count(now),
@@ -57,8 +57,8 @@ func (d *deployment) status(now time.Time) DeploymentStatus {
 	if d.adapt.on {
 		s.Limit, s.Reason = d.adapt.allowed(), d.adapt.reason
 	}
-	if b := d.breaker; b.halfOpen || now.Before(b.until) {
-		s.CooldownUntil, s.CooldownReason, s.Probing = b.until, b.reason, b.halfOpen && !now.Before(b.until)
+	if b, state := d.breaker, d.breaker.state(now); state != closed {
+		s.CooldownUntil, s.CooldownReason, s.Probing = b.until, b.reason, state == halfOpen
 	}
 	if o := d.outages[scopeAll]; o != nil {
 		s.Fatal, s.FatalUntil = o.reason, o.until

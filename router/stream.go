@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -11,20 +10,6 @@ import (
 	"pelton/router/protocol"
 	"pelton/schema"
 )
-
-// Listener hears of a request while it runs. Its methods are called by the
-// goroutine of [Router.Do], one after the other, and hold the request up for as
-// long as they take: they must not wait for anybody.
-type Listener interface {
-	// Chunk is one chunk of a streamed answer, as the upstream sent it. attempt
-	// counts from 1; a higher one than before means that all earlier chunks are
-	// void. sequence counts from 0 within the attempt. data is good until Chunk
-	// returns.
-	Chunk(attempt, sequence int, data []byte)
-
-	// Event is what happened to the request, where [Request.Events] is set.
-	Event(e schema.Event)
-}
 
 // stream is a streamed call under way.
 type stream struct {
@@ -46,10 +31,10 @@ type stream struct {
 func (s *stream) clocked(ctx context.Context, d *deployment) (context.Context, func()) {
 	firstToken := d.FirstToken
 	if firstToken == 0 {
-		firstToken = s.run.firstToken
+		firstToken = s.run.router.firstToken
 	}
 	if s.next = d.NextToken; s.next == 0 {
-		s.next = s.run.nextToken
+		s.next = s.run.router.nextToken
 	}
 	ctx, s.cancel = context.WithCancelCause(ctx)
 	if firstToken > 0 {
@@ -70,7 +55,7 @@ func (s *stream) clocked(ctx context.Context, d *deployment) (context.Context, f
 func (s *stream) tick() {
 	if s.first == 0 {
 		s.first = max(time.Since(s.began), 1)
-		s.run.tell(schema.Event{Kind: schema.EventFirstToken, Attempt: s.attempt})
+		s.run.events.send(schema.Event{Kind: schema.EventFirstToken, Attempt: s.attempt})
 		if s.clock != nil {
 			s.clock.Stop()
 			s.clock = nil
@@ -163,41 +148,4 @@ func (s *stream) ttft() *float64 {
 	}
 	ms := milliseconds(s.first)
 	return &ms
-}
-
-// tell reports an event to whoever wants to hear it.
-func (r *run) tell(e schema.Event) {
-	if !r.req.Events || r.req.Listener == nil {
-		return
-	}
-	e.At = time.Now().UTC()
-	r.req.Listener.Event(e)
-}
-
-func (t *timeUp) text() string {
-	if t.what == "" {
-		return fmt.Sprintf("no answer within the attempt's %v", t.after)
-	}
-	return fmt.Sprintf(t.what, t.after)
-}
-
-// tellFallback tells that the request goes on with another group.
-func (r *run) tellFallback(stage int) {
-	if stage > r.told {
-		r.told = stage
-		r.tell(schema.Event{Kind: schema.EventFallback, Attempt: len(r.out.Attempts) + 1, Model: r.plan[stage].group.name})
-	}
-}
-
-// tellFailed tells of an attempt that failed.
-func (r *run) tellFailed(d *deployment, e *schema.Error) {
-	r.tell(schema.Event{Kind: schema.EventAttemptFailed, Attempt: len(r.out.Attempts), Deployment: d.ID, Error: e})
-}
-
-// tellRetry tells that the request waits.
-func (r *run) tellRetry(at time.Time) {
-	if !at.IsZero() {
-		at = at.UTC()
-		r.tell(schema.Event{Kind: schema.EventRetryAt, Attempt: len(r.out.Attempts) + 1, RetryAt: &at})
-	}
 }

@@ -33,6 +33,13 @@ func (t *timeUp) Error() string {
 	}
 }
 
+func (t *timeUp) text() string {
+	if t.what == "" {
+		return fmt.Sprintf("no answer within the attempt's %v", t.after)
+	}
+	return fmt.Sprintf(t.what, t.after)
+}
+
 // endError says what the end of a context means for a request; cause is
 // context.Cause of it.
 func endError(cause error) *schema.Error {

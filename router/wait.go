@@ -34,50 +34,50 @@ func (e *NotReadyError) Error() string {
 // Code of failures of requests that could not wait as long as was needed.
 const codeNotReady = "not_ready"
 
-// poll is how often a limiter is asked whose places may come free without our
+// pollEvery is how often a limiter is asked whose places may come free without our
 // noticing.
-const poll = 100 * time.Millisecond
+const pollEvery = 100 * time.Millisecond
 
-// leastWait keeps a limiter whose clock is behind ours from being asked without
+// minWait keeps a limiter whose clock is behind ours from being asked without
 // end.
-const leastWait = 2 * time.Millisecond
+const minWait = 2 * time.Millisecond
 
-// find waits until a deployment has a place for the next attempt. It returns an
+// waitForSlot waits until a deployment has a place for the next attempt. It returns an
 // outcome instead when there is none to wait for, or none in time.
-func (r *run) find(ctx context.Context) (choice, *Outcome) {
+func (r *run) waitForSlot(ctx context.Context) (choice, *Outcome) {
 	c, b := r.choose(ctx, r.now, nil)
 	if b == nil {
 		return c, nil
 	}
-	return r.queue(ctx, b)
+	return r.waitInLine(ctx, b)
 }
 
-// queue is find for requests that must wait.
-func (r *run) queue(ctx context.Context, b *blocked) (choice, *Outcome) {
+// waitInLine is waitForSlot for requests that must wait.
+func (r *run) waitInLine(ctx context.Context, b *blocked) (choice, *Outcome) {
 	began := r.now
-	r.tellRetry(b.ready)
+	r.events.retry(len(r.record.Attempts)+1, b.ready)
 	me := newWaiter()
 	defer me.leave()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		if ctx.Err() != nil {
-			out := r.end(endError(context.Cause(ctx)), "")
+			out := r.record.end(endError(context.Cause(ctx)), "")
 			return choice{}, &out
 		}
 		if !b.waits() {
-			out := r.nothing(b)
+			out := r.failNoDeployment(b)
 			return choice{}, &out
 		}
-		until := began.Add(r.shortWait)
+		until := began.Add(r.router.shortWait)
 		if r.req.NoPark {
-			until = r.deadline.Add(-floor)
+			until = r.deadline.Add(-minAttempt)
 			if parent, ok := ctx.Deadline(); ok && parent.Before(r.deadline) {
-				until = parent.Add(-floor)
+				until = parent.Add(-minAttempt)
 			}
 		}
-		if at := r.due(b, until); !at.IsZero() {
-			out := r.later(ctx, at, b)
+		if at := r.parkAt(b, until); !at.IsZero() {
+			out := r.park(ctx, at, b)
 			return choice{}, &out
 		}
 		for _, d := range b.lines {
@@ -87,12 +87,12 @@ func (r *run) queue(ctx context.Context, b *blocked) (choice, *Outcome) {
 		if !b.ready.IsZero() && b.ready.Before(next) {
 			next = b.ready
 		}
-		if b.poll {
-			if at := r.now.Add(poll + time.Duration(r.rand()*float64(poll))); at.Before(next) {
+		if b.pollLimiter {
+			if at := r.now.Add(pollEvery + time.Duration(r.router.rand()*float64(pollEvery))); at.Before(next) {
 				next = at
 			}
 		}
-		timer.Reset(max(next.Sub(r.now), leastWait))
+		timer.Reset(max(next.Sub(r.now), minWait))
 		select {
 		case <-timer.C:
 		case <-me.wake:
@@ -106,13 +106,13 @@ func (r *run) queue(ctx context.Context, b *blocked) (choice, *Outcome) {
 	}
 }
 
-// due returns when the request is worth trying again, if it should not wait
+// parkAt returns when the request is worth trying again, if it should not wait
 // here for that; zero when it should, which it may until then.
-func (r *run) due(b *blocked, until time.Time) time.Time {
+func (r *run) parkAt(b *blocked, until time.Time) time.Time {
 	ready := b.ready
 	if !r.now.Before(until) { // it has waited long enough
 		if b.unsure || !ready.After(r.now) { // or somebody else was quicker
-			if at := r.now.Add(max(b.guess, leastPark)); !ready.After(r.now) || at.Before(ready) {
+			if at := r.now.Add(max(b.guess, minPark)); !ready.After(r.now) || at.Before(ready) {
 				ready = at
 			}
 		}
@@ -132,24 +132,24 @@ func (r *run) due(b *blocked, until time.Time) time.Time {
 	return time.Time{}
 }
 
-// leastPark is how long a request is parked at least that gave up its place in
+// minPark is how long a request is parked at least that gave up its place in
 // a line: it comes back to the end of it.
-const leastPark = time.Second
+const minPark = time.Second
 
-// later ends the stay of a request that would have to wait here for too long:
+// park ends the stay of a request that would have to wait here for too long:
 // parked, or failed where it must not be.
-func (r *run) later(ctx context.Context, at time.Time, b *blocked) Outcome {
+func (r *run) park(ctx context.Context, at time.Time, b *blocked) Outcome {
 	wait := at.Sub(r.now)
 	left := r.deadline.Sub(r.now)
-	r.notReady = &NotReadyError{Model: r.model, ReadyAt: at, Reason: b.reason}
-	if !r.req.NoPark && left > floor {
+	r.record.notReady = &NotReadyError{Model: r.plan.model, ReadyAt: at, Reason: b.reason}
+	if !r.req.NoPark && left > minAttempt {
 		// Those who park together should not come back together.
-		at = at.Add(time.Duration(r.rand() * float64(min(wait/10, time.Second))))
-		r.tellRetry(at)
-		out := r.out
+		at = at.Add(time.Duration(r.router.rand() * float64(min(wait/10, time.Second))))
+		r.events.retry(len(r.record.Attempts)+1, at)
+		out := r.record.Outcome
 		out.Park = &Park{ReadyAt: at, Left: left, Reason: b.reason}
-		r.notReady.ReadyAt = at
-		out.notReady = r.notReady
+		r.record.notReady.ReadyAt = at
+		out.notReady = r.record.notReady
 		return out
 	}
 	if deadline, ok := ctx.Deadline(); ok {
@@ -157,51 +157,51 @@ func (r *run) later(ctx context.Context, at time.Time, b *blocked) Outcome {
 	}
 	why := fmt.Sprintf("that is due in %v, and the request has %v left", round(wait), round(max(left, 0)))
 	if r.last != nil {
-		return r.end(r.last, "not tried again: "+why)
+		return r.record.end(r.last, "not tried again: "+why)
 	}
-	return r.end(&schema.Error{
+	return r.record.end(&schema.Error{
 		Class: b.class, Code: codeNotReady,
-		Message: protocol.OneLine(fmt.Sprintf("nothing can take a request for %q now: %s; %s", r.model, b.reason, why), protocol.MaxMessage),
+		Message: protocol.OneLine(fmt.Sprintf("nothing can take a request for %q now: %s; %s", r.plan.model, b.reason, why), protocol.MaxMessage),
 	}, "")
 }
 
-// nothing ends a request that no deployment will take, now or later.
-func (r *run) nothing(b *blocked) Outcome {
+// failNoDeployment ends a request that no deployment will take, now or later.
+func (r *run) failNoDeployment(b *blocked) Outcome {
 	switch {
 	case r.last != nil:
-		return r.end(r.last, "")
+		return r.record.end(r.last, "")
 	case len(b.fatal) > 0:
-		return r.end(&schema.Error{Class: schema.ClassUpstreamFatal, Code: schema.CodeNoDeployment, Message: r.whyNone(b)}, "")
+		return r.record.end(&schema.Error{Class: schema.ClassUpstreamFatal, Code: schema.CodeNoDeployment, Message: r.whyNone(b)}, "")
 	case b.tooLong > 0:
 		e := &schema.Error{
 			Class: schema.ClassContextWindow, Code: codeContext,
-			Message: fmt.Sprintf("the request has about %d tokens, more than any deployment of %q reads (max_input_tokens)", r.tokens, r.model),
+			Message: fmt.Sprintf("the request has about %d tokens, more than any deployment of %q reads (max_input_tokens)", r.size.input, r.plan.model),
 		}
-		return r.end(e, "")
+		return r.record.end(e, "")
 	case b.untagged:
-		return r.end(&schema.Error{
+		return r.record.end(&schema.Error{
 			Class: schema.ClassRequestFatal, Code: codeNoTag,
-			Message: protocol.OneLine(fmt.Sprintf("no deployment of %q has any of the tags %s, and none the tag %s", r.model, strings.Join(r.req.Tags, ", "), defaultTag), protocol.MaxMessage),
+			Message: protocol.OneLine(fmt.Sprintf("no deployment of %q has any of the tags %s, and none the tag %s", r.plan.model, strings.Join(r.req.Tags, ", "), defaultTag), protocol.MaxMessage),
 		}, "")
 	case b.unserved:
-		return r.end(&schema.Error{
+		return r.record.end(&schema.Error{
 			Class: schema.ClassRequestFatal, Code: codeNoEndpoint,
-			Message: protocol.OneLine(fmt.Sprintf("no deployment of %q serves %s", r.model, r.req.Endpoint), protocol.MaxMessage),
+			Message: protocol.OneLine(fmt.Sprintf("no deployment of %q serves %s", r.plan.model, r.req.Endpoint), protocol.MaxMessage),
 		}, "")
 	}
-	return r.end(&schema.Error{Class: schema.ClassInternal, Message: "no deployment is left"}, "")
+	return r.record.end(&schema.Error{Class: schema.ClassInternal, Message: "no deployment is left"}, "")
 }
 
 // whyNone says which deployments are out for good, and why.
 func (r *run) whyNone(b *blocked) string {
 	var text strings.Builder
-	fmt.Fprintf(&text, "no deployment of %q can serve:", r.model)
+	fmt.Fprintf(&text, "no deployment of %q can serve:", r.plan.model)
 	for i, d := range b.fatal {
 		if i == 5 {
 			fmt.Fprintf(&text, " and %d more", len(b.fatal)-i)
 			break
 		}
-		fmt.Fprintf(&text, " %s (%s)", d.ID, d.outageReason(r.star(d), r.req.Endpoint))
+		fmt.Fprintf(&text, " %s (%s)", d.ID, d.outageReason(r.plan.wildcardOf(d), r.req.Endpoint))
 	}
 	return protocol.OneLine(text.String(), protocol.MaxMessage)
 }

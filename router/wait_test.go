@@ -79,7 +79,7 @@ func TestPacedAnswersAreBounded(t *testing.T) {
 	inWorld(t, Config{}, map[string]respond{"a": status(429, "Retry-After", "1")}, func(t *testing.T, r *Router, w *world) {
 		out := r.Do(background, waiting(g))
 		wantConsistent(t, out)
-		if len(out.Attempts) != 1+maxPaced || out.Error.Class != schema.ClassRateLimited {
+		if len(out.Attempts) != 1+maxRateLimited || out.Error.Class != schema.ClassRateLimited {
 			t.Errorf("%d attempts: %v", len(out.Attempts), out.Error)
 		}
 		// Parked in between, it comes to the same.
@@ -96,7 +96,7 @@ func TestPacedAnswersAreBounded(t *testing.T) {
 			req.Earlier, req.Timeout = out.Attempts, out.Park.Left
 			pass(time.Until(out.Park.ReadyAt))
 		}
-		if len(out.Attempts) != 1+maxPaced || out.Error == nil {
+		if len(out.Attempts) != 1+maxRateLimited || out.Error == nil {
 			t.Errorf("parked: %d attempts: %v", len(out.Attempts), out.Error)
 		}
 	})
@@ -289,7 +289,7 @@ func TestCallerEndsAWaitInLine(t *testing.T) {
 		if out.Status != schema.StatusExpired || time.Since(begin) != time.Second || len(out.Attempts) != 0 {
 			t.Errorf("%+v", out)
 		}
-		if n := r.deployments[0].line.Len(); n != 0 {
+		if n := r.deployments[0].waitQueue.Len(); n != 0 {
 			t.Errorf("%d in line", n)
 		}
 		pass(time.Minute)

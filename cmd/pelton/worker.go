@@ -192,7 +192,7 @@ func joinFleet(ctx context.Context, cfg *config.Config, log zerolog.Logger, nc *
 		all.Close()
 		return nil, nil, setup(err)
 	}
-	all.OnCooldown(func(c fleet.Cooldown) { upstreams.HearCooldown(c.Deployment, c.Until, c.Fatal, c.Reason) })
+	all.OnCooldown(func(c fleet.Cooldown) { upstreams.ApplyCooldown(c.Deployment, c.Until, c.Fatal, c.Reason) })
 	all.OnRoom(upstreams.Wake)
 	return upstreams, func() {
 		all.Close()

@@ -6,22 +6,41 @@ import (
 	"pelton/schema"
 )
 
-// breaker decides when a deployment is left alone because it fails, and when it
-// is tried again. The deployment's lock guards it.
+// breaker is the circuit breaker of a deployment, in the states that the
+// literature gives it. The deployment's lock guards it.
 //
-// Two things close it for a time: the upstream's own word (Retry-After and the
-// like), after which calls go on as before, and failures, after which it is
-// half open: one call at a time, and the first success opens it. Of two
-// deadlines the later one counts.
+// Two things open it for a time: the upstream's own word (Retry-After and the
+// like), after which it is closed again, and failures, after which it is half
+// open: one call at a time, and the first success closes it. Of two deadlines
+// the later one counts.
 type breaker struct {
-	until    time.Time
-	reason   string
-	halfOpen bool      // from until on, one call decides
-	probing  bool      // that call is under way
-	since    time.Time // when it last closed for failures: older calls are no news
+	until   time.Time
+	reason  string
+	tripped bool      // by failures: from until on it is half open
+	probing bool      // the call that decides is under way
+	since   time.Time // when it last opened for failures: older calls are no news
 
 	recent outcomes
 	fails  [numKinds]minute // for allowed_fails
+}
+
+// breakerState is what a breaker lets through.
+type breakerState int
+
+const (
+	closed   breakerState = iota // all calls
+	open                         // none
+	halfOpen                     // one at a time, which decides
+)
+
+func (b *breaker) state(now time.Time) breakerState {
+	switch {
+	case now.Before(b.until):
+		return open
+	case b.tripped:
+		return halfOpen
+	}
+	return closed
 }
 
 // Minimum volume: how many of the last calls count, and how many there must be.
@@ -29,7 +48,7 @@ const (
 	maxRecent  = 20
 	minVolume  = 5
 	longRow    = 8
-	doubtful   = 4 // failures in a row that make a shy request wait
+	avoidRow   = 4 // failures in a row that make a request wait which avoids probes
 	recentTime = time.Minute
 )
 
@@ -135,23 +154,23 @@ func (b *breaker) failed(now, began time.Time, k kind, e *schema.Error, usual ti
 	return b.recent.bad(now, usual)
 }
 
-// close leaves the deployment alone until then, or longer if that was so.
-func (b *breaker) close(until time.Time, halfOpen bool, reason string) (longer bool) {
-	b.halfOpen = b.halfOpen || halfOpen
+// block lets no call through until then, or longer if that was so.
+func (b *breaker) block(until time.Time, tripped bool, reason string) (longer bool) {
+	b.tripped = b.tripped || tripped
 	if longer = until.After(b.until); longer {
 		b.until, b.reason = until, reason
 	}
 	return longer
 }
 
-// trip leaves the deployment alone because it fails.
+// trip blocks because the deployment fails.
 func (b *breaker) trip(now time.Time, d time.Duration, reason string) (longer bool) {
 	b.recent, b.fails, b.since = outcomes{}, [numKinds]minute{}, now
-	return b.close(now.Add(d), true, reason)
+	return b.block(now.Add(d), true, reason)
 }
 
-// open makes it as if nothing had been.
-func (b *breaker) open() { *b = breaker{recent: b.recent, since: b.since} }
+// reset makes it as if nothing had been.
+func (b *breaker) reset() { *b = breaker{recent: b.recent, since: b.since} }
 
 // coolRules are what a breaker goes by.
 type coolRules struct {

@@ -8,8 +8,8 @@ import (
 	"pelton/schema"
 )
 
-// ended is how a call ended, as far as its deployment's health is concerned.
-type ended struct {
+// callEnd is how a call ended, as far as its deployment's health is concerned.
+type callEnd struct {
 	err     *schema.Error // nil: success
 	aborted bool          // by us
 	scope   string        // of an upstream_fatal
@@ -20,17 +20,17 @@ type ended struct {
 	output  int64
 }
 
-func (e ended) why(k kind) string {
+func (e callEnd) why(k kind) string {
 	if k == anyKind {
 		return "the upstream said that nothing is left"
 	}
 	return e.err.Error()
 }
 
-// out takes the deployment out for what cannot be served. The lock is held.
-func (d *deployment) out(now time.Time, e ended) (news news) {
+// markOutage takes the deployment out for what cannot be served. The lock is held.
+func (d *deployment) markOutage(now time.Time, e callEnd) (change transition) {
 	o := d.outages[e.scope]
-	if news.lost = o == nil; news.lost {
+	if change.lost = o == nil; change.lost {
 		if d.outages == nil {
 			d.outages = map[string]*outage{}
 		}
@@ -46,29 +46,29 @@ func (d *deployment) out(now time.Time, e ended) (news news) {
 	}
 	o.until, o.reason = until, e.err.Error()
 	if e.scope == scopeAll { // of the rest others learn with one call each
-		news.cooldown = &Cooldown{Deployment: d.ID, Until: until, Fatal: true, Reason: o.reason}
+		change.cooldown = &Cooldown{Deployment: d.ID, Until: until, Fatal: true, Reason: o.reason}
 	}
-	return news
+	return change
 }
 
-// worthTelling is the shortest cooldown that other processes hear of, and the
+// minAnnounced is the shortest cooldown that other processes hear of, and the
 // least by which a longer one must differ.
-const worthTelling = 500 * time.Millisecond
+const minAnnounced = 500 * time.Millisecond
 
-// tell returns c if others should hear of it. The lock is held.
-func (d *deployment) tell(now time.Time, c Cooldown) *Cooldown {
-	if c.Until.Sub(now) < worthTelling || c.Until.Sub(d.told) < worthTelling {
+// announce returns c if others should hear of it. The lock is held.
+func (d *deployment) announce(now time.Time, c Cooldown) *Cooldown {
+	if c.Until.Sub(now) < minAnnounced || c.Until.Sub(d.announcedUntil) < minAnnounced {
 		return nil
 	}
-	d.told = c.Until
+	d.announcedUntil = c.Until
 	return &c
 }
 
 // scopeOf names what an error of d takes out.
-func (d *deployment) scopeOf(v judgement, endpoint schema.Endpoint, star string) string {
+func (d *deployment) scopeOf(v judgement, endpoint schema.Endpoint, wildcard string) string {
 	switch {
 	case v.scope == protocol.OneModel && strings.Contains(d.Model, "*"):
-		return scopeOfModel(d.modelFor(star))
+		return scopeOfModel(d.modelFor(wildcard))
 	case v.scope == protocol.OneEndpoint:
 		return scopeOfEndpoint(endpoint)
 	}

@@ -240,13 +240,13 @@ func TestProbeThatSaysNothing(t *testing.T) {
 		if out := r.Do(background, req); out.Error.Class != schema.ClassTimeout {
 			t.Error(out.Error)
 		}
-		if cools(r) != 0 || !r.deployments[0].breaker.halfOpen {
+		if cools(r) != 0 || !r.deployments[0].breaker.tripped {
 			t.Error("a probe without an answer decided")
 		}
 		// An answer that refuses the request itself is a sign of life.
 		w.set("a", status(400))
 		fail(t, r, 1)
-		if r.deployments[0].breaker.halfOpen {
+		if r.deployments[0].breaker.tripped {
 			t.Error("an answer did not open it")
 		}
 	})
@@ -299,13 +299,13 @@ func TestLaterDeadlineWins(t *testing.T) {
 		if cools(r) != 29500*time.Millisecond {
 			t.Errorf("%v left", cools(r))
 		}
-		r.HearCooldown("a", time.Now().Add(10*time.Second), false, "x")
+		r.ApplyCooldown("a", time.Now().Add(10*time.Second), false, "x")
 		if cools(r) != 29500*time.Millisecond {
 			t.Errorf("%v left after a shorter word from elsewhere", cools(r))
 		}
-		r.HearCooldown("a", time.Now().Add(100*time.Second), false, "x")
-		r.HearCooldown("nobody", time.Now().Add(100*time.Second), false, "x")
-		r.HearCooldown("a", time.Now().Add(-time.Second), true, "x")
+		r.ApplyCooldown("a", time.Now().Add(100*time.Second), false, "x")
+		r.ApplyCooldown("nobody", time.Now().Add(100*time.Second), false, "x")
+		r.ApplyCooldown("a", time.Now().Add(-time.Second), true, "x")
 		if cools(r) != 100*time.Second {
 			t.Errorf("%v left after a longer word from elsewhere", cools(r))
 		}
@@ -319,7 +319,7 @@ func TestCooldownSink(t *testing.T) {
 	})
 	inWorld(t, Config{NumRetries: &retries0}, map[string]respond{"a": status(429, "Retry-After", "30")}, func(t *testing.T, r *Router, w *world) {
 		doAll(r, 10, g)
-		r.HearCooldown("a", time.Now().Add(time.Minute), false, "said by others")
+		r.ApplyCooldown("a", time.Now().Add(time.Minute), false, "said by others")
 		pass(61 * time.Second)
 		w.set("a", status(429, "retry-after-ms", "20"))
 		r.Do(background, g)
@@ -341,7 +341,7 @@ func TestCooldownSink(t *testing.T) {
 // Another process's word on a key spares us the call.
 func TestHearFatal(t *testing.T) {
 	inWorld(t, Config{}, map[string]respond{"a": status(200)}, func(t *testing.T, r *Router, w *world) {
-		r.HearCooldown("a", time.Now().Add(time.Minute), true, "the key is wrong")
+		r.ApplyCooldown("a", time.Now().Add(time.Minute), true, "the key is wrong")
 		out := r.Do(background, g)
 		if out.Error == nil || out.Error.Code != schema.CodeNoDeployment || !strings.Contains(out.Error.Message, "the key is wrong") || w.went() != "" {
 			t.Errorf("%v: %s", out.Error, w.went())

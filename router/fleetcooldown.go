@@ -16,15 +16,15 @@ type Cooldown struct {
 
 // WithCooldownSink sets who is told of each cooldown that begins or grows here,
 // so that other processes can be: sink is called in the middle of a request and
-// must not block. What they hear they pass to [Router.HearCooldown].
+// must not block. What comes from others is passed to [Router.ApplyCooldown].
 func WithCooldownSink(sink func(deployment string, until time.Time, fatal bool, reason string)) Option {
 	return func(s *settings) { s.sink = sink }
 }
 
-// HearCooldown leaves a deployment alone because another process says so; of
+// ApplyCooldown leaves a deployment alone because another process says so; of
 // its word and our own the later time counts. It is not told to the sink. A
 // deployment that is not configured here, or a time that has passed, is nothing.
-func (r *Router) HearCooldown(deployment string, until time.Time, fatal bool, reason string) {
+func (r *Router) ApplyCooldown(deployment string, until time.Time, fatal bool, reason string) {
 	d := r.byID[deployment]
 	now := time.Now()
 	if d == nil || !until.After(now) {
@@ -34,9 +34,9 @@ func (r *Router) HearCooldown(deployment string, until time.Time, fatal bool, re
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if !fatal {
-		d.breaker.close(until, d.rules.time > 0, reason)
-		if until.After(d.told) {
-			d.told = until
+		d.breaker.block(until, d.rules.time > 0, reason)
+		if until.After(d.announcedUntil) {
+			d.announcedUntil = until
 		}
 		return
 	}
@@ -59,13 +59,13 @@ func (r *Router) Wake(deployment string) {
 	if d := r.byID[deployment]; d != nil {
 		d.mu.Lock()
 		d.busy = time.Time{}
-		d.wakeFirst()
+		d.wakeNext()
 		d.mu.Unlock()
 	}
 }
 
-// spread tells the sink.
-func (r *Router) spread(c *Cooldown) {
+// publishCooldown gives c to the sink.
+func (r *Router) publishCooldown(c *Cooldown) {
 	if c != nil && r.sink != nil {
 		r.sink(c.Deployment, c.Until, c.Fatal, c.Reason)
 	}

@@ -12,11 +12,11 @@ import (
 // a line from its front wakes the next: so places go in the order of arrival,
 // and a crowd costs one question per place, not one each.
 type waiter struct {
-	wake   chan struct{}
-	places []standing
+	wake    chan struct{}
+	tickets []ticket
 }
 
-type standing struct {
+type ticket struct {
 	d *deployment
 	e *list.Element
 }
@@ -32,33 +32,33 @@ func (w *waiter) signal() {
 
 // join stands in line for d, unless it does already.
 func (w *waiter) join(d *deployment) {
-	for _, s := range w.places {
+	for _, s := range w.tickets {
 		if s.d == d {
 			return
 		}
 	}
 	d.mu.Lock()
-	w.places = append(w.places, standing{d, d.line.PushBack(w)})
+	w.tickets = append(w.tickets, ticket{d, d.waitQueue.PushBack(w)})
 	d.mu.Unlock()
 }
 
 // leave leaves all lines.
 func (w *waiter) leave() {
-	for _, s := range w.places {
+	for _, s := range w.tickets {
 		s.d.mu.Lock()
-		first := s.d.line.Front() == s.e
-		s.d.line.Remove(s.e)
+		first := s.d.waitQueue.Front() == s.e
+		s.d.waitQueue.Remove(s.e)
 		if first {
-			s.d.wakeFirst()
+			s.d.wakeNext()
 		}
 		s.d.mu.Unlock()
 	}
-	w.places = w.places[:0]
+	w.tickets = w.tickets[:0]
 }
 
-// wakeFirst makes the first in line look again. The lock is held.
-func (d *deployment) wakeFirst() {
-	if front := d.line.Front(); front != nil {
+// wakeNext makes the first in line look again. The lock is held.
+func (d *deployment) wakeNext() {
+	if front := d.waitQueue.Front(); front != nil {
 		front.Value.(*waiter).signal()
 	}
 }
@@ -69,7 +69,7 @@ func (d *deployment) expected(w *waiter) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	ahead := 1.0
-	for e := d.line.Front(); e != nil && e.Value != any(w); e = e.Next() {
+	for e := d.waitQueue.Front(); e != nil && e.Value != any(w); e = e.Next() {
 		ahead++
 	}
 	var wait time.Duration

@@ -6,8 +6,8 @@ import (
 	"pelton/schema"
 )
 
-// denial is why a deployment takes no request now.
-type denial struct {
+// refusal is why a deployment takes no request now.
+type refusal struct {
 	why   reason
 	ready time.Time // when to ask again; zero: when somebody calls, or nobody knows
 }
@@ -20,8 +20,8 @@ const (
 	fatal                     // it cannot serve this
 )
 
-// place is what a call holds at its deployment.
-type place struct {
+// slot is what a call holds at its deployment.
+type slot struct {
 	permit   Permit // nil: the deployment has no limits
 	probe    bool   // it decides about the cooldown
 	outage   *outage
@@ -29,21 +29,21 @@ type place struct {
 	reserved int    // tokens
 }
 
-// enter takes a place for a request as far as this process can tell; the
-// limiter has the last word. me is the request where it stands in line. One
-// that is shy leaves it to others to find out whether d is back, for a while.
-func (d *deployment) enter(now time.Time, star string, endpoint schema.Endpoint, me *waiter, shy bool) (p place, no denial) {
+// acquire takes a slot for a request as far as this process can tell; the limiter
+// has the last word. me is the request where it stands in line. One that avoids
+// probes leaves it to others to find out whether d is back, for a while.
+func (d *deployment) acquire(now time.Time, wildcard string, endpoint schema.Endpoint, me *waiter, avoidsProbe bool) (p slot, no refusal) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.outages) > 0 {
 		var buf [3]string
-		for _, scope := range d.scopes(buf[:0], star, endpoint) {
+		for _, scope := range d.scopes(buf[:0], wildcard, endpoint) {
 			o := d.outages[scope]
 			if o == nil {
 				continue
 			}
 			if o.probing || now.Before(o.until) {
-				return p, denial{why: fatal, ready: o.until}
+				return p, refusal{why: fatal, ready: o.until}
 			}
 			p.outage, p.scope = o, scope
 		}
@@ -51,49 +51,54 @@ func (d *deployment) enter(now time.Time, star string, endpoint schema.Endpoint,
 	b := &d.breaker
 	until := b.until
 	switch {
-	case !shy || d.rules.time == 0:
-	case b.halfOpen:
+	case !avoidsProbe || d.rules.time == 0:
+	case b.tripped:
 		until = until.Add(d.rules.time)
-	case b.recent.row >= doubtful: // it may be down; others will find out
+	case b.recent.row >= avoidRow: // it may be down; others will find out
 		until = b.recent.last.Add(d.rules.time)
 	}
 	switch {
 	case now.Before(until):
-		return p, denial{why: cooling, ready: until}
-	case b.halfOpen && b.probing:
-		return p, denial{why: cooling}
+		return p, refusal{why: cooling, ready: until}
+	case b.tripped && b.probing:
+		return p, refusal{why: cooling}
 	}
-	if front := d.line.Front(); front != nil && front.Value != any(me) {
-		return p, denial{why: limited}
+	if front := d.waitQueue.Front(); front != nil && front.Value != any(me) {
+		return p, refusal{why: limited}
 	}
 	if now.Before(d.busy) {
-		return p, denial{why: limited, ready: d.busy}
+		return p, refusal{why: limited, ready: d.busy}
 	}
 	if d.adapt.on && int(d.inFlight.Load()) >= d.adapt.allowed() {
-		return p, denial{why: limited}
+		return p, refusal{why: limited}
 	}
-	if p.probe = b.halfOpen; p.probe {
+	if p.probe = b.state(now) == halfOpen; p.probe {
 		b.probing = true
 	}
 	if p.outage != nil {
 		p.outage.probing = true
 	}
 	d.adapt.began(now, int(d.inFlight.Add(1)))
-	return p, denial{}
+	return p, refusal{}
 }
 
 // scopes are those that a request lies in.
-func (d *deployment) scopes(buf []string, star string, endpoint schema.Endpoint) []string {
-	return append(buf, scopeAll, scopeOfModel(d.modelFor(star)), scopeOfEndpoint(endpoint))
+func (d *deployment) scopes(buf []string, wildcard string, endpoint schema.Endpoint) []string {
+	return append(buf, scopeAll, scopeOfModel(d.modelFor(wildcard)), scopeOfEndpoint(endpoint))
 }
 
-// withdraw gives back a place that led to no call, for the limiter has none
-// before busy; zero is unknown.
-func (d *deployment) withdraw(p place, busy time.Time) {
+// cancel gives back a slot that led to no call, for the limiter has none before
+// busy; zero is unknown.
+func (d *deployment) cancel(p slot, busy time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.inFlight.Add(-1)
 	d.busy = busy
+	d.endProbe(p)
+}
+
+// endProbe notes that the call of a slot decides nothing any more.
+func (d *deployment) endProbe(p slot) {
 	if p.probe {
 		d.breaker.probing = false
 	}
@@ -102,37 +107,32 @@ func (d *deployment) withdraw(p place, busy time.Time) {
 	}
 }
 
-// left notes how a call ended, and wakes who waits.
-func (d *deployment) left(now time.Time, p place, e ended) (news news) {
+// release notes how a call ended, and wakes the next that waits.
+func (d *deployment) release(now time.Time, p slot, e callEnd) (change transition) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.inFlight.Add(-1)
 	if d.MaxParallel > 0 || d.TPM > 0 { // its place, or what it did not use, is free
 		d.busy = time.Time{}
 	}
-	defer d.wakeFirst()
-	if p.probe {
-		d.breaker.probing = false
-	}
-	if p.outage != nil {
-		p.outage.probing = false
-	}
+	defer d.wakeNext()
+	d.endProbe(p)
 	d.calls.add(now, 1)
 	d.used.add(now, e.tokens)
 	d.adapt.ended(now, e)
 	if e.aborted {
-		return news // it says nothing about the deployment
+		return change // it says nothing about the deployment
 	}
 	k, class := anyKind, schema.Class("")
 	if e.err != nil {
 		k, class = kindOf(e.err), e.err.Class
 	}
 	if class == schema.ClassUpstreamFatal {
-		return d.out(now, e)
+		return d.markOutage(now, e)
 	}
 	if p.outage != nil && k == anyKind {
 		delete(d.outages, p.scope)
-		news.recovered = true
+		change.recovered = true
 	}
 	if e.err == nil {
 		d.latency.add(now, e.took.Seconds())
@@ -145,26 +145,26 @@ func (d *deployment) left(now time.Time, p place, e ended) (news news) {
 		d.errors.add(now, 0)
 		b.recent.add(now, false)
 		if p.probe {
-			b.open()
+			b.reset()
 		}
 	} else {
 		d.errors.add(now, 1)
 	}
-	if e.rest.After(now) && b.close(e.rest, false, e.why(k)) {
-		news.cooldown = d.tell(now, Cooldown{Deployment: d.ID, Until: e.rest, Reason: b.reason})
+	if e.rest.After(now) && b.block(e.rest, false, e.why(k)) {
+		change.cooldown = d.announce(now, Cooldown{Deployment: d.ID, Until: e.rest, Reason: b.reason})
 	}
 	// Where the limit adapts, an upstream that is full is no upstream that fails.
 	full := d.adapt.on && k == kindRateLimit
 	if k != anyKind && d.rules.time > 0 && (p.probe || !full && b.failed(now, e.began, k, e.err, d.meanLatency(), &d.rules)) {
 		if b.trip(now, d.rules.time, e.why(k)) {
-			news.cooldown = d.tell(now, Cooldown{Deployment: d.ID, Until: b.until, Reason: b.reason})
+			change.cooldown = d.announce(now, Cooldown{Deployment: d.ID, Until: b.until, Reason: b.reason})
 		}
 	}
-	return news
+	return change
 }
 
-// news is what others should hear of the end of a call.
-type news struct {
+// transition is what the end of a call changed, for others to know.
+type transition struct {
 	cooldown  *Cooldown
 	lost      bool // it serves no more, or not this
 	recovered bool // it serves again
