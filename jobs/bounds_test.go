@@ -14,6 +14,7 @@ import (
 
 	"pelton/internal/dev/testenv"
 	"pelton/jobs"
+	"pelton/jobs/queue"
 	"pelton/schema"
 )
 
@@ -124,7 +125,7 @@ func TestObjectsAreBounded(t *testing.T) {
 		schema.HeaderDeadline: {time.Now().Format(time.RFC3339Nano)}, schema.HeaderQueuedAt: {time.Now().Format(time.RFC3339Nano)}}
 	ctx, cancel := context.WithTimeout(e.Ctx(), 20*time.Second)
 	defer cancel()
-	if _, err := jobs.ReadWork(ctx, b, m); err == nil || !strings.Contains(err.Error(), "too large") {
+	if _, err := queue.Decode(ctx, b, m); err == nil || !strings.Contains(err.Error(), "too large") {
 		t.Errorf("%v", err)
 	}
 }

@@ -109,22 +109,10 @@ func (h *Handle) readable(ctx context.Context) error {
 		return nil
 	}
 	state, err := h.State(ctx)
-	if err != nil || !state.State.Final() {
+	if err != nil {
 		return err
 	}
-	ended, err := h.st.Results.Ended(ctx, h.queue, h.id)
-	if err != nil || ended {
-		return err
-	}
-	// Between the final state and the end there is a moment, or a dead owner
-	// whose successor publishes it. The results are there in that moment.
-	if state.FinishedAt != nil && time.Since(*state.FinishedAt) < time.Minute {
-		left, err := h.st.Results.MayRead(ctx, h.key())
-		if left || err != nil || state.Counts.Stored() == 0 {
-			return err
-		}
-	}
-	return fmt.Errorf("job %s: %w", h.id, ErrAgedOut)
+	return h.st.Results.Readable(ctx, state)
 }
 
 // MayCollect fails with [ErrDenied] where results of the job could not be read:

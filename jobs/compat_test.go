@@ -52,10 +52,6 @@ func readAsRecord(_ *Store, m *nats.Msg) error {
 }
 
 var wireKinds = map[string]wireKind{
-	"work": {"work", "#/$defs/headers", func(b *Store, m *nats.Msg) error {
-		_, err := ReadWork(context.Background(), b, m)
-		return err
-	}},
 	"result-succeeded": {"result", "#/$defs/headers", readAsResult},
 	"result-failed":    {"result", "#/$defs/headers", readAsResult},
 	"result-cancelled": {"result", "#/$defs/headers", readAsResult},
@@ -119,6 +115,9 @@ func TestReadsEveryVersion(t *testing.T) {
 	for _, path := range paths {
 		name := strings.TrimSuffix(filepath.Base(path), ".json")
 		kind, ok := wireKinds[name]
+		if name == "work" { // read by jobs/queue, and tested there
+			continue
+		}
 		if !ok {
 			t.Errorf("%s: nobody knows how to read it", path)
 			continue
@@ -212,7 +211,7 @@ func olderVariants(t *testing.T, kind wireKind, m *nats.Msg) map[string]*nats.Ms
 		}
 	}
 	var fields map[string]json.RawMessage
-	if kind.document == "work" || kind.headers == "#" || json.Unmarshal(m.Data, &fields) != nil {
+	if kind.headers == "#" || json.Unmarshal(m.Data, &fields) != nil {
 		return variants // a body is the producer's
 	}
 	keep := slices.Concat(doc.Required, []string{"job_seq", "job_hash", "requests"})

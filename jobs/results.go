@@ -8,6 +8,7 @@ import (
 	"math"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -359,4 +360,25 @@ func (s *Results) MayRead(ctx context.Context, job JobKey) (some bool, err error
 	defer r.close()
 	err = r.open(ctx)
 	return r.pending > 0, err
+}
+
+// Readable makes sure that a reader of a job in this state will find its end, if it
+// has ended, and not wait for what has aged out: that is [ErrAgedOut].
+func (s *Results) Readable(ctx context.Context, state *schema.State) error {
+	if !state.State.Final() {
+		return nil
+	}
+	ended, err := s.Ended(ctx, state.Queue, state.ID)
+	if err != nil || ended {
+		return err
+	}
+	// Between the final state and the end there is a moment, or a dead owner
+	// whose successor publishes it. The results are there in that moment.
+	if state.FinishedAt != nil && time.Since(*state.FinishedAt) < time.Minute {
+		left, err := s.MayRead(ctx, JobKey{state.Queue, state.ID})
+		if left || err != nil || state.Counts.Stored() == 0 {
+			return err
+		}
+	}
+	return fmt.Errorf("job %s: %w", state.ID, ErrAgedOut)
 }

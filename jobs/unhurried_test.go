@@ -14,8 +14,8 @@ import (
 // A question that dies with a connection is put again, and not waited for until
 // the caller's last moment.
 func TestQuestionDiesWithTheConnection(t *testing.T) {
-	x := newBench(t, testenv.Listen())
-	h := x.submit(schema.Job{ID: "asked", Requests: testenv.Chats(1)})
+	x := testenv.NewByHand(t, testenv.Listen())
+	h := x.Submit(schema.Job{ID: "asked", Requests: testenv.Chats(1)})
 	proxy := testenv.NewProxy(t)
 	proxy.Point(strings.TrimPrefix(x.NATS.ClientURL(), "nats://"))
 	nc := testenv.Dial(t, "nats://"+proxy.Addr())
@@ -43,7 +43,7 @@ func TestQuestionDiesWithTheConnection(t *testing.T) {
 	}
 	proxy.Cut()
 	proxy.Heal()
-	x.finish(x.take())
+	x.Finish(x.Take())
 	if e := <-ended; e.err != nil || e.state.State != schema.Succeeded {
 		t.Errorf("%+v, %v", e.state, e.err)
 	}

@@ -3,9 +3,12 @@ package jobs
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
+	"pelton/internal/retry"
 	"pelton/schema"
 )
 
@@ -122,4 +125,12 @@ func (h *Handle) follow(ctx context.Context, snapshots, events <-chan *nats.Msg,
 			return out.state, nil
 		}
 	}
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	if err := retry.Sleep(ctx, d); err != nil {
+		return fmt.Errorf("stopped waiting: %w", err)
+	}
+	return nil
 }

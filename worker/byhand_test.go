@@ -7,6 +7,8 @@ import (
 
 	"pelton/internal/dev/testenv"
 	"pelton/jobs"
+	"pelton/jobs/owner"
+	"pelton/jobs/queue"
 	"pelton/schema"
 )
 
@@ -29,11 +31,13 @@ func takeByHand(e *testenv.Env, job schema.Job) *byHand {
 		t.Fatal(err)
 	}
 	t.Cleanup(cancels.Close)
-	owner, err := jobs.StartOwner(e.Ctx(), x.b, jobs.OwnerConfig{Queues: defaultQueue, Name: "owner", Cancels: cancels, Log: testenv.Logger(t)})
+	o, err := owner.Start(e.Ctx(), owner.Config{
+		Store: x.b, Feeder: queue.New(x.b, testenv.Logger(t)), Queues: defaultQueue, Name: "owner", Cancels: cancels, Log: testenv.Logger(t),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.stop = sync.OnceFunc(owner.Stop)
+	x.stop = sync.OnceFunc(o.Stop)
 	t.Cleanup(x.stop)
 	if x.h, err = e.Client().Submit(e.Ctx(), job); err != nil {
 		t.Fatal(err)

@@ -4,13 +4,15 @@ import (
 	"errors"
 
 	"pelton/jobs"
+	"pelton/jobs/owner"
+	"pelton/jobs/queue"
 	"pelton/schema"
 )
 
 // Observer counts what a worker does. Its methods are called concurrently and
 // must not block: a request waits for them.
 type Observer interface {
-	jobs.Observer
+	owner.Observer
 
 	// Began is told that a slot is busy with a request, Ended that it is free.
 	Began()
@@ -23,13 +25,13 @@ type Observer interface {
 
 // observeStored tells what came of the first try to store a result. A later try
 // may find what an earlier one has stored.
-func (w *worker) observeStored(work *jobs.Work, r *schema.Result, err error) {
+func (w *worker) observeStored(it *queue.Item, r *schema.Result, err error) {
 	o := w.cfg.Observer
 	switch {
 	case o == nil:
 	case !errors.Is(err, jobs.ErrStored):
-		o.Stored(work.Queue, r)
+		o.Stored(it.Queue, r)
 	case len(r.Attempts) > 0:
-		o.Duplicate(work.Queue)
+		o.Duplicate(it.Queue)
 	}
 }

@@ -3,7 +3,8 @@ package worker
 import (
 	"time"
 
-	"pelton/jobs"
+	"pelton/jobs/owner"
+	"pelton/jobs/queue"
 	"pelton/router"
 	"pelton/schema"
 )
@@ -11,11 +12,11 @@ import (
 // Tracer follows what a worker does. Its methods are called concurrently, and
 // must not block: a request waits for them.
 type Tracer interface {
-	jobs.Tracer
+	owner.Tracer
 
 	// Request is told of a request that is about to be called, of when a slot
 	// took it up, and of the attempts made before it was parked.
-	Request(work *jobs.Work, started time.Time, earlier []schema.Attempt) RequestTrace
+	Request(it *queue.Item, started time.Time, earlier []schema.Attempt) RequestTrace
 }
 
 // RequestTrace follows one request in one slot.

@@ -44,8 +44,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"pelton/internal/nats/pull"
 	"pelton/jobs"
+	"pelton/jobs/owner"
+	"pelton/jobs/queue"
 	"pelton/router"
 )
 
@@ -80,16 +81,14 @@ type worker struct {
 	cfg     Config
 	hard    context.Context
 	cancels *jobs.CancelWatch
-	local   *jobs.LocalWork // nil: requests are pulled
-	owner   *jobs.Owner
-	slots   *pull.Slots
-	storing sync.WaitGroup // results on their way to the store: see local.go
-	stuck   atomic.Int64   // results that wait for the broker to take them
-	alone   chan struct{}  // held by the one suspect that runs: see again.go
+	owner   *owner.Owner
 
-	mu      sync.Mutex
-	running map[string]chan struct{} // by result id: closed when it is done
-	jobs    map[jobKey]*together     // those of which a request is in hand
+	pending       sync.WaitGroup // results on their way to the store whose slots are free
+	blockedStores atomic.Int64   // results that wait for the broker to take them
+	suspectLock   chan struct{}  // held by the one suspect that runs: see restart.go
+
+	mu     sync.Mutex
+	groups map[groupKey]*jobGroup // of the jobs of which a request is in hand
 }
 
 // Run serves until soft ends, then finishes what is in hand; the end of hard
@@ -98,16 +97,16 @@ func Run(soft, hard context.Context, cfg Config) error {
 	if cfg.Slots == 0 {
 		cfg.Slots = DefaultSlots
 	}
-	w := &worker{cfg: cfg, hard: hard, slots: pull.NewSlots(cfg.Slots), alone: make(chan struct{}, 1), running: map[string]chan struct{}{}, jobs: map[jobKey]*together{}}
+	w := &worker{cfg: cfg, hard: hard, suspectLock: make(chan struct{}, 1), groups: map[groupKey]*jobGroup{}}
 	var err error
 	if w.cancels, err = cfg.Broker.Cancels.Watch(); err != nil {
 		return fmt.Errorf("listen for cancels: %w", err)
 	}
 	defer w.cancels.Close()
-	w.local = jobs.NewLocalWork(cfg.Broker)
-	w.owner, err = jobs.StartOwner(hard, cfg.Broker, jobs.OwnerConfig{
-		Queues: cfg.Queues, Name: cfg.Name, Cancels: w.cancels, Priced: cfg.Router.Priced, Tracer: cfg.Tracer, Observer: cfg.Observer, Log: cfg.Log,
-		HandedBack: cfg.HandedBack, Local: w.local,
+	requests := queue.New(cfg.Broker, cfg.Log)
+	w.owner, err = owner.Start(hard, owner.Config{
+		Store: cfg.Broker, Feeder: requests, Queues: cfg.Queues, Name: cfg.Name, Cancels: w.cancels, Log: cfg.Log,
+		Priced: cfg.Router.Priced, Observer: cfg.Observer, Tracer: cfg.Tracer, HandedBack: cfg.HandedBack,
 	})
 	if err != nil {
 		return fmt.Errorf("take jobs: %w", err)
@@ -117,7 +116,10 @@ func Run(soft, hard context.Context, cfg Config) error {
 		w.owner.Stop()
 		return fmt.Errorf("start the micro service: %w", err)
 	}
-	stop, err := w.take()
+	err = requests.Start(hard, queue.Taking{
+		Queues: cfg.Queues, Slots: cfg.Slots, Handle: w.serve, Stored: w.owner.Stored,
+		Paused: func() bool { return w.blockedStores.Load() > 0 },
+	})
 	if err == nil {
 		if cfg.Ready != nil {
 			cfg.Ready()
@@ -128,184 +130,7 @@ func Run(soft, hard context.Context, cfg Config) error {
 	// we finish the calls that are in hand.
 	service.Stop()
 	w.owner.Stop()
-	stop()
+	requests.Stop()
+	w.pending.Wait()
 	return errors.Join(err, cfg.Broker.Conn().FlushTimeout(time.Second))
-}
-
-// take begins to take work; stop takes no more, and returns when nothing is in
-// hand.
-func (w *worker) take() (stop func(), err error) {
-	if w.local != nil {
-		return w.takeLocal(w.local), nil
-	}
-	pullers, err := w.pull()
-	return func() { w.stop(pullers) }, err
-}
-
-// pull starts one puller per queue; all share the slots.
-func (w *worker) pull() ([]*pull.Puller, error) {
-	b := w.cfg.Broker
-	var pullers []*pull.Puller
-	w.slots.Expect(len(w.cfg.Queues))
-	for queue, limit := range w.cfg.Queues {
-		p, err := pull.Start(w.hard, pull.Config{
-			Conn: b.Conn(), Stream: b.Names.WorkStream(), Consumer: b.Names.WorkersConsumer(queue),
-			AckWait: jobs.AckWait, Heartbeat: jobs.Heartbeat, Slots: w.slots, Handle: w.handle,
-			Ensure:  func(ctx context.Context) error { return b.Setup(ctx, map[string]int{queue: limit}) },
-			LastSeq: b.Work.LastSeq,
-			Paused:  func() bool { return w.stuck.Load() > 0 },
-			Log:     w.cfg.Log,
-		})
-		if err != nil {
-			return pullers, fmt.Errorf("pull from queue %s: %w", queue, err)
-		}
-		pullers = append(pullers, p)
-	}
-	return pullers, nil
-}
-
-func (w *worker) stop(pullers []*pull.Puller) {
-	var wg sync.WaitGroup
-	for _, p := range pullers {
-		wg.Go(p.Stop)
-	}
-	wg.Wait()
-}
-
-// handle is what happens to one request: the list at the top of this file.
-func (w *worker) handle(d *pull.Delivery) {
-	ctx := d.Context()
-	work, err := jobs.ReadWork(ctx, w.cfg.Broker, d.Msg)
-	if err != nil {
-		w.reject(d, err)
-		return
-	}
-	done, err := w.begin(ctx, work)
-	if err != nil {
-		w.giveUp(d)
-		return
-	}
-	defer done()
-	out, err := w.finish(ctx, work, d.First() && work.Certain(d.Published))
-	switch {
-	case errors.Is(err, errOver):
-		d.Ack()
-	case err != nil:
-		w.giveUp(d)
-	default:
-		w.settle(d, work, out)
-	}
-}
-
-// finish brings a request to its result, or to a wait. first says that nobody
-// can have begun it before: then there is nothing to look up.
-func (w *worker) finish(ctx context.Context, work *jobs.Work, first bool) (jobs.ResultMeta, error) {
-	defer w.busy()()
-	if !first {
-		return w.finishAgain(ctx, work)
-	}
-	return w.keep(ctx, work, w.answer(ctx, work, nil))
-}
-
-// busy has a slot counted as busy until the returned function is called.
-func (w *worker) busy() (free func()) {
-	o := w.cfg.Observer
-	if o == nil {
-		return func() {}
-	}
-	o.Began()
-	return o.Ended
-}
-
-// keep stores what became of a request.
-func (w *worker) keep(ctx context.Context, work *jobs.Work, a answer) (jobs.ResultMeta, error) {
-	switch {
-	case a.parked != nil:
-		return w.park(ctx, work, a.parked)
-	case a.result != nil:
-		out, err := w.store(work, a.result)
-		if err == nil {
-			work.Stored(out)
-		}
-		return out, err
-	}
-	return jobs.ResultMeta{}, errGivenUp
-}
-
-// errGivenUp means that this process may not go on with a request.
-var errGivenUp = errors.New("given up")
-
-// errOver means that the job has ended without this request.
-var errOver = errors.New("its job has ended")
-
-// settle tells the owner and acknowledges, in this order: an owner that hears
-// of neither finds the result when it looks.
-func (w *worker) settle(d *pull.Delivery, work *jobs.Work, out jobs.ResultMeta) {
-	w.owner.Stored(work.Queue, work.Job, out)
-	d.Ack()
-}
-
-// giveUp leaves a request to others: at once where this process is stopping;
-// otherwise the broker has stopped counting on us by itself.
-func (w *worker) giveUp(d *pull.Delivery) {
-	if errors.Is(context.Cause(d.Context()), pull.ErrLost) {
-		w.at(w.cfg.Log.Warn(), d).Msg("aborted a call that could not be kept alive: the broker does not answer")
-		return
-	}
-	d.Nak()
-}
-
-// at says in a line of the log which request it is about.
-func (w *worker) at(line *zerolog.Event, d *pull.Delivery) *zerolog.Event {
-	address, ok := w.cfg.Broker.Names.Parse("work", d.Msg.Subject)
-	if !ok {
-		return line.Str("subject", d.Msg.Subject)
-	}
-	return line.Str("queue", address.Queue).Str("job", address.Job).Int("index", address.Index)
-}
-
-// reject deals with a message that is no request, or whose body cannot be read.
-func (w *worker) reject(d *pull.Delivery, err error) {
-	if d.Context().Err() != nil {
-		w.giveUp(d)
-		return
-	}
-	w.at(w.cfg.Log.Warn(), d).Err(err).Msg("cannot read a request; its owner feeds it again")
-	d.Ack()
-}
-
-// begin enters the request into the table of running ones, after waiting for
-// the same one to end. The returned function takes it out again.
-func (w *worker) begin(ctx context.Context, work *jobs.Work) (done func(), err error) {
-	key := work.Key()
-	for {
-		w.mu.Lock()
-		other := w.running[key]
-		if other == nil {
-			mine := make(chan struct{})
-			w.running[key] = mine
-			w.mu.Unlock()
-			return func() {
-				w.mu.Lock()
-				delete(w.running, key)
-				w.mu.Unlock()
-				close(mine)
-			}, nil
-		}
-		w.mu.Unlock()
-		select {
-		case <-other:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-}
-
-// lookUp asks for a stored result until it is told.
-func (w *worker) lookUp(ctx context.Context, work *jobs.Work) (out jobs.ResultMeta, stored bool, err error) {
-	err = w.insist(ctx, work, "look up a result", func(ctx context.Context) error {
-		out, stored, err = w.cfg.Broker.Results.Meta(ctx, work.Queue, work.Job, work.Index)
-		return err
-	})
-	return out, stored, err
 }

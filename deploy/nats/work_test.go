@@ -17,6 +17,7 @@ import (
 	"pelton/internal/nats/denied"
 	"pelton/internal/nats/natsconn"
 	"pelton/jobs"
+	"pelton/jobs/owner"
 	"pelton/schema"
 )
 
@@ -250,7 +251,7 @@ func TestDeniedCalls(t *testing.T) {
 			return err
 		}},
 		{"progress of another queue", "pelton.progress.bulk.*", func(t *testing.T) error {
-			o, err := jobs.StartOwner(ctx(t), broker(t, s.Conn("a", "producer")), jobs.OwnerConfig{Queues: map[string]int{"bulk": 1}, Name: "w", Log: testenv.Logger(t)})
+			o, err := owner.Start(ctx(t), owner.Config{Store: broker(t, s.Conn("a", "producer")), Queues: map[string]int{"bulk": 1}, Name: "w", Log: testenv.Logger(t)})
 			if o != nil {
 				o.Stop()
 			}

@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
-	"pelton/jobs"
+	"pelton/jobs/queue"
 	"pelton/router"
 	"pelton/schema"
 	"pelton/worker"
@@ -25,30 +25,30 @@ type request struct {
 	t       *Traces
 	ctx     context.Context //nolint:containedctx // it holds the span that the calls hang under
 	span    trace.Span
-	work    *jobs.Work
+	item    *queue.Item
 	attempt int        // calls so far, those before it was parked counted
 	before  trace.Link // to the last call made here
 }
 
 // Request begins the span of a request, and the one of its wait.
-func (t *Traces) Request(work *jobs.Work, started time.Time, earlier []schema.Attempt) worker.RequestTrace {
-	since := waitingSince(work, earlier)
+func (t *Traces) Request(item *queue.Item, started time.Time, earlier []schema.Attempt) worker.RequestTrace {
+	since := waitingSince(item, earlier)
 	if since.After(started) { // clocks differ
 		since = started
 	}
-	r := &request{t: t, work: work, attempt: len(earlier)}
-	r.ctx, r.span = t.tracer.Start(received(work.Trace), spanRequest+" "+work.Queue,
+	r := &request{t: t, item: item, attempt: len(earlier)}
+	r.ctx, r.span = t.tracer.Start(received(item.Trace), spanRequest+" "+item.Queue,
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithTimestamp(since))
 	if !r.span.IsRecording() {
 		return r
 	}
 	r.span.SetAttributes(
-		attribute.String(attrSystem, valueSystem), attribute.String(attrDestination, work.Queue),
-		attribute.String(attrOperation, valueProcess), attribute.String(attrMessage, work.Job+"."+strconv.Itoa(work.Index)),
-		attribute.String(attrQueue, work.Queue), attribute.String(attrJob, work.Job), attribute.Int(attrIndex, work.Index),
+		attribute.String(attrSystem, valueSystem), attribute.String(attrDestination, item.Queue),
+		attribute.String(attrOperation, valueProcess), attribute.String(attrMessage, item.Job+"."+strconv.Itoa(item.Index)),
+		attribute.String(attrQueue, item.Queue), attribute.String(attrJob, item.Job), attribute.Int(attrIndex, item.Index),
 	)
-	if work.CustomID != "" {
-		r.span.SetAttributes(attribute.String(attrCustomID, work.CustomID))
+	if item.CustomID != "" {
+		r.span.SetAttributes(attribute.String(attrCustomID, item.CustomID))
 	}
 	if len(earlier) > 0 {
 		r.span.SetAttributes(attribute.Int(attrEarlier, len(earlier)))
@@ -60,18 +60,18 @@ func (t *Traces) Request(work *jobs.Work, started time.Time, earlier []schema.At
 
 // waitingSince is when the request was queued, or its last call before it was
 // parked had ended.
-func waitingSince(work *jobs.Work, earlier []schema.Attempt) time.Time {
+func waitingSince(item *queue.Item, earlier []schema.Attempt) time.Time {
 	if n := len(earlier); n > 0 {
 		last := earlier[n-1]
 		return last.StartedAt.Add(time.Duration(last.LatencyMs * float64(time.Millisecond)))
 	}
-	return work.QueuedAt
+	return item.QueuedAt
 }
 
 // Call begins the span of a call, whose traceparent goes to the upstream.
 func (r *request) Call(d router.DeploymentInfo, model string) (http.Header, func(schema.Attempt, *schema.Response)) {
 	r.attempt++
-	operation := operations[string(r.work.Endpoint)]
+	operation := operations[string(r.item.Endpoint)]
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindClient)}
 	if r.before.SpanContext.IsValid() {
 		options = append(options, trace.WithLinks(r.before))
@@ -85,7 +85,7 @@ func (r *request) Call(d router.DeploymentInfo, model string) (http.Header, func
 		)
 		span.SetAttributes(server(d.BaseURL)...)
 		if r.t.content {
-			span.SetAttributes(prompt(r.work.Body)...)
+			span.SetAttributes(prompt(r.item.Body)...)
 		}
 	}
 	return http.Header{"Traceparent": {traceparentOf(ctx)}}, func(a schema.Attempt, response *schema.Response) {

@@ -24,7 +24,7 @@ import (
 
 	"pelton/internal/dev/testenv"
 	"pelton/internal/telemetry"
-	"pelton/jobs"
+	"pelton/jobs/queue"
 	"pelton/router"
 	"pelton/schema"
 	"pelton/worker"
@@ -438,6 +438,6 @@ func under(list []*otlp.Span, parent *otlp.Span) []*otlp.Span {
 	return slices.DeleteFunc(list, func(s *otlp.Span) bool { return !bytes.Equal(s.GetParentSpanId(), parent.GetSpanId()) })
 }
 
-func workOf(queued time.Time) *jobs.Work {
-	return &jobs.Work{Queue: "default", Job: "j", Endpoint: schema.ChatCompletions, QueuedAt: queued}
+func workOf(queued time.Time) *queue.Item {
+	return &queue.Item{Queue: "default", Job: "j", Endpoint: schema.ChatCompletions, QueuedAt: queued}
 }

@@ -26,7 +26,9 @@ var suites = []struct{ dir, bench, times string }{
 	{"./router", "^Benchmark(Do|DoLimited|DoHTTP)$", "5000x"},
 	{"./internal/outfile", "^BenchmarkWrite$", "5000x"},
 	{"./internal/nats/pull", "^BenchmarkPull$", "5000x"},
-	{"./jobs", "^Benchmark(Feed|ReadWork|Store|Collect|CollectShuffled|Relay)$", "5000x"},
+	{"./jobs", "^Benchmark(Store|Collect|CollectShuffled)$", "5000x"},
+	{"./jobs/owner", "^Benchmark(Feed|Relay)$", "5000x"},
+	{"./jobs/queue", "^BenchmarkDecode$", "5000x"},
 	{"./worker", "^BenchmarkJob$/^in-flight-64$", "5000x"},
 }
 

@@ -1,0 +1,173 @@
+package owner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pelton/internal/retry"
+	store "pelton/jobs"
+	"pelton/jobs/queue"
+	"pelton/schema"
+)
+
+// feeder makes a job's requests ready for the queue, and knows which of them the
+// queue did not take. Only the loop's goroutine touches it, but for rejected.
+type feeder struct {
+	base        queue.Item      // what all requests of the job have in common
+	defaults    []byte          // of the job, which a body may leave out
+	bodyBytes   int             // of a body, of the largest of the last few
+	pausedUntil time.Time       // nothing is fed before: the queue did not take the last
+	rejected    *inbox[int]     // requests that were not put in; any goroutine puts
+	reject      func(index int) // is rejected.put
+}
+
+func newFeeder(o *Owner, job *schema.Job, rec *store.Record, deadline time.Time) feeder {
+	f := feeder{defaults: job.Defaults, rejected: newInbox[int](), base: queue.Item{
+		Queue: rec.Queue, Job: rec.ID, Total: rec.Total, Timeout: job.Timeout, Deadline: deadline,
+		QueuedAt: rec.CreatedAt, Include: job.IncludeRequest, Trace: o.traceOf(rec), Tags: job.Tags,
+	}}
+	if f.base.Timeout == 0 {
+		f.base.Timeout = schema.DefaultTimeout
+	}
+	f.reject = f.rejected.put
+	return f
+}
+
+// item makes a request ready: its body with the job's defaults.
+func (f *feeder) item(index int, request schema.Request) (*queue.Item, error) {
+	body, err := schema.Merge(request.Body, f.defaults)
+	if err != nil {
+		return nil, fmt.Errorf("job %s: request %d: %w", f.base.Job, index, err)
+	}
+	it := f.base
+	it.Index, it.Body, it.CustomID, it.Endpoint = index, body, request.CustomID, request.URL
+	if it.Endpoint == "" {
+		it.Endpoint = schema.ChatCompletions
+	}
+	if request.Timeout != 0 {
+		it.Timeout = request.Timeout
+	}
+	return &it, nil
+}
+
+// invalid is the failed result of a request that the job says to skip.
+func (f *feeder) invalid(index int, request schema.Request) *schema.Result {
+	it := f.base
+	it.Index, it.CustomID, it.Include = index, request.CustomID, false
+	result, now := it.Result(), time.Now().UTC()
+	result.Status, result.Error, result.FinishedAt = schema.StatusFailed, request.Problem, &now
+	return result
+}
+
+// feed fills the job's window: at most its concurrency and its share of the
+// queue, and only while the lease holds.
+func (r *run) feed(ctx context.Context) error {
+	share, ahead := r.o.shares[r.rec.Queue].of(r.rec.ID), r.prefetch()
+	for r.window.room(r.limit.now(), share, ahead) > 0 && r.canFeed(time.Now()) {
+		index, ok := r.window.next()
+		if !ok {
+			return nil
+		}
+		if err := r.feedOne(ctx, index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prefetch is how many requests of this job are fed beyond what may be in flight. A
+// job that is to end at a failure or a cost has none: what has not been counted is
+// not followed by another call.
+func (r *run) prefetch() int {
+	if r.limit.auto || r.job.FailFast != (schema.FailFast{}) || r.job.MaxCost > 0 {
+		return 0
+	}
+	return r.o.Feeder.Ahead(r.limit.now(), r.feeder.bodyBytes)
+}
+
+// canFeed reports whether nothing forbids it: the end of the job, or word of it; a
+// lease that may have ended; a queue that did not take the last; or the deadline.
+func (r *run) canFeed(now time.Time) bool {
+	return r.ending == nil && r.aborted.IsZero() && r.rec.holds(now) && now.After(r.feeder.pausedUntil) && now.Before(r.deadline)
+}
+
+// feedOne puts one request into the queue.
+func (r *run) feedOne(ctx context.Context, index int) error {
+	request, err := r.input.At(index)
+	if err != nil {
+		return fmt.Errorf("job %s: read request %d: %w", r.rec.ID, index, err)
+	}
+	if request.Problem != nil {
+		return r.storeOwnResult(ctx, r.feeder.invalid(index, request))
+	}
+	it, err := r.feeder.item(index, request)
+	if err != nil {
+		return err
+	}
+	r.feeder.bodyBytes = max(len(it.Body), r.feeder.bodyBytes*7/8)
+	it.FedAt, it.MaybeBegun = time.Now(), r.window.begunBefore(index)
+	publishEvent(r.o.Store.Live, r.rec.Key(), index, schema.Event{Kind: schema.EventQueued})
+	err = r.o.Feeder.Put(ctx, it, r.limit.now(), r.prefetch(), r.feeder.reject)
+	if err != nil && !errors.Is(err, queue.ErrNotSent) {
+		return err
+	}
+	r.window.put(index, it.FedAt, it.Object)
+	if err != nil {
+		r.o.Log.Debug().Err(err).Str("job", r.rec.ID).Int("index", index).Msg("could not feed; trying again")
+		r.requeue(index)
+	}
+	return nil
+}
+
+// requeue puts a request that did not reach the queue, or vanished from it, back
+// in line; at the end of a job it is waited for as long as any other.
+func (r *run) requeue(index int) {
+	if r.window.requeue(index) {
+		r.feeder.pausedUntil = time.Now().Add(store.RetryPause)
+	}
+}
+
+// park notes that a request waits, and unpark puts those that are ready back in line.
+func (r *run) park(index int, ready time.Time) {
+	r.window.park(index, ready)
+	r.timers.followParked(&r.window)
+}
+
+func (r *run) unpark(ctx context.Context, now time.Time) {
+	for _, object := range r.window.unpark(now) {
+		r.o.Store.Objects.DeleteBody(ctx, object)
+	}
+	r.publishDemand()
+	r.timers.followParked(&r.window)
+}
+
+// followParked has the loop woken when the next parked request is ready.
+func (t *timers) followParked(w *window) {
+	t.parked = nil
+	if ready, ok := w.nextReady(); ok {
+		t.parked = time.After(time.Until(ready))
+	}
+}
+
+// storeOwnResult stores a result that the owner itself decides, until it is stored.
+func (r *run) storeOwnResult(ctx context.Context, result *schema.Result) error {
+	var meta store.ResultMeta
+	err := retry.Do(ctx, r.rec.again(func(err error) {
+		r.o.Log.Debug().Err(err).Str("job", r.rec.ID).Int("index", result.Index).Msg("could not store; trying again")
+	}), func(ctx context.Context) (err error) {
+		meta, err = r.o.Store.Results.Put(ctx, r.rec.Queue, result, r.rec.Total)
+		if err == nil && r.o.Observer != nil {
+			r.o.Observer.Stored(r.rec.Queue, result)
+		}
+		if errors.Is(err, store.ErrStored) {
+			meta, err = r.o.Store.Results.PutOrFind(ctx, r.rec.Queue, result, r.rec.Total)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return r.count(ctx, []store.ResultMeta{meta})
+}

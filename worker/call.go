@@ -1,0 +1,144 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"pelton/jobs/queue"
+	"pelton/router"
+	"pelton/schema"
+)
+
+// The causes with which a call's context ends, as the errors of its result.
+var (
+	errCancelled = &schema.Error{Class: schema.ClassCancelled, Code: schema.CodeCancelled, Message: "the job was cancelled"}
+	errExpired   = &schema.Error{Class: schema.ClassExpired, Code: schema.CodeExpired, Message: "the job's deadline passed"}
+)
+
+// causeOf translates why a job ended into the error of what was in flight.
+func causeOf(code string) *schema.Error {
+	if code == schema.ReasonDeadline {
+		return errExpired
+	}
+	return errCancelled
+}
+
+// tooLate is the error of a request that nothing can take before its job's deadline.
+func tooLate(readyAt time.Time) *schema.Error {
+	return &schema.Error{Class: schema.ClassExpired, Code: schema.CodeExpired,
+		Message: "it would have had to wait until " + readyAt.UTC().Format(time.RFC3339) + ", past the job's deadline"}
+}
+
+// callResult is what becomes of a request here: its result, or a wait that is longer
+// than a slot should be held for, or neither, when the work was given up because
+// this process may not go on with it.
+type callResult struct {
+	result *schema.Result
+	parked *schema.Parked
+}
+
+// call brings a request to its answer: by the router, unless its job has ended.
+// earlier is what is known of its earlier attempts, nil for nothing.
+func (w *worker) call(ctx context.Context, it *queue.Item, earlier *schema.Parked) (out callResult) {
+	result := it.Result()
+	var at struct{ started, finished time.Time }
+	at.started = time.Now().UTC()
+	job := w.join(it)
+	defer w.leave(it, job)
+	calling, done := job.within(ctx, w.hard)
+	defer done()
+	// After join, so that no cancel falls between the two.
+	marker, cancelled, err := w.cancelOf(ctx, it)
+	if err != nil {
+		return callResult{}
+	}
+	if cancelled {
+		return callResult{result: notCalled(result, causeOf(marker.Code), earlier)}
+	}
+	if cause := context.Cause(job.ctx); cause != nil {
+		var ended *schema.Error
+		if errors.As(cause, &ended) {
+			return callResult{result: notCalled(result, ended, earlier)}
+		}
+	}
+	request := router.Request{
+		Job: it.Job, Index: it.Index, Endpoint: it.Endpoint, Body: it.Body, Timeout: it.Timeout, Header: traceHeader(it.Trace), Tags: it.Tags,
+	}
+	request.Listener, request.Events = it, it.Listened()
+	if request.Events {
+		it.Event(schema.Event{Kind: schema.EventStarted})
+	}
+	if earlier != nil {
+		// At least a moment of it is left; 0 would mean the default.
+		request.Earlier, request.Timeout = earlier.Attempts, max(1, time.Duration(earlier.LeftMs)*time.Millisecond)
+	}
+	if w.cfg.Tracer != nil {
+		trace := w.cfg.Tracer.Request(it, at.started, request.Earlier)
+		request.Trace = trace
+		defer func() { trace.Ended(out.result, out.parked) }()
+	}
+	answer := w.cfg.Router.Do(calling, request)
+	if p := answer.Park; p != nil {
+		if !p.ReadyAt.Before(it.Deadline) {
+			return callResult{result: notCalled(result, tooLate(p.ReadyAt), &schema.Parked{Attempts: answer.Attempts})}
+		}
+		return callResult{parked: &schema.Parked{
+			ReadyAt: p.ReadyAt.UTC(), LeftMs: p.Left.Milliseconds(), Reason: p.Reason, Attempts: answer.Attempts,
+		}}
+	}
+	// Not the job was ended, but we: a hard stop reaches the job's context, from
+	// which the call has its own, before or after that of the delivery.
+	if answer.Status == schema.StatusCancelled && (ctx.Err() != nil || w.hard.Err() != nil) {
+		return callResult{}
+	}
+	at.finished = time.Now().UTC()
+	result.Status, result.Response, result.Error = answer.Status, answer.Response, answer.Error
+	result.Attempts, result.Usage, result.Cost = answer.Attempts, answer.Usage, answer.Cost
+	result.StartedAt, result.FinishedAt = &at.started, &at.finished
+	if n := len(answer.Attempts); n > 0 {
+		result.TTFTMs = answer.Attempts[n-1].TTFTMs
+	}
+	if len(answer.Attempts) > 0 && answer.Attempts[0].StartedAt.Before(at.started) {
+		result.StartedAt = &answer.Attempts[0].StartedAt // before it was parked
+	}
+	if answer.Error != nil && answer.Error.Code == schema.CodeNoDeployment {
+		result.Model, _ = schema.StringField(it.Body, "model")
+	}
+	return callResult{result: result}
+}
+
+// cancelOf tells whether the job is cancelled: from memory where it can.
+func (w *worker) cancelOf(ctx context.Context, it *queue.Item) (marker schema.Cancel, cancelled bool, err error) {
+	if marker, cancelled, known := w.cancels.Known(it.Queue, it.Job); known {
+		return marker, cancelled, nil
+	}
+	err = w.retry(ctx, it, "look up a cancel", func(ctx context.Context) (err error) {
+		marker, cancelled, err = w.cancels.Find(ctx, it.Queue, it.Job)
+		return err
+	})
+	return marker, cancelled, err
+}
+
+// notCalled is the result of a request whose job had ended before its call, or
+// before the next call after it was parked.
+func notCalled(result *schema.Result, err *schema.Error, earlier *schema.Parked) *schema.Result {
+	now := time.Now().UTC()
+	if earlier != nil {
+		result.Attempts = earlier.Attempts
+	}
+	result.FinishedAt, result.Error = &now, err
+	result.Status = schema.StatusCancelled
+	if err.Class == schema.ClassExpired {
+		result.Status = schema.StatusExpired
+	}
+	return result
+}
+
+func traceHeader(trace string) http.Header {
+	if trace == "" {
+		return nil
+	}
+	return http.Header{"Traceparent": {trace}}
+}
