@@ -59,7 +59,7 @@ func poison(t *testing.T, e *testenv.Env, total, bad int, url string, role teste
 	deaths := 0
 	for {
 		select {
-		case <-w.Died():
+		case <-w.Gone():
 			if deaths++; deaths > jobs.MaxStarts+1 {
 				t.Fatalf("%d workers died", deaths)
 			}

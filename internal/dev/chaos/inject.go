@@ -150,24 +150,24 @@ func (r *round) strike(ctx context.Context, kind Kind, s *seat, length time.Dura
 	again := true
 	switch kind {
 	case KillWorker, KillOwner, KillEmbedded:
-		s.proc.kill()
+		s.proc.Kill()
 		if kind != KillEmbedded {
 			f.End = time.Now() // of the fault for this worker; the next life has a name of its own
 		}
 		rest(ctx, length)
 	case DrainWorker:
-		if s.proc.end(20 * time.Second) {
+		if s.proc.End(20 * time.Second) {
 			f.Kind = KillWorker
 		}
 		f.End = time.Now()
 	case PauseWorker, PauseOwner, PauseEmbedded:
 		again = false
-		if err := s.proc.cmd.Process.Signal(sigStop); err != nil {
+		if err := s.proc.Pause(); err != nil {
 			r.say("pause of %s: %v", s.name, err)
 			return
 		}
 		rest(ctx, length)
-		_ = s.proc.cmd.Process.Signal(sigCont)
+		_ = s.proc.Resume()
 	case CutShort, CutLong:
 		again = false
 		s.proxy.Cut()
@@ -204,7 +204,7 @@ func rest(ctx context.Context, d time.Duration) {
 
 func (r *round) killServer(ctx context.Context, length time.Duration) {
 	f := Fault{Kind: KillServer, Start: time.Now()}
-	r.server.kill()
+	r.server.Kill()
 	rest(ctx, length)
 	if err := persist(ctx, r.startServer); err != nil {
 		r.say("the server does not start again: %v", err)
@@ -284,7 +284,7 @@ func (r *round) slowDisk(ctx context.Context, length time.Duration) {
 		return
 	}
 	rest(ctx, length)
-	p.end(10 * time.Second)
+	p.End(10 * time.Second)
 	f.End = time.Now()
 	r.note(f)
 }

@@ -18,5 +18,5 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	goleak.VerifyTestMain(m, append(testenv.Leaks(), goleak.IgnoreAnyFunction("pelton/internal/dev/chaos.forker"))...)
+	goleak.VerifyTestMain(m, append(testenv.Leaks(), goleak.IgnoreAnyFunction("pelton/internal/dev/child.forker"))...)
 }

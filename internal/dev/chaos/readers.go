@@ -108,10 +108,10 @@ func (r *round) readByCommand(ctx context.Context, d *reader) error {
 	if err != nil {
 		return err
 	}
-	d.setStop(func() { _ = p.cmd.Process.Kill() })
-	<-p.gone
+	d.setStop(func() { p.Kill() })
+	<-p.Gone()
 	d.setStop(nil)
-	if p.code < 0 || p.code == 3 { // killed, or the server was away when it began
+	if p.Code() < 0 || p.Code() == 3 { // killed, or the server was away when it began
 		return errAgain
 	}
 	d.Ended = true

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pelton/internal/dev/child"
 	"pelton/internal/dev/tcpproxy"
 	"pelton/internal/faultyllm"
 	"pelton/jobs"
@@ -33,8 +34,8 @@ type round struct {
 	say    func(format string, args ...any)
 
 	llm     *faultyllm.Server
-	server  *process // nil in an embedded round
-	address string   // of the server, once it has one
+	server  *child.Process // nil in an embedded round
+	address string         // of the server, once it has one
 	seats   []*seat
 	log     io.Writer
 
@@ -55,7 +56,7 @@ type seat struct {
 	n     int
 	life  int
 	name  string // of the present life
-	proc  *process
+	proc  *child.Process
 	proxy *tcpproxy.Proxy // nil for the worker that is the server
 	busy  bool            // a fault of it is under way
 }
@@ -467,15 +468,15 @@ func (r *round) close() error {
 	var wg sync.WaitGroup
 	for i, s := range r.seats {
 		if s.proc != nil && (i > 0 || !r.shape.Embedded) {
-			wg.Go(func() { s.proc.end(15 * time.Second) })
+			wg.Go(func() { s.proc.End(15 * time.Second) })
 		}
 	}
 	wg.Wait()
 	if r.shape.Embedded && r.seats[0].proc != nil {
-		r.seats[0].proc.end(15 * time.Second)
+		r.seats[0].proc.End(15 * time.Second)
 	}
 	if r.server != nil {
-		r.server.end(15 * time.Second)
+		r.server.End(15 * time.Second)
 	}
 	var errs []error
 	for _, s := range r.seats {

@@ -51,9 +51,9 @@ func TestChaosRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		if life > kills {
-			<-p.gone
-			if p.code != 0 {
-				t.Fatalf("the last run ended with %d: %s", p.code, said.String())
+			<-p.Gone()
+			if p.Code() != 0 {
+				t.Fatalf("the last run ended with %d: %s", p.Code(), said.String())
 			}
 			break
 		}
@@ -61,7 +61,7 @@ func TestChaosRun(t *testing.T) {
 			t.Fatalf("life %d: %v: %s", life, err, said.String())
 		}
 		f := Fault{Kind: KillWorker, Worker: name, Start: time.Now()}
-		p.kill()
+		p.Kill()
 		f.End = time.Now()
 		e.Faults = append(e.Faults, f)
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
+	"pelton/internal/dev/child"
 	"pelton/internal/nats/embednats"
 	"pelton/jobs"
 	"pelton/router"
@@ -149,9 +149,6 @@ func (r Role) serve(ctx context.Context, connect func() (*nats.Conn, error), set
 	return Services[r.Serve](ctx, b, func(url string) { fmt.Println("ready", url) })
 }
 
-// PID is the process's number, to look at what it takes.
-func (p *Process) PID() int { return p.cmd.Process.Pid }
-
 // mortal dies of what some request does to the process it runs in.
 type mortal struct {
 	*router.Router
@@ -167,19 +164,13 @@ func (m mortal) Do(ctx context.Context, req router.Request) router.Outcome {
 
 const exitOfIt = 77
 
-// Died is closed when the process has ended by itself or was killed.
-func (p *Process) Died() <-chan struct{} { return p.died }
-
 // Process is a running role.
 type Process struct {
+	*child.Process
 	T   testing.TB
 	URL string // of its server
 
 	name string
-	cmd  *exec.Cmd
-	in   io.Closer   // its standard input
-	word chan string // what it says when it is ready; empty when it ends
-	died chan struct{}
 }
 
 // StartProcess starts a role in a process of its own and returns when it is ready.
@@ -206,40 +197,20 @@ func LaunchProcess(t testing.TB, role Role) *Process {
 	if role.LogLevel == "" {
 		role.LogLevel = "disabled"
 	}
-	text, _ := json.Marshal(role)
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), roleVar+"="+string(text))
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
+	cmd.Env, cmd.Stderr = os.Environ(), os.Stderr
+	started, err := child.Play(cmd, roleVar, role)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	p := &Process{T: t, name: role.Name, cmd: cmd, in: stdin, word: make(chan string, 1), died: make(chan struct{})}
-	go func() {
-		line, _ := bufio.NewReader(stdout).ReadString('\n')
-		p.word <- line
-		_ = cmd.Wait() // after the read: it closes the pipe
-		close(p.died)
-	}()
-	t.Cleanup(func() {
-		_ = stdin.Close()
-		_ = cmd.Process.Kill()
-		<-p.died
-	})
-	return p
+	t.Cleanup(started.Kill)
+	return &Process{Process: started, T: t, name: role.Name}
 }
 
 // AwaitReady returns when the process is ready, and sets its URL.
 func (p *Process) AwaitReady() {
 	p.T.Helper()
-	line := <-p.word
+	line := <-p.Said()
 	if !strings.HasPrefix(line, "ready") {
 		p.T.Fatalf("process %s did not get ready", p.name)
 	}
@@ -247,29 +218,20 @@ func (p *Process) AwaitReady() {
 }
 
 // Ready reports whether the process has said that it is ready, or has ended.
-func (p *Process) Ready() bool { return len(p.word) > 0 }
+func (p *Process) Ready() bool { return len(p.Said()) > 0 }
 
-// Kill ends the process as a power cut would, and waits until it is gone.
-func (p *Process) Kill() {
-	_ = p.cmd.Process.Kill()
-	<-p.died
+// Pause stops the process in its tracks, and [Process.Resume] lets it go on.
+func (p *Process) Pause() {
+	p.T.Helper()
+	if err := p.Process.Pause(); err != nil {
+		p.T.Fatal(err)
+	}
 }
-
-// Stop ends the process in good order, and waits until it is gone: a worker drains.
-func (p *Process) Stop() {
-	_ = p.in.Close()
-	<-p.died
-}
-
-// Pause stops the process in its tracks, and Resume lets it go on.
-func (p *Process) Pause() { p.signal(sigStop) }
 
 // Resume lets a paused process go on.
-func (p *Process) Resume() { p.signal(sigCont) }
-
-func (p *Process) signal(s os.Signal) {
+func (p *Process) Resume() {
 	p.T.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
+	if err := p.Process.Resume(); err != nil {
 		p.T.Fatal(err)
 	}
 }

@@ -19,7 +19,7 @@ type Usage struct {
 
 // Usage tells what a process uses that was started with a file for it.
 func (p *Process) Usage(file string) (u Usage, err error) {
-	dir := "/proc/" + strconv.Itoa(p.cmd.Process.Pid)
+	dir := "/proc/" + strconv.Itoa(p.PID())
 	status, err := os.ReadFile(dir + "/status")
 	if err != nil {
 		return u, err

@@ -1,4 +1,4 @@
-package chaos
+package child
 
 import (
 	"os/exec"
@@ -11,5 +11,5 @@ const (
 	sigTerm = syscall.SIGTERM
 )
 
-// tie has the kernel end a child with the harness, also when that is killed.
+// tie has the kernel end a child with its parent, also when that is killed.
 func tie(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
