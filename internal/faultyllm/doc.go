@@ -1,6 +1,6 @@
-// Package faultyllm is an OpenAI-compatible upstream to test against: a real
-// HTTP server that answers plainly, fails on demand, and keeps an exact record
-// of what was asked of it.
+// Package faultyllm is an OpenAI-compatible upstream to test against, one of
+// Anthropic's and Google's protocols too: a real HTTP server that answers plainly,
+// fails on demand, and keeps an exact record of what was asked of it.
 //
 //	srv, err := faultyllm.New(faultyllm.Config{Latency: 50 * time.Millisecond})
 //	if err != nil { … }
@@ -13,8 +13,9 @@
 // Chat completions, completions, responses, embeddings, moderations and models,
 // under /v1 only: without the prefix it answers 404, as real upstreams do.
 // Google's generateContent, streamGenerateContent and batchEmbedContents, where
-// the Gemini API and Vertex AI have them, fail with Google's errors.
-// Chat completions, completions and responses stream when asked to. The text is
+// the Gemini API and Vertex AI have them, fail with Google's errors, and
+// /v1/messages, with its tools, with Anthropic's.
+// Chat completions, completions, responses and messages stream when asked to. The text is
 // an echo of the last user message, "You said: …", so that a reader can tell
 // which answer belongs to which request; [Config.Answer] replaces it.
 //

@@ -19,6 +19,10 @@ type endpoint struct {
 	// it to an answer, with the time to wait in it; nil: as OpenAI has them.
 	adapt func(*exchange, *failure)
 	fail  func(x *exchange, out []byte, f *failure) []byte
+	// check refuses what else the endpoint refuses of a body; nil: nothing.
+	check func(*exchange) (failure, bool)
+	// idHeader is where the call's id goes; empty: X-Request-Id.
+	idHeader string
 
 	// compose fills texts, one for each choice or input.
 	compose func(*exchange)
@@ -28,7 +32,7 @@ type endpoint struct {
 	stream *encoder
 }
 
-var endpoints = []*endpoint{chat, completions, responses, embeddings, moderations, gemini, geminiEmbeddings}
+var endpoints = []*endpoint{chat, completions, responses, embeddings, moderations, messages, gemini, geminiEmbeddings}
 
 // endpointOf finds where a path leads; nil: nowhere.
 func endpointOf(path string) *endpoint {

@@ -1,6 +1,7 @@
 package faultyllm
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -144,6 +145,11 @@ func (x *exchange) read() (refusal failure, refused bool) {
 	case len(x.req.subject) == 0 || string(x.req.subject) == "null":
 		return badRequest(x.ep.subject, "Missing required parameter: '"+x.ep.subject+"'."), true
 	}
+	if x.ep.check != nil {
+		if refusal, refused = x.ep.check(x); refused {
+			return refusal, true
+		}
+	}
 	if _, ok := x.req.size(1); !ok {
 		return badRequest("dimensions", "Invalid value for 'dimensions'."), true
 	}
@@ -233,7 +239,7 @@ func (x *exchange) identify() {
 		}
 	}
 	hex.Encode(x.hexID[:], raw[:])
-	x.w.Header()["X-Request-Id"] = []string{"req_" + string(x.hexID[:])}
+	x.w.Header()[cmp.Or(x.ep.idHeader, "X-Request-Id")] = []string{"req_" + string(x.hexID[:])}
 }
 
 // authorized compares in constant time only because that is no more work.
@@ -242,7 +248,7 @@ func (s *Server) authorized(set *settings, r *http.Request) bool {
 		return true
 	}
 	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	for _, other := range []string{"api-key", "x-goog-api-key"} {
+	for _, other := range []string{"api-key", "x-api-key", "x-goog-api-key"} {
 		if !ok {
 			key = r.Header.Get(other)
 			ok = key != ""

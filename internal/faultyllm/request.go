@@ -13,6 +13,10 @@ type request struct {
 	subject      []byte // messages, prompt or input
 	mock         []byte
 	dimensions   []byte
+	maxTokens    []byte
+	temperature  []byte
+	tools        []byte
+	toolChoice   []byte
 	stream       bool
 	includeUsage bool
 	base64       bool
@@ -36,6 +40,14 @@ func (q *request) parse(body []byte, subject string) bool {
 			})
 		case "dimensions":
 			q.dimensions = value
+		case "max_tokens":
+			q.maxTokens = value
+		case "temperature":
+			q.temperature = value
+		case "tools":
+			q.tools = value
+		case "tool_choice":
+			q.toolChoice = value
 		case "encoding_format":
 			q.base64 = string(value) == `"base64"`
 		case "mock":

@@ -11,6 +11,7 @@ type encoder struct {
 	piece  func(*exchange, []byte, piece) []byte
 	finish func(*exchange, []byte) []byte
 	done   string // the last line, "" when there is none
+	failed string // before the data of an error
 	none   string // a stream without an answer; empty: OpenAI's last line
 }
 
@@ -54,7 +55,7 @@ func (x *exchange) stream(f *failure, status int, kind []string) {
 		return
 	case shapeTruncated:
 	case shapeErrorIn200:
-		x.out = append(x.out, "data: "...)
+		x.out = append(append(x.out, enc.failed...), "data: "...)
 		x.out = x.appendError(x.out, f)
 		x.out = append(x.out, "\n\n"...)
 	default:
