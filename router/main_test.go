@@ -15,10 +15,14 @@ import (
 
 	"pelton/router/openai"
 	"pelton/router/protocol"
+	"pelton/router/protocol/prototest"
 	"pelton/schema"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	protocols["toy"] = prototest.New // beside the real ones, before anything reads the table
+	goleak.VerifyTestMain(m)
+}
 
 // testKey is a key that must show up nowhere but at the upstream.
 const testKey = "sk-test-0123456789abcdef"

@@ -68,6 +68,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/http1"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -121,9 +122,9 @@ func (r *Router) Do(ctx context.Context, req Request) Outcome {
 	}
 	run.now = time.Now()
 	run.deadline = run.now.Add(timeout)
-	limit := newTimeLimit(ctx, run.deadline, &timeUp{after: timeout})
+	limit := http1.NewTimeLimit(ctx, run.deadline, &timeUp{after: timeout})
 	ctx = limit
-	defer limit.end()
+	defer limit.End()
 	free := run.now // since when the request has been ready for its next call
 	if n := len(req.Earlier); n > 0 {
 		run.replay(req.Earlier)

@@ -109,21 +109,6 @@ func (l *loader) param(p *pending, e entry, body map[string]json.RawMessage) {
 		if file, ok := l.text(e); ok {
 			l.authorities(p, e, file)
 		}
-	case "timeout", "request_timeout":
-		p.Timeout = l.seconds(e)
-	case "stream_timeout":
-		stream := l.seconds(e)
-		p.FirstToken, p.NextToken = cmp.Or(p.FirstToken, stream), cmp.Or(p.NextToken, stream)
-	case "first_token_timeout":
-		p.FirstToken = l.seconds(e)
-	case "next_token_timeout":
-		p.NextToken = l.seconds(e)
-	case "num_retries":
-		if n, ok := l.count(e); ok {
-			p.NumRetries = &n
-		}
-	case "cooldown_time":
-		p.CooldownTime = l.secondsOrZero(e)
 	case "rpm":
 		p.RPM = l.whole(e)
 	case "tpm":
@@ -148,7 +133,7 @@ func (l *loader) param(p *pending, e entry, body map[string]json.RawMessage) {
 		}
 	default:
 		switch {
-		case l.knowledge(p, e):
+		case l.knowledge(p, e), l.times(p, e):
 		case bodyParams[e.key]:
 			l.bodyValue(e, body)
 		default:
@@ -164,6 +149,31 @@ func (l *loader) hasKey(entries []entry) bool {
 	return set || slices.ContainsFunc(entries, func(e entry) bool {
 		return e.key == "api_key" || e.key == "token_file" || e.key == "token_command"
 	})
+}
+
+// times reads how long a call may take and how often it is tried; false means
+// that e is something else.
+func (l *loader) times(p *pending, e entry) bool {
+	switch e.key {
+	case "timeout", "request_timeout":
+		p.Timeout = l.seconds(e)
+	case "stream_timeout":
+		stream := l.seconds(e)
+		p.FirstToken, p.NextToken = cmp.Or(p.FirstToken, stream), cmp.Or(p.NextToken, stream)
+	case "first_token_timeout":
+		p.FirstToken = l.seconds(e)
+	case "next_token_timeout":
+		p.NextToken = l.seconds(e)
+	case "num_retries":
+		if n, ok := l.count(e); ok {
+			p.NumRetries = &n
+		}
+	case "cooldown_time":
+		p.CooldownTime = l.secondsOrZero(e)
+	default:
+		return false
+	}
+	return true
 }
 
 // setting reads what the provider's own protocol needs; false means that e is

@@ -20,7 +20,7 @@ type Fault struct {
 	Code, Type, Message, Param string
 
 	// Names are every code, type and status that it goes by, in lower case:
-	// [ClassOf] looks here.
+	// [ClassOf] looks here. nil: Code and Type alone.
 	Names []string
 
 	// Loose says that Message is all the text there was, of no known shape.
@@ -58,6 +58,9 @@ func ReadFault(raw []byte) (f Fault, valid bool) {
 func Words(body []byte) string { return OneLine(strings.TrimSpace(string(body)), MaxMessage) }
 
 func (f *Fault) named(codes map[string]bool) bool {
+	if f.Names == nil {
+		return codes[strings.ToLower(f.Code)] || codes[strings.ToLower(f.Type)]
+	}
 	for _, name := range f.Names {
 		if codes[name] {
 			return true

@@ -1,4 +1,4 @@
-package router
+package http1
 
 import (
 	"context"
@@ -54,8 +54,8 @@ func TestTimeLimit(t *testing.T) {
 						return context.WithDeadlineCause(parent, at, cause)
 					})
 					got := observe(func(parent context.Context, at time.Time, cause error) (context.Context, func()) {
-						l := newTimeLimit(parent, at, cause)
-						return l, l.end
+						l := NewTimeLimit(parent, at, cause)
+						return l, l.End
 					})
 					unseen := whoLooks == "nobody looks" || whoLooks == "asks"
 					if way == "parent, late" && unseen { // nobody can tell any more which of the two was first
@@ -75,7 +75,7 @@ func TestTimeLimitOnCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parent, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		l := newTimeLimit(parent, time.Now().Add(time.Minute), errors.New("time is up"))
+		l := NewTimeLimit(parent, time.Now().Add(time.Minute), errors.New("time is up"))
 		told := 0
 		stop := l.OnCancel(func() { told++ })
 		time.Sleep(2 * time.Minute)
@@ -93,8 +93,8 @@ func TestTimeLimitOnCancel(t *testing.T) {
 
 // After its end it has ended for those who begin to wait, too.
 func TestTimeLimitAfterItsEnd(t *testing.T) {
-	l := newTimeLimit(t.Context(), time.Now().Add(time.Hour), errors.New("time is up"))
-	l.end()
+	l := NewTimeLimit(t.Context(), time.Now().Add(time.Hour), errors.New("time is up"))
+	l.End()
 	<-l.Done()
 	if !errors.Is(l.Err(), context.Canceled) {
 		t.Error(l.Err())
@@ -106,8 +106,8 @@ func TestTimeLimitOfParent(t *testing.T) {
 	at := time.Now().Add(time.Minute)
 	parent, cancel := context.WithDeadline(t.Context(), at)
 	defer cancel()
-	l := newTimeLimit(parent, at.Add(time.Minute), errors.New("time is up"))
-	defer l.end()
+	l := NewTimeLimit(parent, at.Add(time.Minute), errors.New("time is up"))
+	defer l.End()
 	if got, ok := l.Deadline(); !ok || !got.Equal(at) {
 		t.Error(got)
 	}
@@ -121,8 +121,8 @@ func TestTimeLimitHasEndedForWhoIsTold(t *testing.T) {
 	seen := make(chan error)
 	const children = 5000
 	for range children {
-		l := newTimeLimit(parent, time.Now().Add(time.Hour), errors.New("time is up"))
-		defer l.end()
+		l := NewTimeLimit(parent, time.Now().Add(time.Hour), errors.New("time is up"))
+		defer l.End()
 		l.Done()
 		l.OnCancel(func() { seen <- errors.Join(l.Err(), context.Cause(l)) })
 	}
@@ -144,13 +144,13 @@ func TestTimeLimitIsOverAtItsDeadline(t *testing.T) {
 		up := errors.New("time is up")
 		for range 50 {
 			first := time.NewTimer(time.Minute)
-			l := newTimeLimit(t.Context(), time.Now().Add(time.Minute), up)
+			l := NewTimeLimit(t.Context(), time.Now().Add(time.Minute), up)
 			l.Done()
 			<-first.C
 			if err := errors.Join(l.Err(), context.Cause(l)); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, up) {
 				t.Fatal(err)
 			}
-			l.end()
+			l.End()
 		}
 	})
 }

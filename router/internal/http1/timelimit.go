@@ -1,18 +1,16 @@
-package router
+package http1
 
 import (
 	"context"
 	"sync"
 	"time"
-
-	"pelton/router/internal/http1"
 )
 
-// timeLimit is what context.WithDeadlineCause returns, but cheaper: there is no
+// TimeLimit is what context.WithDeadlineCause returns, but cheaper: there is no
 // timer, and the parent has no child, before somebody waits for its end. A call
 // on a connection that keeps the deadline waits for the parent's end alone
-// ([http1.Patient]). It is safe for concurrent use; end must be called.
-type timeLimit struct {
+// ([Patient]). It is safe for concurrent use; End must be called.
+type TimeLimit struct {
 	context.Context // the parent
 	deadline        time.Time
 	cause           error // of its end, when the deadline has passed
@@ -23,40 +21,44 @@ type timeLimit struct {
 	over   bool
 }
 
-var _ http1.Patient = (*timeLimit)(nil)
+var _ Patient = (*TimeLimit)(nil)
 
-func newTimeLimit(parent context.Context, deadline time.Time, cause error) *timeLimit {
-	return &timeLimit{Context: parent, deadline: deadline, cause: cause}
+// NewTimeLimit makes one that ends at the deadline with that cause, or when the
+// parent does.
+func NewTimeLimit(parent context.Context, deadline time.Time, cause error) *TimeLimit {
+	return &TimeLimit{Context: parent, deadline: deadline, cause: cause}
 }
 
 // OwnDeadline is when it ends if the parent does not before.
-func (l *timeLimit) OwnDeadline() time.Time { return l.deadline }
+func (l *TimeLimit) OwnDeadline() time.Time { return l.deadline }
 
 // OnCancel has f called once the parent ends: it is context.AfterFunc but for the
 // deadline.
-func (l *timeLimit) OnCancel(f func()) (stop func() bool) {
+func (l *TimeLimit) OnCancel(f func()) (stop func() bool) {
 	return context.AfterFunc(l.Context, f)
 }
 
 // Deadline is the parent's where that is earlier.
-func (l *timeLimit) Deadline() (time.Time, bool) {
+func (l *TimeLimit) Deadline() (time.Time, bool) {
 	if earlier, ok := l.Context.Deadline(); ok && earlier.Before(l.deadline) {
 		return earlier, true
 	}
 	return l.deadline, true
 }
 
-func (l *timeLimit) Done() <-chan struct{} { return l.made().Done() }
+// Done, Err and Value are as of any context.
+func (l *TimeLimit) Done() <-chan struct{} { return l.made().Done() }
 
-func (l *timeLimit) Err() error { return l.current().Err() }
+// Err is described at Done.
+func (l *TimeLimit) Err() error { return l.current().Err() }
 
 // Value is also where context.Cause looks.
-func (l *timeLimit) Value(key any) any { return l.current().Value(key) }
+func (l *TimeLimit) Value(key any) any { return l.current().Value(key) }
 
 // current is the context that answers for l now. It has ended as soon as the parent
 // has, or the deadline has passed: a connection may end by either before the real
 // context has been told, and then asks why.
-func (l *timeLimit) current() context.Context {
+func (l *TimeLimit) current() context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -72,14 +74,14 @@ func (l *timeLimit) current() context.Context {
 	return l.Context
 }
 
-func (l *timeLimit) made() context.Context {
+func (l *TimeLimit) made() context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.makeReal()
 }
 
 // makeReal makes the context that has a timer. Called with mu held.
-func (l *timeLimit) makeReal() context.Context {
+func (l *TimeLimit) makeReal() context.Context {
 	if l.real == nil {
 		l.real, l.cancel = context.WithDeadlineCause(l.Context, l.deadline, l.cause)
 		if l.over {
@@ -90,14 +92,14 @@ func (l *timeLimit) makeReal() context.Context {
 }
 
 // expired is a context that has ended at the deadline, once that has passed.
-func (l *timeLimit) expired() context.Context {
+func (l *TimeLimit) expired() context.Context {
 	ended, cancel := context.WithDeadlineCause(l.Context, l.deadline, l.cause)
 	cancel() // too late to be its cause
 	return ended
 }
 
-// end ends it, and gives up what it holds.
-func (l *timeLimit) end() {
+// End ends it, and gives up what it holds.
+func (l *TimeLimit) End() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.over = true
