@@ -1,7 +1,6 @@
 package schema
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -10,30 +9,44 @@ import (
 
 // envelope reads the fields around the requests into a job.
 type envelope struct {
-	*checker
-	job *Job
+	checker
+	job      *Job
+	given    uint64 // one bit per field, by its place in jobFields
+	messages bool   // "messages" stands among the fields
+	array    []byte // the requests; nil: none, or no array
+}
+
+func newEnvelope(job *Job, limits Limits) *envelope {
+	return &envelope{checker: checker{limits: limits.withDefaults()}, job: job}
 }
 
 // member reads one field of the envelope.
-func (p *envelope) member(seen map[string]json.RawMessage, key string, raw json.RawMessage, depth int) {
-	_, again := seen[key]
-	if !again {
-		seen[key] = raw
-	}
+func (p *envelope) member(key, raw []byte, depth int) {
+	place := jobFieldPlace(key)
 	var bad fault
-	if again {
-		bad = faulty(ProblemDuplicateField, "stands twice; keep one")
-	} else if f := jobFieldNamed(key); f != nil {
-		bad = f.read(p, raw, depth)
-	} else {
+	switch {
+	case place < 0:
 		hint := ""
 		if p.problems.Total < MaxProblems {
-			hint = suggest(key)
+			hint = suggest(string(key))
 		}
 		bad = faulty(ProblemUnknownField, "is no field of a job%s", hint)
+		p.messages = p.messages || string(key) == "messages"
+	case p.given&(1<<place) != 0:
+		bad = faulty(ProblemDuplicateField, "stands twice; keep one")
+	default:
+		p.given |= 1 << place
+		bad = jobFields[place].read(p, raw, depth)
 	}
-	p.flagFault(bad, clip(key))
+	if bad.code != "" { // string(key) allocates
+		p.flagFault(bad, clip(string(key)))
+	}
 	p.flush()
+}
+
+// has reports whether the field of that name was given, whatever its value.
+func (p *envelope) has(name string) bool {
+	return p.given&(1<<jobFieldPlace([]byte(name))) != 0
 }
 
 // members reads the members of the object that the field name holds, and flags

@@ -55,14 +55,14 @@ var jobFields = [...]jobField{
 	{"requests", nil, readArray, hasRequests, appendRequests, nil},
 }
 
-// jobFieldNamed returns the row of that name, nil for none.
-func jobFieldNamed(name string) *jobField {
+// jobFieldPlace returns where in jobFields the row of that name is, -1 for none.
+func jobFieldPlace(name []byte) int {
 	for i := range jobFields {
-		if jobFields[i].name == name {
-			return &jobFields[i]
+		if jobFields[i].name == string(name) {
+			return i
 		}
 	}
-	return nil
+	return -1
 }
 
 // scalar is the row of a field that is one comparable value, whose zero value is

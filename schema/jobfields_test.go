@@ -46,8 +46,8 @@ func TestJobSchemaHasTheFieldsOfTheTable(t *testing.T) {
 			if value == nil {
 				continue
 			}
-			p := &envelope{checker: newChecker(Limits{}), job: &Job{}}
-			if bad := jobFieldNamed(name).read(p, value, 1); bad.code != "" || len(p.found) > 0 {
+			p := newEnvelope(&Job{}, Limits{})
+			if bad := jobFields[jobFieldPlace([]byte(name))].read(p, value, 1); bad.code != "" || len(p.found) > 0 {
 				t.Errorf("%s: job.json names %s, which is read with %v %v", name, value, bad, p.found)
 			}
 		}

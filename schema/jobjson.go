@@ -71,13 +71,13 @@ func (r *Request) UnmarshalJSON(data []byte) error {
 // are the defaults. The error says what is wrong and what to
 // write, without the field's name, and leaves the job as it is.
 func (j *Job) SetText(name, text string, limits Limits) error {
-	f := jobFieldNamed(name)
-	if f == nil || f.text == nil {
+	place := jobFieldPlace([]byte(name))
+	if place < 0 || jobFields[place].text == nil {
 		return fmt.Errorf("there is no field %q that can be set from text", clip(name))
 	}
-	raw := f.text(text)
-	p := &envelope{checker: newChecker(limits), job: j}
-	bad := f.read(p, raw, 0)
+	f := &jobFields[place]
+	p := newEnvelope(j, limits)
+	bad := f.read(p, f.text(text), 0)
 	switch {
 	case bad.code == "" && len(p.found) == 0:
 		return nil

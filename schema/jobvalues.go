@@ -366,12 +366,13 @@ func appendInput(dst []byte, j *Job) ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
-// readArray judges the type alone. The elements are read once the rest of the
-// job is known, see [ParseJob].
-func readArray(_ *envelope, raw []byte, _ int) fault {
+// readArray keeps the array. Its elements are read once the rest of the job is
+// known, see [ParseJob].
+func readArray(p *envelope, raw []byte, _ int) fault {
 	if raw[0] != '[' {
 		return faulty(ProblemType, "must be an array of requests, not %s", kind(raw))
 	}
+	p.array = raw
 	return fault{}
 }
 

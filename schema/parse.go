@@ -16,14 +16,13 @@ import (
 // the failure, and no requests; it is never nil. With "invalid": "skip" an
 // invalid request is no error: its [Request.Problem] says why.
 func ParseJob(data []byte, limits Limits) (*Job, error) {
-	c := newChecker(limits)
 	j := &Job{}
-	p := &envelope{checker: c, job: j}
+	p := newEnvelope(j, limits)
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if !json.Valid(data) {
 		p.flag(ProblemJSON, "", "not valid JSON: %s", placed(syntaxError(data), data))
 		p.flush()
-		return j, c.problems.err()
+		return j, p.problems.err()
 	}
 	data = data[skipSpace(data, 0):]
 	if data[0] != '{' {
@@ -33,18 +32,17 @@ func ParseJob(data []byte, limits Limits) (*Job, error) {
 		}
 		p.flag(ProblemType, "", "must be an object, not %s%s", kind(data), hint)
 		p.flush()
-		return j, c.problems.err()
+		return j, p.problems.err()
 	}
-	raw := map[string]json.RawMessage{}
-	_ = walkObject(data, func(f field) { p.member(raw, string(f.key), data[f.start:f.end], f.depth) })
-	p.source(raw)
+	_ = walkObject(data, func(f field) { p.member(f.key, data[f.start:f.end], f.depth) })
+	p.source()
 	p.flush()
-	c.setDefaults(j.Defaults)
-	c.skip = j.SkipInvalid
-	if array := raw["requests"]; len(array) > 0 && array[0] == '[' {
-		p.requests(array)
+	p.setDefaults(j.Defaults)
+	p.skip = j.SkipInvalid
+	if p.array != nil {
+		p.requests(p.array)
 	}
-	return j, c.problems.err()
+	return j, p.problems.err()
 }
 
 // placed is a syntax error with its line and column in data.
@@ -63,13 +61,12 @@ func placed(err error, data []byte) string {
 }
 
 // source checks that the requests come from one place.
-func (p *envelope) source(raw map[string]json.RawMessage) {
-	_, inline := raw["requests"]
-	_, object := raw["input"]
+func (p *envelope) source() {
+	inline, object := p.has("requests"), p.has("input")
 	switch {
 	case inline && object:
 		p.flag(ProblemValue, "input", `cannot stand beside "requests"; keep one`)
-	case !inline && !object && raw["messages"] != nil:
+	case !inline && !object && p.messages:
 		p.flag(ProblemMissing, "requests", `missing; this looks like one request: write {"requests": [ it ]}`)
 	case !inline && !object:
 		p.flag(ProblemMissing, "requests", `missing; a job has "requests" or "input"`)

@@ -6,8 +6,7 @@ import "encoding/json"
 // [ParseJob], as a [*Problems]; nil for nothing. With SkipInvalid, invalid requests
 // are no problem, but each body must be JSON even so. It changes nothing.
 func (j *Job) Validate(limits Limits) error {
-	c := newChecker(limits)
-	p := &envelope{checker: c, job: j}
+	p := newEnvelope(j, limits)
 	for i := range jobFields {
 		if f := &jobFields[i]; f.check != nil && f.isSet(j) {
 			f.check(p)
@@ -19,19 +18,19 @@ func (j *Job) Validate(limits Limits) error {
 	case j.Input != nil:
 	case len(j.Requests) == 0:
 		p.flag(ProblemMissing, "requests", "is empty; a job has at least one request")
-	case len(j.Requests) > c.limits.MaxRequests:
-		p.flag(ProblemTooLarge, "requests", "has %d requests; at most %d are allowed", len(j.Requests), c.limits.MaxRequests)
+	case len(j.Requests) > p.limits.MaxRequests:
+		p.flag(ProblemTooLarge, "requests", "has %d requests; at most %d are allowed", len(j.Requests), p.limits.MaxRequests)
 	}
 	p.flush()
-	c.setDefaults(j.Defaults)
-	c.problems.Requests = len(j.Requests)
-	c.sameID = func(first int, id string) bool { return j.Requests[first].CustomID == id }
-	if len(j.Requests) <= c.limits.MaxRequests {
+	p.setDefaults(j.Defaults)
+	p.problems.Requests = len(j.Requests)
+	p.sameID = func(first int, id string) bool { return j.Requests[first].CustomID == id }
+	if len(j.Requests) <= p.limits.MaxRequests {
 		for i := range j.Requests {
-			c.built(j.Requests[i], i, j.SkipInvalid)
+			p.built(j.Requests[i], i, j.SkipInvalid)
 		}
 	}
-	return c.problems.err()
+	return p.problems.err()
 }
 
 // built judges a request that a Go program made.
