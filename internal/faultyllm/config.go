@@ -217,11 +217,3 @@ func newSettings(c Config) (*settings, error) {
 	}
 	return s, nil
 }
-
-func orDefault[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}

@@ -10,7 +10,8 @@ func TestNearest(t *testing.T) {
 	}{
 		{"question", []string{"id", "qestion"}, "qestion"},
 		{"Question-Text", []string{"id", "question_text"}, "question_text"},
-		{"nmae", []string{"game", "name"}, "name"},
+		{"sttate", []string{"stale", "state"}, "state"},
+		{"uesr", []string{"usage", "user"}, "user"},
 		{"PELTON_SLOT", []string{"PELTON_QUEUES", "PELTON_SLOTS"}, "PELTON_SLOTS"},
 		{"PELTON_UPSTREAM", []string{"PELTON_SLOTS", "PELTON_UPSTREAM_URL"}, "PELTON_UPSTREAM_URL"},
 		{"PELTON_MAX_BODI_SIZ", []string{"PELTON_MAX_BODY_SIZE"}, "PELTON_MAX_BODY_SIZE"},

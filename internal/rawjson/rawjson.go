@@ -389,17 +389,16 @@ func unit(raw []byte) (n rune) {
 	return n
 }
 
-// IsString, IsArray, IsObject and IsNull tell the kind of a valid value.
+// IsString reports whether a valid value is a string.
 func IsString(raw []byte) bool { return len(raw) > 0 && raw[0] == '"' }
 
-// IsArray is described at IsString.
+// IsArray reports whether a valid value is an array.
 func IsArray(raw []byte) bool { return len(raw) > 0 && raw[0] == '[' }
 
-// IsObject is described at IsString.
+// IsObject reports whether a valid value is an object.
 func IsObject(raw []byte) bool { return len(raw) > 0 && raw[0] == '{' }
 
-// IsNull is described at IsString. Nothing, as of a member that is absent, is
-// null too.
+// IsNull reports whether a valid value is null, or is absent altogether.
 func IsNull(raw []byte) bool { return len(raw) == 0 || raw[0] == 'n' }
 
 const hexDigits = "0123456789abcdef"
