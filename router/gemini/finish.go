@@ -26,10 +26,10 @@ func outcomeOf(reason []byte) outcome {
 		return unfinished
 	case "STOP":
 		return complete
-	case "MAX_TOKENS":
+	case "MAX_TOKENS", "CONTINUATION":
 		return cutShort
 	case "SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY",
-		"IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "MODEL_ARMOR", "PUP_LIMITED_DISABLED":
+		"IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "ESCALATION", "MODEL_ARMOR", "PUP_LIMITED_DISABLED":
 		return filtered
 	case "OTHER", "NO_IMAGE", "IMAGE_OTHER":
 		return withheld
