@@ -115,11 +115,14 @@ func (p *partner) Secrets() []string {
 	return p.google.Secrets()
 }
 
-// anyModel is a deployment whose model only a call knows: of either kind.
-type anyModel struct{ own, partner protocol.Protocol }
+// anyModel is a deployment whose model only a call knows: of any kind.
+type anyModel struct{ own, partner, claude protocol.Protocol }
 
 func (m anyModel) of(model string) protocol.Protocol {
-	if partnerModel(model) {
+	switch {
+	case strings.HasPrefix(model, "claude"):
+		return m.claude
+	case partnerModel(model):
 		return m.partner
 	}
 	return m.own
@@ -130,7 +133,9 @@ func (m anyModel) Serves(endpoint schema.Endpoint) (ok, streams bool) { return m
 func (m anyModel) Encode(ctx context.Context, c *protocol.Call) error {
 	p := m.of(c.Model)
 	if ok, _ := p.Serves(c.Endpoint); !ok {
-		return protocol.Unsupported("the model "+c.Model, "model", "it takes chat completions alone")
+		return &schema.Error{
+			Class: schema.ClassRequestFatal, Code: schema.CodeInvalidRequest, Param: "model", Message: "the model " + c.Model + " takes chat completions alone",
+		}
 	}
 	return p.Encode(ctx, c)
 }
@@ -145,4 +150,12 @@ func (m anyModel) Stream(c *protocol.Call, reply protocol.Reply, body io.Reader,
 
 func (m anyModel) Models(body []byte) []string { return m.own.Models(body) }
 
-func (m anyModel) Secrets() []string { return m.own.(protocol.Secretive).Secrets() }
+// Secrets are the tokens of all kinds.
+func (m anyModel) Secrets() (all []string) {
+	for _, p := range []protocol.Protocol{m.own, m.partner, m.claude} {
+		if s, ok := p.(protocol.Secretive); ok {
+			all = append(all, s.Secrets()...)
+		}
+	}
+	return all
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 
+	"pelton/router/anthropic"
 	"pelton/router/credentials"
 	"pelton/router/protocol"
 )
@@ -41,8 +42,8 @@ func VertexHost(location string) string {
 }
 
 // NewVertex makes the protocol of a model on Vertex AI: generateContent for
-// Google's own, OpenAI's for those of other publishers and for endpoints. The
-// settings are LiteLLM's: vertex_project (else the credentials' own),
+// Google's own, OpenAI's for those of other publishers and for endpoints; with a
+// "*" for a model Anthropic's for Claude too. The settings are LiteLLM's: vertex_project (else the credentials' own),
 // vertex_location (else us-central1) and vertex_credentials, a file or its
 // content; without, Google's application default credentials. A BaseURL replaces
 // the host. A Key is one of Vertex AI's express mode, where no project is given.
@@ -76,7 +77,11 @@ func NewVertex(u protocol.Upstream) (protocol.Protocol, error) {
 			return nil, err
 		}
 		others, err := newPartner(u, at, google)
-		return anyModel{own, others}, err
+		if err != nil {
+			return nil, err
+		}
+		claude, err := anthropic.NewVertex(u)
+		return anyModel{own, others, claude}, err
 	case partnerModel(u.Model):
 		return newPartner(u, at, google)
 	default:
