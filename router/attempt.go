@@ -169,11 +169,8 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string) (judgem
 	if err != nil {
 		return judgement{err: notSent(err)}, c
 	}
-	r.now = time.Now()
-	a := reply{Reply: c.reply, answer: c.answer, host: d.host, tooLarge: c.tooLarge, err: c.err}
-	if a.At = r.now; c.err != nil {
-		a.ended = context.Cause(ctx)
-	}
+	a := c.ended(ctx, d)
+	r.now = a.At
 	v := classify(a)
 	if c.partial() {
 		v.count(c.answer.Usage)

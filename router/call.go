@@ -2,6 +2,7 @@ package router
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"io"
@@ -58,6 +59,15 @@ func (c *call) do(ctx context.Context, d *deployment) error {
 	}
 	_ = body.Close()
 	return nil
+}
+
+// ended is what came of the call to d, which is over, for classify.
+func (c *call) ended(ctx context.Context, d *deployment) reply {
+	a := reply{Reply: c.reply, answer: c.answer, host: cmp.Or(d.host, c.Req.URL.Host), tooLarge: c.tooLarge, err: c.err}
+	if a.At = time.Now(); c.err != nil {
+		a.ended = context.Cause(ctx)
+	}
+	return a
 }
 
 // maxGrow bounds how much room is made on the word of a Content-Length alone.

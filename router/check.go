@@ -82,10 +82,7 @@ func (d *deployment) check(ctx context.Context) CheckResult {
 		result.Error = tidy(&schema.Error{Class: schema.ClassInternal, Message: err.Error()}, d.scrub())
 		return result
 	}
-	a := reply{Reply: c.reply, answer: c.answer, host: d.host, tooLarge: c.tooLarge, err: c.err}
-	if a.At = time.Now(); c.err != nil {
-		a.ended = context.Cause(ctx)
-	}
+	a := c.ended(ctx, d)
 	result.Reachable = c.reply.Status != 0
 	result.Authorised = result.Reachable && c.reply.Status != 401 && c.reply.Status != 403
 	if v := classify(a); v.err != nil {

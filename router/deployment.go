@@ -14,7 +14,7 @@ import (
 // what changes is its health.
 type deployment struct {
 	Deployment
-	host      string // of the base URL, for messages
+	host      string // of the base URL, for messages; empty: the protocol knows it
 	transport http.RoundTripper
 	protocol  protocol.Protocol
 	limit     int64 // bytes of an answer
@@ -40,6 +40,11 @@ func newDeployment(d Deployment, transport http.RoundTripper, limit int64) (*dep
 		// Of "Bearer KEY" the key alone is the secret that servers repeat.
 		if _, token, ok := strings.Cut(value.Reveal(), " "); ok {
 			secrets = append(secrets, token)
+		}
+	}
+	for name, value := range d.Settings { // regions and projects are none
+		if strings.Contains(name, "key") || strings.Contains(name, "secret") || strings.Contains(name, "token") {
+			secrets = append(secrets, value.Reveal())
 		}
 	}
 	if proxy, err := url.Parse(d.Proxy.Reveal()); err == nil && proxy.User != nil {

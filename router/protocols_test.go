@@ -129,6 +129,21 @@ func TestDoWaits(t *testing.T) {
 	}
 }
 
+// A setting that is a secret does not come back out of an answer, and one that is
+// none may.
+func TestSecretSettings(t *testing.T) {
+	const hidden = "wJalrXUtnFEMI-0123456789"
+	s := toys(t, says(400, `{"trouble":{"what":"lost","words":"who is `+hidden+` in region us-east-1?"}}`))
+	d := s.at("toy", func(d *Deployment) {
+		d.Settings = map[string]Secret{"aws_secret_access_key": NewSecret(hidden), "aws_region_name": NewSecret("us-east-1")}
+	})
+	out := start(t, &Config{Deployments: []Deployment{d}}, noWait).Do(background, ask1("g", "x", ""))
+	text, err := json.Marshal(out)
+	if err != nil || strings.Contains(string(text), hidden) || !strings.Contains(out.Error.Message, "who is [redacted] in region us-east-1?") {
+		t.Errorf("%v: %s", err, text)
+	}
+}
+
 // What a protocol cannot carry is refused with the parameter's name and without a
 // call, or left out.
 func TestUnsupportedParameter(t *testing.T) {
