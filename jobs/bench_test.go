@@ -11,6 +11,7 @@ import (
 
 	"pelton/internal/dev/testenv"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -40,7 +41,7 @@ func BenchmarkStore(b *testing.B) {
 	storeAll(b, e, broker, b.N, func(i int) int { return i })
 }
 
-func storeAll(b *testing.B, e *testenv.Env, broker *jobs.Store, n int, index func(int) int) {
+func storeAll(b *testing.B, e *testenv.Env, broker *store.Store, n int, index func(int) int) {
 	b.Helper()
 	var next atomic.Int64
 	var wg sync.WaitGroup

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -16,7 +17,7 @@ import (
 // who look often: it listens instead of asking. A job costs it some 1 KiB; it
 // leaves the metadata out. It is safe for concurrent use.
 type Board struct {
-	st     *Store
+	st     *store.Store
 	cancel context.CancelFunc
 	done   chan struct{}
 	ready  chan struct{} // closed when all has been read once
@@ -135,7 +136,7 @@ func (b *Board) watch(ctx context.Context, first chan<- struct{}) error {
 		}
 	})
 	fresh := map[string]*schema.State{} // until all has been read: what is shown meanwhile is the last reading
-	return b.st.Records.Watch(ctx, func(key string, rec *Record, err error) {
+	return b.st.Records.Watch(ctx, func(key string, rec *store.Record, err error) {
 		if err != nil {
 			b.st.Log.Warn().Err(err).Msg("a job is not shown")
 			return
@@ -152,7 +153,7 @@ func (b *Board) watch(ctx context.Context, first chan<- struct{}) error {
 }
 
 // take enters one record, into fresh while that is being filled.
-func (b *Board) take(fresh map[string]*schema.State, key string, rec *Record) {
+func (b *Board) take(fresh map[string]*schema.State, key string, rec *store.Record) {
 	var state *schema.State
 	if rec != nil {
 		state = &rec.State

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -40,7 +41,7 @@ type Search struct {
 	After    uint64 // go on behind this place in the order of completion
 }
 
-func (s Search) matches(out ResultMeta, customID string) bool {
+func (s Search) matches(out store.ResultMeta, customID string) bool {
 	return (s.Status == "" || out.Status == s.Status) && (s.Code == "" || out.Code == s.Code) &&
 		(s.CustomID == "" || customID == s.CustomID)
 }
@@ -61,20 +62,20 @@ func (h *Handle) Find(ctx context.Context, s Search, most int, patience time.Dur
 		return found, ErrNotFound
 	}
 	until := time.Now().Add(patience)
-	err := h.st.Results.EachAfter(ctx, h.key(), s.After, true, func(e Entry, left uint64) error {
+	err := h.st.Results.EachStored(ctx, h.key(), s.After, true, func(e store.Entry, left uint64) error {
 		if out, ok := e.Meta(); ok {
 			found.Looked++
-			if s.matches(out, HeaderValue(e.Header.Get(schema.HeaderCustomID))) {
+			if s.matches(out, store.HeaderValue(e.Header.Get(schema.HeaderCustomID))) {
 				found.Indexes = append(found.Indexes, out.Index)
 			}
 		}
 		if left > 0 && (len(found.Indexes) >= most || found.Looked%64 == 63 && time.Now().After(until)) {
 			found.Next = e.Seq
-			return ErrEnough
+			return store.ErrEnough
 		}
 		return nil
 	})
-	if errors.Is(err, ErrEnough) {
+	if errors.Is(err, store.ErrEnough) {
 		err = nil
 	}
 	return found, err

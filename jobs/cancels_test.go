@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"pelton/internal/dev/testenv"
-	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -15,7 +15,7 @@ func TestCancelOfAnEarlierJob(t *testing.T) {
 	t.Parallel()
 	e := testenv.New(t)
 	b := e.Broker(queues)
-	watch := func() *jobs.CancelWatch {
+	watch := func() *store.CancelWatch {
 		t.Helper()
 		c, err := b.Cancels.Watch()
 		if err != nil {
@@ -34,7 +34,7 @@ func TestCancelOfAnEarlierJob(t *testing.T) {
 	heard := watch()
 	cancel()
 	lookedUp := watch()
-	for name, c := range map[string]*jobs.CancelWatch{"heard": heard, "looked up": lookedUp} {
+	for name, c := range map[string]*store.CancelWatch{"heard": heard, "looked up": lookedUp} {
 		for _, job := range []struct {
 			after time.Duration // the marker
 			want  bool
@@ -56,7 +56,7 @@ func TestCancelOfAnEarlierJob(t *testing.T) {
 			t.Fatal("nobody is told of it")
 		}
 	}
-	for name, c := range map[string]*jobs.CancelWatch{"heard": heard, "looked up": lookedUp} {
+	for name, c := range map[string]*store.CancelWatch{"heard": heard, "looked up": lookedUp} {
 		if marker, cancelled, err := c.Find(e.Ctx(), "default", "j"); err != nil || !cancelled || marker.Reason != "enough" {
 			t.Errorf("%s: %+v, %v, %v", name, marker, cancelled, err)
 		}

@@ -14,13 +14,14 @@ import (
 	"github.com/nats-io/nuid"
 	"github.com/rs/zerolog"
 
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
 // Client submits jobs and reads their results. It needs no more of the broker
 // than any NATS client has, and is safe for concurrent use.
 type Client struct {
-	st    *Store
+	st    *store.Store
 	queue string
 }
 
@@ -29,7 +30,7 @@ type Option func(*clientOptions)
 
 type clientOptions struct {
 	queue string
-	set   Settings
+	set   store.Settings
 }
 
 // WithQueue sets the queue that jobs are submitted to; the default is
@@ -49,7 +50,7 @@ func WithLogger(log zerolog.Logger) Option { return func(o *clientOptions) { o.s
 // NewClient returns a client on a connection that the caller keeps and closes.
 // It fails for a queue name that no queue can have.
 func NewClient(nc *nats.Conn, options ...Option) (*Client, error) {
-	opts := clientOptions{queue: schema.DefaultQueue, set: Settings{Log: zerolog.Nop()}}
+	opts := clientOptions{queue: schema.DefaultQueue, set: store.Settings{Log: zerolog.Nop()}}
 	for _, option := range options {
 		option(&opts)
 	}
@@ -57,7 +58,7 @@ func NewClient(nc *nats.Conn, options ...Option) (*Client, error) {
 		return nil, fmt.Errorf("queue %q: must be 1 to %d letters, digits, - and _", opts.queue, schema.MaxIDLength)
 	}
 	opts.set.AskService = true
-	st, err := NewStore(nc, opts.set)
+	st, err := store.Open(nc, opts.set)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +66,7 @@ func NewClient(nc *nats.Conn, options ...Option) (*Client, error) {
 }
 
 // ClientOn returns a client for one queue on a store's connection.
-func ClientOn(st *Store, queue string) *Client { return &Client{st: st, queue: queue} }
+func ClientOn(st *store.Store, queue string) *Client { return &Client{st: st, queue: queue} }
 
 // SubmitOption changes one [Client.Submit].
 type SubmitOption func(*submission)
@@ -152,7 +153,7 @@ func (c *Client) pack(ctx context.Context, job *schema.Job, s submission) (messa
 			return nil, "", err
 		}
 		if c.st.Fits(len(message)) {
-			return message, HashOf(message), nil
+			return message, store.HashOf(message), nil
 		}
 		input = requestLines(job.Requests)
 	}
@@ -162,7 +163,7 @@ func (c *Client) pack(ctx context.Context, job *schema.Job, s submission) (messa
 	}
 	job.Requests, job.Input = nil, &schema.Input{Object: object.Name, Endpoint: s.endpoint}
 	message, err = job.AppendJSON(nil)
-	return message, HashWithInput(message, object.Digest), err
+	return message, store.HashWithInput(message, object.Digest), err
 }
 
 // publish hands the job's message to the broker, and tries again while the
@@ -173,7 +174,7 @@ func (c *Client) publish(ctx context.Context, job *schema.Job, data []byte, retr
 	if job.Reply != "" {
 		id = nuid.Next() // submitted again, it is to be replayed: its owner must see it
 	}
-	return c.st.Jobs.Publish(ctx, c.queue, Publication{Data: data, MsgID: job.ID + "." + id, RetryOf: retryOf})
+	return c.st.Jobs.Publish(ctx, c.queue, store.Publication{Data: data, MsgID: job.ID + "." + id, RetryOf: retryOf})
 }
 
 // resubmit publishes a job that the broker took for a duplicate, if the job that
@@ -184,7 +185,7 @@ func (c *Client) resubmit(ctx context.Context, h *Handle, job *schema.Job, data 
 	if _, err := h.State(ctx); !errors.Is(err, ErrNotFound) {
 		return false, nil // it is there, or this is not for us to know
 	}
-	_, err := c.st.Jobs.Publish(ctx, c.queue, Publication{Data: data, MsgID: job.ID + "." + nuid.Next(), RetryOf: retryOf, Once: true})
+	_, err := c.st.Jobs.Publish(ctx, c.queue, store.Publication{Data: data, MsgID: job.ID + "." + nuid.Next(), RetryOf: retryOf, Once: true})
 	return err == nil, err
 }
 

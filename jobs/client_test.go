@@ -12,6 +12,7 @@ import (
 
 	"pelton/internal/dev/testenv"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -32,7 +33,7 @@ func TestResultExistsOnce(t *testing.T) {
 			switch _, err := x.Store.Results.Put(context.Background(), w.Queue, r, w.Total); {
 			case err == nil:
 				stored.Add(1)
-			case errors.Is(err, jobs.ErrStored):
+			case errors.Is(err, store.ErrStored):
 				refused.Add(1)
 			default:
 				t.Error(err)
@@ -128,7 +129,7 @@ func TestNotSetUp(t *testing.T) {
 }
 
 func TestStoreFull(t *testing.T) {
-	e := testenv.New(t, testenv.Settings(jobs.Settings{StoreUsage: func() (int64, int64) { return 95, 100 }}))
+	e := testenv.New(t, testenv.Settings(store.Settings{StoreUsage: func() (int64, int64) { return 95, 100 }}))
 	b := e.Broker(queues)
 	_, err := jobs.ClientOn(b, "default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(1)})
 	if !errors.Is(err, jobs.ErrStoreFull) {

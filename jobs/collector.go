@@ -7,6 +7,7 @@ import (
 	"iter"
 	"time"
 
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -134,7 +135,7 @@ func (h *Handle) AgedOut(ctx context.Context) (bool, error) {
 }
 
 // endError is what the final state says to a reader of n results.
-func (h *Handle) endError(ctx context.Context, it Entry, n int, fromStart bool) error {
+func (h *Handle) endError(ctx context.Context, it store.Entry, n int, fromStart bool) error {
 	state, err := schema.ParseState(it.Data)
 	if err != nil {
 		return fmt.Errorf("the end of job %s: %w", h.id, err)

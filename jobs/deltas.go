@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -84,7 +85,7 @@ func (h *Handle) Deltas(ctx context.Context) iter.Seq2[*Delta, error] {
 				}
 			case errors.Is(err, nats.ErrSlowConsumer): // the gaps will tell
 			case inner.Err() == nil:
-				yield(nil, Explain(err))
+				yield(nil, store.Explain(err))
 				return
 			default:
 				<-ended
@@ -164,7 +165,7 @@ func (r *deltaReader) read(m *nats.Msg) *Delta {
 	at, ok := r.h.st.Names.Parse("deltas", m.Subject)
 	attempt, err := strconv.Atoi(m.Header.Get(schema.HeaderAttempt))
 	sequence, err2 := strconv.Atoi(m.Header.Get(schema.HeaderSequence))
-	if !ok || err != nil || err2 != nil || attempt < 1 || sequence < 0 || sequence >= mostRequests {
+	if !ok || err != nil || err2 != nil || attempt < 1 || sequence < 0 || sequence >= store.MaxRequests {
 		return nil
 	}
 	status := schema.Status(m.Header.Get(schema.HeaderStatus))
@@ -186,7 +187,7 @@ func (r *deltaReader) read(m *nats.Msg) *Delta {
 	if status != "" {
 		d.Data = nil
 		delete(r.open, at.Index)
-		if out, ok := parseUsage(m.Header.Get(schema.HeaderUsage)); ok {
+		if out, ok := store.ParseUsage(m.Header.Get(schema.HeaderUsage)); ok {
 			r.usage = r.usage.Add(out)
 		}
 	}

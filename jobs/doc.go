@@ -9,14 +9,12 @@
 //
 // # For those who run it
 //
-// A [Broker] is one installation's streams on one connection. [Broker.Setup]
-// makes them, [Broker.StartOwner] takes jobs and sees them to their end, and
+// [StartOwner] takes jobs from a [store.Store] and sees them to their end, and
 // package worker runs the requests that owners feed.
 //
 // # Where to read
 //
 // The life of a job: accept.go (whose is it), owned.go (the loop), feed.go (what
 // is handed out, and found again when it is lost), finish.go (how it ends). What
-// lasts: record.go (the state, whose revision fences owners) and results.go (one
-// result per index). What readers use: collector.go, inorder.go and tail.go.
+// lasts is in package store. What readers use: collector.go and stored.go.
 package jobs

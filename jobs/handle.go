@@ -6,12 +6,13 @@ import (
 	"fmt"
 	"time"
 
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
 // Handle is one job. It holds nothing but names, and is safe for concurrent use.
 type Handle struct {
-	st        *Store
+	st        *store.Store
 	queue, id string
 	submitted time.Time // by this process: it is there; zero: by another, or it was there before
 	expected  bool      // it may yet be submitted
@@ -27,48 +28,6 @@ func (h *Handle) Queue() string { return h.queue }
 // jobName reports whether a job can have this id. Anything else is not looked
 // for: with a dot or a wildcard in it, it would be part of other jobs' subjects.
 func jobName(id string) bool { return schema.ValidQueue(id) } // as a queue: "j" and digits are not reserved for reading
-
-// ErrNotFound means that there is no such job: it never was, it was removed, or
-// it has aged out.
-var ErrNotFound = errors.New("no such job")
-
-// ErrIDConflict means that the id belongs to a job with other content.
-var ErrIDConflict = errors.New("this id belongs to a job with other content: choose another")
-
-// ResultError ends a job with fail-fast: one result failed and the rest was
-// cancelled.
-type ResultError struct {
-	Index  int
-	Result *schema.Result // the one that failed
-	State  *schema.State
-}
-
-// Error names the request and why it failed.
-func (e *ResultError) Error() string {
-	if e.Result == nil {
-		return fmt.Sprintf("job %s failed fast: request %d failed", e.State.ID, e.Index)
-	}
-	return fmt.Sprintf("job %s failed fast: request %d: %v", e.State.ID, e.Index, e.Result.Err())
-}
-
-// Unwrap returns the failed result's error.
-func (e *ResultError) Unwrap() error {
-	if e.Result == nil {
-		return nil
-	}
-	return e.Result.Err()
-}
-
-// StateError says that a job ended before all its requests had a result.
-type StateError struct{ State *schema.State }
-
-// Error names the job, its state and the reason.
-func (e *StateError) Error() string {
-	if e.State.Reason == nil {
-		return fmt.Sprintf("job %s ended %s", e.State.ID, e.State.State)
-	}
-	return fmt.Sprintf("job %s ended %s (%s): %s", e.State.ID, e.State.State, e.State.Reason.Code, e.State.Reason.Message)
-}
 
 // The pauses in which State looks again for a job that is in neither place: from
 // the one to the other, each twice as long as the last.
@@ -110,7 +69,7 @@ func (h *Handle) State(ctx context.Context) (*schema.State, error) {
 }
 
 // record reads the job's record, through a change of leaders in a cluster.
-func (h *Handle) record(ctx context.Context) (*Record, error) {
+func (h *Handle) record(ctx context.Context) (*store.Record, error) {
 	return h.st.Records.LoadSteadily(ctx, h.queue, h.id)
 }
 
@@ -124,7 +83,7 @@ func (h *Handle) queued(ctx context.Context, held bool) (*schema.State, error) {
 	return state, err
 }
 
-func (h *Handle) key() JobKey { return JobKey{h.queue, h.id} }
+func (h *Handle) key() store.JobKey { return store.JobKey{Queue: h.queue, ID: h.id} }
 
 // Cancel ends the job: nothing more is started, calls in flight are aborted,
 // what has finished is kept. It returns once the cancel is durable, not once

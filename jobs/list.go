@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -21,18 +22,18 @@ func (c *Client) list(ctx context.Context, queue string) ([]schema.State, error)
 	if err != nil {
 		return nil, fmt.Errorf("list jobs: %w", err)
 	}
-	known := map[JobKey]bool{}
+	known := map[store.JobKey]bool{}
 	for _, s := range states {
-		known[JobKey{s.Queue, s.ID}] = true
+		known[store.JobKey{Queue: s.Queue, ID: s.ID}] = true
 	}
 	err = c.st.Jobs.EachQueued(ctx, queue, func(s *schema.State) bool {
-		if key := (JobKey{s.Queue, s.ID}); !known[key] {
+		if key := (store.JobKey{Queue: s.Queue, ID: s.ID}); !known[key] {
 			known[key] = true
 			states = append(states, *s)
 		}
 		return true
 	})
-	if errors.Is(err, ErrDenied) && c.st.AskService && queue != "*" {
+	if errors.Is(err, store.ErrDenied) && c.st.AskService && queue != "*" {
 		states, err = servedList(ctx, c.st, queue, err)
 	}
 	slices.SortStableFunc(states, func(a, b schema.State) int { return b.CreatedAt.Compare(a.CreatedAt) })
@@ -40,7 +41,7 @@ func (c *Client) list(ctx context.Context, queue string) ([]schema.State, error)
 }
 
 // Queues lists the queues that were ever served, by name.
-func (c *Client) Queues(ctx context.Context) ([]QueueInfo, error) { return c.st.Queues(ctx) }
+func (c *Client) Queues(ctx context.Context) ([]store.QueueInfo, error) { return c.st.Queues(ctx) }
 
 // SetQueueCap changes the cap of a queue while it works: the requests that may
 // be in flight on all workers together, from 1. [ErrNoQueue] says that no worker
@@ -51,4 +52,12 @@ func (c *Client) SetQueueCap(ctx context.Context, queue string, limit int) error
 
 // Storage tells how much of the store each stream and bucket of the
 // installation takes. That none is there is [ErrNotSetUp].
-func (c *Client) Storage(ctx context.Context) (*Storage, error) { return c.st.Storage(ctx) }
+func (c *Client) Storage(ctx context.Context) (*store.Storage, error) { return c.st.Storage(ctx) }
+
+// What the store tells of itself.
+type (
+	QueueInfo  = store.QueueInfo
+	Storage    = store.Storage
+	StreamInfo = store.StreamInfo
+	Removed    = store.Removed
+)

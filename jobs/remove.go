@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 
+	"pelton/jobs/store"
 	"pelton/schema"
 )
-
-// ErrRunning means that a job has not ended, and so cannot be removed or retried.
-var ErrRunning = errors.New("the job has not ended: cancel it first")
 
 // RemoveOption changes one [Handle.Remove].
 type RemoveOption func(*erasing)
@@ -22,7 +20,7 @@ type erasing struct{ overwrite int }
 // they are deleted at once. What of them shares a file with messages of other
 // jobs stays in that file, readable by nobody over NATS, until the server writes
 // the file anew or the others have gone.
-func OverwriteAll() RemoveOption { return func(e *erasing) { e.overwrite = OverwriteEverything } }
+func OverwriteAll() RemoveOption { return func(e *erasing) { e.overwrite = store.OverwriteEverything } }
 
 // DeleteOnly has no results, bodies or inputs overwritten: for what nobody has
 // to hide, since it is quicker by far.
@@ -39,7 +37,7 @@ func DeleteOnly() RemoveOption { return func(e *erasing) { e.overwrite = 0 } }
 // was deleted or replaced before, as earlier versions of the state were, the
 // server has to clear away by itself.
 func (h *Handle) Remove(ctx context.Context, options ...RemoveOption) (Removed, error) {
-	e := erasing{overwrite: OverwriteMost}
+	e := erasing{overwrite: store.OverwriteMost}
 	for _, option := range options {
 		option(&e)
 	}

@@ -12,11 +12,9 @@ import (
 	"time"
 
 	"pelton/internal/bitset"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
-
-// ErrNothingToRetry means that every request of a job has succeeded.
-var ErrNothingToRetry = errors.New("every request has succeeded: there is nothing to run again")
 
 // Message returns the bytes of a job as they were published, also of a message
 // that was no job. They are kept as long as the state is; [ErrAgedOut] after that.
@@ -28,7 +26,7 @@ func (h *Handle) Message(ctx context.Context) ([]byte, error) {
 	return m.Data, nil
 }
 
-func (h *Handle) message(ctx context.Context) (none JobMessage, _ *Record, _ error) {
+func (h *Handle) message(ctx context.Context) (none store.JobMessage, _ *store.Record, _ error) {
 	rec, err := h.st.Records.Load(ctx, h.queue, h.id)
 	if err != nil {
 		return none, nil, err
@@ -96,9 +94,9 @@ func (h *Handle) Retry(ctx context.Context) (*Handle, error) {
 func retryOf(job string) SubmitOption { return func(s *submission) { s.retryOf = job } }
 
 // succeeded returns the indexes that need not run again.
-func (h *Handle) succeeded(ctx context.Context, rec *Record) (done bitset.Set, err error) {
+func (h *Handle) succeeded(ctx context.Context, rec *store.Record) (done bitset.Set, err error) {
 	n := 0
-	err = h.st.Results.EachMeta(ctx, h.queue, h.id, func(out ResultMeta) error {
+	err = h.st.Results.EachMeta(ctx, h.queue, h.id, func(out store.ResultMeta) error {
 		if out.Status == schema.StatusSucceeded && out.Index < rec.Total && done.Add(out.Index) {
 			n++
 		}
@@ -119,7 +117,7 @@ func (h *Handle) succeeded(ctx context.Context, rec *Record) (done bitset.Set, e
 var retryNumber = regexp.MustCompile(`^(.+)-r([1-9][0-9]{0,3})$`)
 
 // retryID finds the id of the next retry.
-func (c *Client) retryID(ctx context.Context, rec *Record) (string, error) {
+func (c *Client) retryID(ctx context.Context, rec *store.Record) (string, error) {
 	base, n := rec.ID, 1
 	if parts := retryNumber.FindStringSubmatch(rec.ID); parts != nil && rec.RetryOf != "" {
 		last, _ := strconv.Atoi(parts[2])

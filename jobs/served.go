@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -22,7 +23,7 @@ const serviceTime = 10 * time.Second
 // servedState is the state of a job as a worker tells it, who has looked in every
 // place; [ErrNotFound] when there is none. refused is returned where no worker is
 // there to ask.
-func servedState(ctx context.Context, b *Store, queue, id string, refused error) (*schema.State, error) {
+func servedState(ctx context.Context, b *store.Store, queue, id string, refused error) (*schema.State, error) {
 	m, err := askService(ctx, b, "status", queue, []byte(id), refused)
 	if err != nil {
 		return nil, err
@@ -32,7 +33,7 @@ func servedState(ctx context.Context, b *Store, queue, id string, refused error)
 
 // servedList is the list of a queue's jobs as a worker tells it: the newest that
 // fit one message.
-func servedList(ctx context.Context, b *Store, queue string, refused error) ([]schema.State, error) {
+func servedList(ctx context.Context, b *store.Store, queue string, refused error) ([]schema.State, error) {
 	m, err := askService(ctx, b, "list", queue, nil, refused)
 	if err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func servedList(ctx context.Context, b *Store, queue string, refused error) ([]s
 	return states, nil
 }
 
-func askService(ctx context.Context, b *Store, verb, queue string, data []byte, refused error) (*nats.Msg, error) {
+func askService(ctx context.Context, b *store.Store, verb, queue string, data []byte, refused error) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, serviceTime)
 	defer cancel()
 	m, err := b.Request(ctx, b.Names.Service(verb, queue), data)

@@ -13,13 +13,14 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"github.com/rs/zerolog"
 
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
 // Service answers requests about jobs over core NATS, as the micro service
 // "pelton" that `nats micro ls` finds. Make it with [Broker.StartService].
 type Service struct {
-	st     *Store
+	st     *store.Store
 	micro  micro.Service
 	ctx    context.Context // ends with Stop
 	cancel context.CancelFunc
@@ -35,7 +36,7 @@ const (
 
 // StartService serves the verbs run, submit, status, list and cancel for each
 // queue. The caller must call Stop.
-func StartService(b *Store, queues map[string]int, log zerolog.Logger) (*Service, error) {
+func StartService(b *store.Store, queues map[string]int, log zerolog.Logger) (*Service, error) {
 	svc, err := micro.AddService(b.Conn(), micro.Config{
 		Name: ServiceName, Version: ServiceVersion,
 		Description: "runs batches of LLM requests: publish a job, read one result per request",
@@ -95,7 +96,7 @@ func (s *Service) Stop() {
 
 // jobFrom reads the job of a call; a call that has none is answered.
 func (s *Service) jobFrom(r micro.Request) (*schema.Job, bool) {
-	data, id, err := Unwrap(nats.Header(r.Headers()), r.Data())
+	data, id, err := store.Unwrap(nats.Header(r.Headers()), r.Data())
 	var job *schema.Job
 	if err == nil {
 		job, err = schema.ParseJob(data, s.st.Limits())
@@ -163,7 +164,7 @@ func (s *Service) run(c *Client, r micro.Request) {
 }
 
 // stream answers with a message per result, the final state last.
-func (s *Service) stream(reply string, from Sequence) {
+func (s *Service) stream(reply string, from store.Sequence) {
 	for {
 		it, err := from.Next(s.ctx)
 		if err != nil {
@@ -176,7 +177,7 @@ func (s *Service) stream(reply string, from Sequence) {
 }
 
 // collect answers with one array of all results, if that fits a message.
-func (s *Service) collect(reply string, from Sequence) {
+func (s *Service) collect(reply string, from store.Sequence) {
 	array := []byte{'['}
 	tooLarge := false
 	for {
@@ -205,7 +206,7 @@ func (s *Service) runAnswer(reply string, array []byte, tooLarge bool, end []byt
 	m := nats.NewMsg(reply)
 	refuse := func(code, text string) *nats.Msg {
 		m.Header.Set(micro.ErrorCodeHeader, code)
-		m.Header.Set(micro.ErrorHeader, HeaderText(text))
+		m.Header.Set(micro.ErrorHeader, store.HeaderText(text))
 		m.Data = end
 		return m
 	}
@@ -300,7 +301,7 @@ func (s *Service) fail(r micro.Request, err error) {
 	switch {
 	case errors.As(err, &problems):
 		data, _ := json.Marshal(problems)
-		_ = r.Error("400", HeaderText(firstLine(problems.Error())), data)
+		_ = r.Error("400", store.HeaderText(firstLine(problems.Error())), data)
 	case errors.Is(err, ErrNotFound):
 		_ = r.Error("404", err.Error(), nil)
 	case errors.Is(err, ErrIDConflict):
@@ -309,7 +310,7 @@ func (s *Service) fail(r micro.Request, err error) {
 		_ = r.Error("507", err.Error(), nil)
 	default:
 		s.log.Warn().Err(err).Str("subject", r.Subject()).Msg("could not answer a call")
-		_ = r.Error("500", HeaderText(err.Error()), nil)
+		_ = r.Error("500", store.HeaderText(err.Error()), nil)
 	}
 }
 

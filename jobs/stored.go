@@ -8,6 +8,7 @@ import (
 	"io"
 	"iter"
 
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -21,7 +22,7 @@ type Stored struct {
 	Seq    uint64 // as [schema.Result.Seq]
 }
 
-func storedOf(it Entry) Stored {
+func storedOf(it store.Entry) Stored {
 	return Stored{
 		Index: it.Index, Status: schema.Status(it.Header.Get(schema.HeaderStatus)), Named: it.Header.Get(schema.HeaderCustomID) != "",
 		Size: int64(len(it.Data)), JSON: it.Data, Seq: it.Seq,
@@ -67,7 +68,7 @@ func (h *Handle) allRead(end []byte, n int) error {
 		return fmt.Errorf("the end of job %s: %w", h.id, err)
 	}
 	if want := state.Counts.Stored(); n < want {
-		return fmt.Errorf("job %s: %w: %d of %d are left", h.id, ErrAgedOut, n, want)
+		return fmt.Errorf("job %s: %w: %d of %d are left", h.id, store.ErrAgedOut, n, want)
 	}
 	return nil
 }
@@ -85,7 +86,7 @@ func (h *Handle) Sizes(ctx context.Context) iter.Seq2[Stored, error] {
 
 func (h *Handle) soFar(ctx context.Context, headers bool) iter.Seq2[Stored, error] {
 	return func(yield func(Stored, error) bool) {
-		err := h.st.Results.EachStored(ctx, h.key(), headers, func(it Entry) error {
+		err := h.st.Results.EachStored(ctx, h.key(), 0, headers, func(it store.Entry, _ uint64) error {
 			var err error
 			s := Stored{}
 			if headers {
@@ -96,11 +97,11 @@ func (h *Handle) soFar(ctx context.Context, headers bool) iter.Seq2[Stored, erro
 				s = storedOf(it)
 			}
 			if err == nil && !yield(s, nil) {
-				err = ErrEnough
+				err = store.ErrEnough
 			}
 			return err
 		})
-		if err != nil && !errors.Is(err, ErrEnough) {
+		if err != nil && !errors.Is(err, store.ErrEnough) {
 			yield(Stored{}, err)
 		}
 	}
@@ -123,7 +124,7 @@ func (h *Handle) OpenInput(ctx context.Context) (io.ReadCloser, int64, error) {
 	}
 	info, err := h.st.Objects.Info(ctx, h.st.Names.InputBucket(), job.Input.Object)
 	if err == nil && info == nil {
-		err = fmt.Errorf("the input of job %s: %w", h.id, ErrAgedOut)
+		err = fmt.Errorf("the input of job %s: %w", h.id, store.ErrAgedOut)
 	}
 	if err != nil {
 		return nil, 0, err

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"pelton/internal/retry"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -81,7 +82,7 @@ func (h *Handle) comes(err error) bool {
 	case !h.submitted.IsZero() && errors.Is(err, ErrNotSetUp): // it was set up when it took the job
 		return true
 	}
-	return IsTransient(err)
+	return store.IsTransient(err)
 }
 
 // follow waits for the end, which is stored, and meanwhile passes snapshots and

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -98,17 +99,17 @@ func (b *Board) readWaiting(ctx context.Context, queue string, last uint64) erro
 	}
 	room := MostWaiting - len(w.list)
 	if room > 0 && w.read < last && (!given.Served || pending > len(w.list)) {
-		err = b.st.Jobs.Each(ctx, queue, w.read, func(m JobMessage) error {
+		err = b.st.Jobs.Each(ctx, queue, w.read, func(m store.JobMessage) error {
 			state := b.st.Jobs.QueuedState(m)
 			state.Metadata = nil
 			w.list = append(w.list, waitingJob{m.Seq, state})
 			w.read = m.Seq
 			if room--; room == 0 {
-				return ErrEnough
+				return store.ErrEnough
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, ErrEnough) {
+		if err != nil && !errors.Is(err, store.ErrEnough) {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 	"pelton/worker"
 )
@@ -19,8 +20,8 @@ import (
 func TestAlone(t *testing.T) {
 	t.Parallel()
 	const total = 9000 // more than a tap holds
-	e := testenv.New(t, testenv.Settings(jobs.Settings{Alone: true}))
-	var b *jobs.Store
+	e := testenv.New(t, testenv.Settings(store.Settings{Alone: true}))
+	var b *store.Store
 	e.Worker(defaultQueue, func(c *worker.Config) { b = c.Broker })
 	h, err := jobs.ClientOn(b, "default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(total), Concurrency: 64})
 	if err != nil {
@@ -79,8 +80,8 @@ func TestAloneEndsWithoutWhatIsAhead(t *testing.T) {
 // returns what the upstream has seen. slots 0 are the usual ones.
 func cancelAlone(t *testing.T, slots, inFlight int) faultyllm.Stats {
 	t.Helper()
-	e := testenv.New(t, testenv.Settings(jobs.Settings{Alone: true}))
-	var b *jobs.Store
+	e := testenv.New(t, testenv.Settings(store.Settings{Alone: true}))
+	var b *store.Store
 	e.Worker(defaultQueue, func(c *worker.Config) {
 		b = c.Broker
 		if slots > 0 {
@@ -109,8 +110,8 @@ func cancelAlone(t *testing.T, slots, inFlight int) faultyllm.Stats {
 // An answer that the store does not take at first is kept, and stored later.
 func TestAloneStoresAgain(t *testing.T) {
 	t.Parallel()
-	e := testenv.New(t, testenv.Settings(jobs.Settings{Alone: true}))
-	var b *jobs.Store
+	e := testenv.New(t, testenv.Settings(store.Settings{Alone: true}))
+	var b *store.Store
 	e.Worker(defaultQueue, func(c *worker.Config) { b = c.Broker })
 	js, err := jetstream.New(e.Conn())
 	if err != nil {

@@ -9,13 +9,14 @@ import (
 	"pelton/jobs"
 	"pelton/jobs/owner"
 	"pelton/jobs/queue"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
 // byHand is a job with an owner and no worker, whose first request the test has
 // taken as a worker would.
 type byHand struct {
-	b    *jobs.Store
+	b    *store.Store
 	js   jetstream.JetStream
 	h    *jobs.Handle
 	m    jetstream.Msg

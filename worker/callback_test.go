@@ -16,6 +16,7 @@ import (
 	"pelton/internal/dev/testenv"
 	"pelton/internal/webhook"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -62,7 +63,7 @@ func hooked(t *testing.T, r *receiver, pauses ...time.Duration) *testenv.Env {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return testenv.New(t, testenv.Settings(jobs.Settings{Callbacks: hooks, CallbackPauses: pauses}))
+	return testenv.New(t, testenv.Settings(store.Settings{Callbacks: hooks, CallbackPauses: pauses}))
 }
 
 // called waits until a job's callback is over.

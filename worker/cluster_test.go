@@ -17,6 +17,7 @@ import (
 	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -460,21 +461,21 @@ func submittedWithoutLeader(r *clusterRun) {
 // is told when it knows.
 func TestClusterNoStaleMiss(t *testing.T) {
 	r := newClusterRun(t, scenario{})
-	broker := func(set jobs.Settings, nodes ...*testenv.Member) *jobs.Store {
+	broker := func(set store.Settings, nodes ...*testenv.Member) *store.Store {
 		t.Helper()
-		b, err := jobs.NewStore(testenv.Dial(t, r.URL(nodes...)), set)
+		b, err := store.Open(testenv.Dial(t, r.URL(nodes...)), set)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return b
 	}
-	if err := broker(jobs.Settings{Replicas: 3}, r.Nodes[:]...).Setup(r.ctx, defaultQueue); err != nil {
+	if err := broker(store.Settings{Replicas: 3}, r.Nodes[:]...).Setup(r.ctx, defaultQueue); err != nil {
 		t.Fatal(err)
 	}
 	// A leader that is cut off goes on answering as one for up to ten seconds.
 	follower, others := r.follower("PELTON_RESULTS")
-	writer := broker(jobs.Settings{Replicas: 3}, others...)
-	reader := broker(jobs.Settings{}, follower)
+	writer := broker(store.Settings{Replicas: 3}, others...)
+	reader := broker(store.Settings{}, follower)
 	store := func(index int) {
 		t.Helper()
 		result := schema.Result{ID: "job." + strconv.Itoa(index), Job: "job", Index: index, Status: schema.StatusSucceeded,
@@ -521,7 +522,7 @@ func TestClusterCopiesAreKept(t *testing.T) {
 	r := newClusterRun(t, scenario{})
 	setUp := func(replicas int) {
 		t.Helper()
-		b, err := jobs.NewStore(r.nc, jobs.Settings{Replicas: replicas})
+		b, err := store.Open(r.nc, store.Settings{Replicas: replicas})
 		if err != nil {
 			t.Fatal(err)
 		}

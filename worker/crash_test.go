@@ -15,6 +15,7 @@ import (
 	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/router"
 	"pelton/schema"
 	"pelton/worker"
@@ -247,7 +248,7 @@ func TestHardStopHandsBack(t *testing.T) {
 	killed := time.Now()
 	_ = first.Kill()
 	wait(func(s faultyllm.Stats) bool { return s.Calls == 16 && s.InFlight == 8 })
-	if passed := time.Since(killed); passed > jobs.AckWait {
+	if passed := time.Since(killed); passed > store.AckWait {
 		t.Errorf("it took %s: that is the broker's patience, not a hand-back", passed)
 	}
 	release()

@@ -3,9 +3,9 @@ package worker
 import (
 	"errors"
 
-	"pelton/jobs"
 	"pelton/jobs/owner"
 	"pelton/jobs/queue"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -29,7 +29,7 @@ func (w *worker) observeStored(it *queue.Item, r *schema.Result, err error) {
 	o := w.cfg.Observer
 	switch {
 	case o == nil:
-	case !errors.Is(err, jobs.ErrStored):
+	case !errors.Is(err, store.ErrStored):
 		o.Stored(it.Queue, r)
 	case len(r.Attempts) > 0:
 		o.Duplicate(it.Queue)

@@ -9,6 +9,7 @@ import (
 	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -60,7 +61,7 @@ func poison(t *testing.T, e *testenv.Env, total, bad int, url string, role teste
 	for {
 		select {
 		case <-w.Gone():
-			if deaths++; deaths > jobs.MaxStarts+1 {
+			if deaths++; deaths > store.MaxStarts+1 {
 				t.Fatalf("%d workers died", deaths)
 			}
 			w = testenv.StartProcess(t, role)

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"pelton/jobs"
 	"pelton/jobs/queue"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -24,15 +24,15 @@ const suspectStarts = 2
 const lookAgain = 250 * time.Millisecond
 
 // callAgain is what happens to a request that may have been begun before.
-func (w *worker) callAgain(ctx context.Context, it *queue.Item) (jobs.ResultMeta, error) {
+func (w *worker) callAgain(ctx context.Context, it *queue.Item) (store.ResultMeta, error) {
 	if meta, stored, err := w.findResult(ctx, it); err != nil || stored {
 		return meta, err
 	}
 	switch over, err := w.isOver(ctx, it); {
 	case err != nil:
-		return jobs.ResultMeta{}, err
+		return store.ResultMeta{}, err
 	case over:
-		return jobs.ResultMeta{}, errOver
+		return store.ResultMeta{}, errOver
 	}
 	looked := time.Now()
 	var known *schema.Parked
@@ -42,11 +42,11 @@ func (w *worker) callAgain(ctx context.Context, it *queue.Item) (jobs.ResultMeta
 	})
 	switch {
 	case err != nil:
-		return jobs.ResultMeta{}, err
+		return store.ResultMeta{}, err
 	case known != nil && time.Until(known.ReadyAt) > time.Second:
 		// Its worker died after it had parked it: the owner is told once more.
-		return jobs.ResultMeta{Index: it.Index, Status: schema.StatusParked, ReadyAt: known.ReadyAt}, nil
-	case known != nil && known.Starts >= jobs.MaxStarts:
+		return store.ResultMeta{Index: it.Index, Status: schema.StatusParked, ReadyAt: known.ReadyAt}, nil
+	case known != nil && known.Starts >= store.MaxStarts:
 		return w.store(it, workerDied(it, known))
 	}
 	if known != nil && known.Starts >= suspectStarts {
@@ -54,7 +54,7 @@ func (w *worker) callAgain(ctx context.Context, it *queue.Item) (jobs.ResultMeta
 		case w.suspectLock <- struct{}{}:
 			defer func() { <-w.suspectLock }()
 		case <-ctx.Done():
-			return jobs.ResultMeta{}, errGivenUp
+			return store.ResultMeta{}, errGivenUp
 		}
 	}
 	err = w.retry(ctx, it, "count a start", func(ctx context.Context) (err error) {
@@ -62,7 +62,7 @@ func (w *worker) callAgain(ctx context.Context, it *queue.Item) (jobs.ResultMeta
 		return err
 	})
 	if err != nil {
-		return jobs.ResultMeta{}, err
+		return store.ResultMeta{}, err
 	}
 	if time.Since(looked) > lookAgain {
 		// Who had it before may have had an answer to store all the while.
@@ -78,7 +78,7 @@ func (w *worker) callAgain(ctx context.Context, it *queue.Item) (jobs.ResultMeta
 }
 
 // findResult looks for a stored result.
-func (w *worker) findResult(ctx context.Context, it *queue.Item) (meta jobs.ResultMeta, stored bool, err error) {
+func (w *worker) findResult(ctx context.Context, it *queue.Item) (meta store.ResultMeta, stored bool, err error) {
 	err = w.retry(ctx, it, "look up a result", func(ctx context.Context) error {
 		meta, stored, err = w.cfg.Broker.Results.Meta(ctx, it.Queue, it.Job, it.Index)
 		return err

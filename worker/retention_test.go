@@ -15,6 +15,7 @@ import (
 	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -57,7 +58,7 @@ func until(t *testing.T, e *testenv.Env, what string, so func() bool) {
 func TestAgesOutTogether(t *testing.T) {
 	const limit = 64 << 10
 	const age = 4 * time.Second // of results; the job's deadline is half of it
-	e := testenv.New(t, testenv.MaxPayload(limit), testenv.Settings(jobs.Settings{ResultsMaxAge: age}),
+	e := testenv.New(t, testenv.MaxPayload(limit), testenv.Settings(store.Settings{ResultsMaxAge: age}),
 		testenv.LLM(faultyllm.Config{}))
 	e.Worker(defaultQueue)
 	js, err := jetstream.New(e.Conn())
@@ -127,13 +128,13 @@ func gone(t *testing.T, e *testenv.Env, job schema.Job, final *schema.State) {
 	h := client.Job("default", "old")
 	for _, order := range []schema.Order{schema.OrderInput, schema.OrderCompletion} {
 		for r, err := range h.Collect(e.Ctx(), order) {
-			if r != nil || !errors.Is(err, jobs.ErrAgedOut) {
+			if r != nil || !errors.Is(err, store.ErrAgedOut) {
 				t.Errorf("%s: %v, %v", order, r, err)
 			}
 		}
 	}
 	for _, err := range h.Stored(e.Ctx(), schema.OrderInput) {
-		if !errors.Is(err, jobs.ErrAgedOut) {
+		if !errors.Is(err, store.ErrAgedOut) {
 			t.Errorf("stored: %v", err)
 		}
 	}
@@ -147,7 +148,7 @@ func gone(t *testing.T, e *testenv.Env, job schema.Job, final *schema.State) {
 	if states, err := client.List(e.Ctx()); err != nil || len(states) != 1 || states[0].Counts != final.Counts {
 		t.Errorf("list: %+v, %v", states, err)
 	}
-	if _, err := h.Retry(e.Ctx()); !errors.Is(err, jobs.ErrAgedOut) {
+	if _, err := h.Retry(e.Ctx()); !errors.Is(err, store.ErrAgedOut) {
 		t.Errorf("retry: %v", err)
 	}
 	// Published again it is the same job still, and nothing runs. Who listens at
@@ -166,7 +167,7 @@ func gone(t *testing.T, e *testenv.Env, job schema.Job, final *schema.State) {
 		t.Fatal(err)
 	}
 	for r, err := range again.Results(e.Ctx()) {
-		if r != nil || !errors.Is(err, jobs.ErrAgedOut) {
+		if r != nil || !errors.Is(err, store.ErrAgedOut) {
 			t.Errorf("submitted again: %v, %v", r, err)
 		}
 	}

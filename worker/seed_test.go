@@ -13,6 +13,7 @@ import (
 	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/router"
 	"pelton/schema"
 	"pelton/worker"
@@ -390,7 +391,7 @@ func TestSeedFlag(t *testing.T) {
 		t.Errorf("%d calls", n)
 	}
 	// Switched on, it is there.
-	on := testenv.New(t, testenv.Settings(jobs.Settings{AutoConcurrency: true}))
+	on := testenv.New(t, testenv.Settings(store.Settings{AutoConcurrency: true}))
 	on.Worker(defaultQueue)
 	if results, err := on.Client().Run(on.Ctx(), schema.Job{Requests: testenv.Chats(3), Concurrency: schema.AutoConcurrency}); err != nil || len(results) != 3 {
 		t.Errorf("the feature is on: %d results, %v", len(results), err)

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 
-	"pelton/jobs"
 	"pelton/jobs/queue"
+	"pelton/jobs/store"
 )
 
 // errGivenUp means that this process may not go on with a request.
@@ -22,7 +22,7 @@ func (w *worker) serve(l queue.Lease) {
 		return
 	}
 	free := w.occupySlot()
-	var meta jobs.ResultMeta
+	var meta store.ResultMeta
 	var err error
 	if l.Fresh() { // nobody can have begun it before: there is nothing to look up
 		out := w.call(ctx, it, nil)
@@ -47,7 +47,7 @@ func (w *worker) serve(l queue.Lease) {
 }
 
 // storeOrPark stores what became of a request.
-func (w *worker) storeOrPark(ctx context.Context, it *queue.Item, out callResult) (jobs.ResultMeta, error) {
+func (w *worker) storeOrPark(ctx context.Context, it *queue.Item, out callResult) (store.ResultMeta, error) {
 	switch {
 	case out.parked != nil:
 		return w.park(ctx, it, out.parked)
@@ -58,7 +58,7 @@ func (w *worker) storeOrPark(ctx context.Context, it *queue.Item, out callResult
 		}
 		return meta, err
 	}
-	return jobs.ResultMeta{}, errGivenUp
+	return store.ResultMeta{}, errGivenUp
 }
 
 // occupySlot has a slot counted as busy until the returned function is called.

@@ -5,15 +5,15 @@ import (
 	"time"
 
 	"pelton/internal/retry"
-	"pelton/jobs"
 	"pelton/jobs/queue"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
 // store stores the result, whatever it takes: an answer that was paid for is
 // not thrown away because the broker is down or full. Until it is taken no
 // further work is pulled. Only the hard stop ends the trying, after one more try.
-func (w *worker) store(it *queue.Item, result *schema.Result) (jobs.ResultMeta, error) {
+func (w *worker) store(it *queue.Item, result *schema.Result) (store.ResultMeta, error) {
 	meta, err := w.cfg.Broker.Results.Put(w.hard, it.Queue, result, it.Total)
 	w.observeStored(it, result, err)
 	if err == nil {
@@ -22,7 +22,7 @@ func (w *worker) store(it *queue.Item, result *schema.Result) (jobs.ResultMeta, 
 	return w.storeAgain(it, result)
 }
 
-func (w *worker) storeAgain(it *queue.Item, result *schema.Result) (meta jobs.ResultMeta, err error) {
+func (w *worker) storeAgain(it *queue.Item, result *schema.Result) (meta store.ResultMeta, err error) {
 	try := func(ctx context.Context) error {
 		meta, err = w.cfg.Broker.Results.PutOrFind(ctx, it.Queue, result, it.Total)
 		return err
@@ -66,7 +66,7 @@ type pendingResult struct {
 }
 
 // stored is told what came of the first try to store the result.
-func (p *pendingResult) stored(meta jobs.ResultMeta, err error) {
+func (p *pendingResult) stored(meta store.ResultMeta, err error) {
 	p.w.observeStored(p.item, p.result, err)
 	if err != nil {
 		go func() { p.end(p.w.storeAgain(p.item, p.result)) }() // which waits
@@ -75,7 +75,7 @@ func (p *pendingResult) stored(meta jobs.ResultMeta, err error) {
 	p.end(meta, nil)
 }
 
-func (p *pendingResult) end(meta jobs.ResultMeta, err error) {
+func (p *pendingResult) end(meta store.ResultMeta, err error) {
 	defer p.w.pending.Done()
 	if err != nil {
 		p.lease.Return()
@@ -89,11 +89,11 @@ func (p *pendingResult) end(meta jobs.ResultMeta, err error) {
 // place under the queue's cap back. What is lost when that fails is the memory of its
 // attempts, not the request. The returned word is for the job's owner, which feeds
 // it again at its ready time.
-func (w *worker) park(ctx context.Context, it *queue.Item, p *schema.Parked) (jobs.ResultMeta, error) {
+func (w *worker) park(ctx context.Context, it *queue.Item, p *schema.Parked) (store.ResultMeta, error) {
 	err := w.retry(ctx, it, "park a request", func(ctx context.Context) error {
 		return w.cfg.Broker.Parked.Put(ctx, it.JobKey(), it.Index, p)
 	})
-	return jobs.ResultMeta{Index: it.Index, Status: schema.StatusParked, ReadyAt: p.ReadyAt}, err
+	return store.ResultMeta{Index: it.Index, Status: schema.StatusParked, ReadyAt: p.ReadyAt}, err
 }
 
 // Timing of what is asked of the broker.

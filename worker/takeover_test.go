@@ -11,7 +11,7 @@ import (
 
 	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
-	"pelton/jobs"
+	"pelton/jobs/store"
 )
 
 // owners follows who writes a job's record, in the order of the writes. Each
@@ -121,7 +121,7 @@ func TestOwnersDeathCosts(t *testing.T) {
 		}
 	}
 	t.Logf("the longest silence after the owner's death: %s", longest.Round(time.Millisecond))
-	if longest > 5*jobs.AckWait {
+	if longest > 5*store.AckWait {
 		t.Errorf("nothing was called for %s", longest)
 	}
 }

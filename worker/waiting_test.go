@@ -8,6 +8,7 @@ import (
 	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/router"
 	"pelton/schema"
 	"pelton/worker"
@@ -141,7 +142,7 @@ func TestMaxCostNeedsPrices(t *testing.T) {
 // what the upstream takes.
 func TestAutoConcurrency(t *testing.T) {
 	const capacity, total = 40, 3000
-	e := testenv.New(t, testenv.LLM(faultyllm.Config{Latency: 20 * time.Millisecond}), testenv.Settings(jobs.Settings{AutoConcurrency: true}))
+	e := testenv.New(t, testenv.LLM(faultyllm.Config{Latency: 20 * time.Millisecond}), testenv.Settings(store.Settings{AutoConcurrency: true}))
 	e.Worker(defaultQueue, func(c *worker.Config) {
 		c.Router = e.Router(func(rc *router.Config) { rc.Deployments[0].MaxParallel = capacity })
 	})

@@ -47,6 +47,7 @@ import (
 	"pelton/jobs"
 	"pelton/jobs/owner"
 	"pelton/jobs/queue"
+	"pelton/jobs/store"
 	"pelton/router"
 )
 
@@ -63,7 +64,7 @@ const DefaultSlots = 256
 
 // Config says what a worker serves.
 type Config struct {
-	Broker   *jobs.Store    // required, set up
+	Broker   *store.Store   // required, set up
 	Router   Router         // required
 	Queues   map[string]int // required: the queues to serve, and the cap each is made with
 	Slots    int            // calls at once, over all queues; 0: [DefaultSlots]
@@ -80,7 +81,7 @@ type Config struct {
 type worker struct {
 	cfg     Config
 	hard    context.Context
-	cancels *jobs.CancelWatch
+	cancels *store.CancelWatch
 	owner   *owner.Owner
 
 	pending       sync.WaitGroup // results on their way to the store whose slots are free

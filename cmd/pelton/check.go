@@ -12,6 +12,7 @@ import (
 	"pelton/internal/fleet"
 	"pelton/internal/nats/natsconn"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/router"
 	"pelton/schema"
 )
@@ -106,7 +107,7 @@ func create(a *app, cfg *config.Config, log zerolog.Logger) error {
 		return err
 	}
 	defer nc.Close()
-	broker, err := jobs.NewStore(nc, settings(cfg, log))
+	broker, err := store.Open(nc, settings(cfg, log))
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 	"pelton/internal/loopback"
 	"pelton/internal/nats/natsconn"
 	"pelton/internal/web"
-	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/router"
 )
 
@@ -97,7 +97,7 @@ func (c *gatewayCmd) serve(a *app, cfg *config.Config, log zerolog.Logger) error
 	}
 	defer nc.Close()
 	defer site.close() // before what it asks goes
-	broker, err := jobs.NewStore(nc, settings(cfg, log))
+	broker, err := store.Open(nc, settings(cfg, log))
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func modelNames(a *app, cfg *config.Config, log zerolog.Logger) ([]string, error
 }
 
 // serveAPI adds OpenAI's files and batches.
-func (s *httpSite) serveAPI(cfg *config.Config, log zerolog.Logger, broker *jobs.Store, models func() []string) error {
+func (s *httpSite) serveAPI(cfg *config.Config, log zerolog.Logger, broker *store.Store, models func() []string) error {
 	var keys *gateway.Keys
 	if cfg.APIKeys != "" {
 		var err error

@@ -13,6 +13,7 @@ import (
 	"pelton/internal/metrics"
 	"pelton/internal/web"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/router"
 )
 
@@ -43,7 +44,7 @@ func listenHTTP(cfg *config.Config, log zerolog.Logger) (*httpSite, error) {
 }
 
 // serve adds what needs the broker and the upstreams.
-func (s *httpSite) serve(cfg *config.Config, log zerolog.Logger, broker *jobs.Store, upstreams *router.Router, count *metrics.Metrics) error {
+func (s *httpSite) serve(cfg *config.Config, log zerolog.Logger, broker *store.Store, upstreams *router.Router, count *metrics.Metrics) error {
 	if s == nil {
 		return nil
 	}
@@ -78,7 +79,7 @@ func groupsOf(upstreams *router.Router) map[string]string {
 
 // answerSurveys has this worker tell who asks how it is: those pages that others
 // serve too.
-func answerSurveys(soft context.Context, cfg *config.Config, broker *jobs.Store, upstreams *router.Router, count *metrics.Metrics) (stop func(), err error) {
+func answerSurveys(soft context.Context, cfg *config.Config, broker *store.Store, upstreams *router.Router, count *metrics.Metrics) (stop func(), err error) {
 	started, queues, made := time.Now().UTC(), capsOf(cfg.Queues), buildOf().Version
 	return web.AnswerSurveys(broker.Conn(), broker.Names, func() web.Worker {
 		return web.Worker{

@@ -16,6 +16,7 @@ import (
 	"pelton/internal/faultyllm"
 	"pelton/internal/nats/embednats"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/router"
 	"pelton/worker"
 )
@@ -24,7 +25,7 @@ import (
 // then is a server, a worker and a client in one.
 type site struct {
 	nc     *nats.Conn
-	broker *jobs.Store
+	broker *store.Store
 	name   string // of the server, without credentials; empty: our own
 	queue  string
 
@@ -72,7 +73,7 @@ func (a *app) remote(cfg *config.Config, log zerolog.Logger, queue string) (*sit
 	}
 	set := settings(cfg, log)
 	set.AskService = true
-	broker, err := jobs.NewStore(nc, set)
+	broker, err := store.Open(nc, set)
 	if err != nil {
 		nc.Close()
 		return nil, err
@@ -100,7 +101,7 @@ func (a *app) openStore(cfg *config.Config, log zerolog.Logger, dir, queue strin
 	}
 	set := settings(cfg, log)
 	set.WorkInMemory, set.Alone, set.StoreUsage, set.Replicas = true, true, server.StoreUsage, 1
-	broker, err := jobs.NewStore(nc, set)
+	broker, err := store.Open(nc, set)
 	if err != nil {
 		nc.Close()
 		server.Close()

@@ -9,6 +9,7 @@ import (
 
 	"pelton/internal/dev/testenv"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -16,7 +17,7 @@ import (
 // which nothing is left.
 func TestVerbsOfAnAgedJob(t *testing.T) {
 	t.Parallel()
-	e := testenv.New(t, testenv.Listen(), testenv.Settings(jobs.Settings{ResultsMaxAge: 5 * time.Second}))
+	e := testenv.New(t, testenv.Listen(), testenv.Settings(store.Settings{ResultsMaxAge: 5 * time.Second}))
 	e.Worker(map[string]int{"default": 8})
 	client := e.Client()
 	if _, err := client.Run(e.Ctx(), schema.Job{ID: "old", Requests: testenv.Chats(3)}); err != nil {

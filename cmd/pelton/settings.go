@@ -12,6 +12,7 @@ import (
 	"pelton/internal/config"
 	"pelton/internal/nats/natsconn"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/router"
 	"pelton/router/litellm"
 	"pelton/schema"
@@ -105,8 +106,8 @@ func (a *app) connect(ctx context.Context, cfg *config.Config, log zerolog.Logge
 }
 
 // settings are what jobs needs to know of the configuration.
-func settings(cfg *config.Config, log zerolog.Logger) jobs.Settings {
-	return jobs.Settings{
+func settings(cfg *config.Config, log zerolog.Logger) store.Settings {
+	return store.Settings{
 		Names: schema.Names{Prefix: cfg.Prefix}, Replicas: cfg.Replicas,
 		ResultsMaxAge: cfg.ResultsMaxAge, ReplyAllow: cfg.ReplyAllow, Log: log,
 		AutoConcurrency: cfg.Enabled(config.AdaptiveConcurrency),

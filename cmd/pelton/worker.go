@@ -21,7 +21,7 @@ import (
 	"pelton/internal/nats/embednats"
 	"pelton/internal/nats/natsconn"
 	"pelton/internal/webhook"
-	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/router"
 	"pelton/schema"
 	"pelton/worker"
@@ -110,8 +110,8 @@ func (c *workerCmd) Run(a *app) error {
 	return c.serve(a, cfg, log, set, nc, server, models, site)
 }
 
-func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set jobs.Settings, nc *nats.Conn, server *embednats.Server, models *router.Config, site *httpSite) error {
-	broker, err := jobs.NewStore(nc, set)
+func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set store.Settings, nc *nats.Conn, server *embednats.Server, models *router.Config, site *httpSite) error {
+	broker, err := store.Open(nc, set)
 	if err != nil {
 		return err
 	}
@@ -243,7 +243,7 @@ func capsOf(queues config.Queues) map[string]int {
 }
 
 // setUp makes the streams; a cluster that is starting gets a minute.
-func setUp(ctx context.Context, broker *jobs.Store, queues map[string]int) error {
+func setUp(ctx context.Context, broker *store.Store, queues map[string]int) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	return broker.Setup(ctx, queues)

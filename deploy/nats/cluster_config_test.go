@@ -15,7 +15,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
-	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -123,7 +123,7 @@ func TestThreeNodes(t *testing.T) {
 	defer nc.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	broker, err := jobs.NewStore(nc, jobs.Settings{Names: schema.Names{Prefix: "pelton"}, Replicas: 3})
+	broker, err := store.Open(nc, store.Settings{Names: schema.Names{Prefix: "pelton"}, Replicas: 3})
 	if err != nil {
 		t.Fatal(err)
 	}

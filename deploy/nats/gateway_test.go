@@ -18,7 +18,7 @@ import (
 	"pelton/internal/dev/testenv"
 	"pelton/internal/gateway"
 	"pelton/internal/nats/denied"
-	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -26,7 +26,7 @@ import (
 // denied it.
 type site struct {
 	t   *testing.T
-	b   *jobs.Store
+	b   *store.Store
 	nc  *nats.Conn
 	url string
 

@@ -13,7 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/internal/dev/testenv"
-	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -129,7 +129,7 @@ func TestReplyDeniedByTheServer(t *testing.T) {
 	s := testenv.StartTenants(t, "tenants.conf")
 	setUp(t, s, "a")
 	log := &lines{wake: make(chan struct{}, 1)}
-	work(t, s, s.Conn("a", "worker"), func(set *jobs.Settings) { set.ReplyAllow, set.Log = nil, zerolog.New(log) })
+	work(t, s, s.Conn("a", "worker"), func(set *store.Settings) { set.ReplyAllow, set.Log = nil, zerolog.New(log) })
 	producing := s.Conn("a", "producer")
 	h, err := client(t, producing).Submit(ctx(t), schema.Job{ID: "astray", Requests: testenv.Chats(50), Reply: "other.subject"})
 	if err != nil {

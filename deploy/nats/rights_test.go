@@ -15,6 +15,7 @@ import (
 	"pelton/internal/faultyllm"
 	"pelton/internal/fleet"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/router"
 	"pelton/schema"
 	"pelton/worker"
@@ -33,13 +34,13 @@ func ctx(t *testing.T) context.Context {
 	return c
 }
 
-func broker(t *testing.T, nc *nats.Conn, change ...func(*jobs.Settings)) *jobs.Store {
+func broker(t *testing.T, nc *nats.Conn, change ...func(*store.Settings)) *store.Store {
 	t.Helper()
-	set := jobs.Settings{Log: testenv.Logger(t), ReplyAllow: []string{"answers.>"}}
+	set := store.Settings{Log: testenv.Logger(t), ReplyAllow: []string{"answers.>"}}
 	for _, f := range change {
 		f(&set)
 	}
-	b, err := jobs.NewStore(nc, set)
+	b, err := store.Open(nc, set)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func setUp(t *testing.T, s *testenv.Tenants, tenant string) *nats.Conn {
 }
 
 // work starts a worker, as `pelton worker` does, that ends with the test.
-func work(t *testing.T, s *testenv.Tenants, nc *nats.Conn, change ...func(*jobs.Settings)) {
+func work(t *testing.T, s *testenv.Tenants, nc *nats.Conn, change ...func(*store.Settings)) {
 	t.Helper()
 	llm, err := faultyllm.New(faultyllm.Config{})
 	if err == nil {

@@ -18,6 +18,7 @@ import (
 	"pelton/internal/nats/natsconn"
 	"pelton/jobs"
 	"pelton/jobs/owner"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -162,7 +163,7 @@ func TestNothingThere(t *testing.T) {
 	s := testenv.StartTenants(t, "tenants.conf")
 	nc := s.Conn("a", "worker")
 	err := broker(t, nc).Setup(ctx(t), queues)
-	var missing *jobs.MissingError
+	var missing *store.MissingError
 	if !errors.As(err, &missing) || !errors.Is(err, jobs.ErrDenied) {
 		t.Fatal(err)
 	}
@@ -188,7 +189,7 @@ func TestNothingThere(t *testing.T) {
 	if !errors.As(err, &missing) || fmt.Sprint(missing.What) != "[queue other]" {
 		t.Errorf("a queue is not there: %v", err)
 	}
-	err = broker(t, nc, func(s *jobs.Settings) { s.ResultsMaxAge = time.Hour }).Setup(ctx(t), queues)
+	err = broker(t, nc, func(s *store.Settings) { s.ResultsMaxAge = time.Hour }).Setup(ctx(t), queues)
 	if !errors.Is(err, jobs.ErrDenied) || !strings.Contains(err.Error(), "PELTON_RESULTS_MAX_AGE") {
 		t.Errorf("another age: %v", err)
 	}

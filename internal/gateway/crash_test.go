@@ -13,7 +13,7 @@ import (
 
 	"pelton/internal/dev/testenv"
 	"pelton/internal/gateway"
-	"pelton/jobs"
+	"pelton/jobs/store"
 )
 
 // processes are a server, a worker and a gateway, each in a process of its own.
@@ -27,7 +27,7 @@ func newProcesses(t *testing.T) *processes {
 	e := testenv.New(t)
 	server := testenv.StartProcess(t, testenv.Role{Name: "server", Store: t.TempDir()})
 	testenv.StartProcess(t, testenv.Role{Name: "worker", NATS: server.URL, LLM: e.LLM.URL(), Queues: defaultQueue, Slots: 16})
-	b, err := jobs.NewStore(testenv.Dial(t, server.URL), jobs.Settings{Log: testenv.Logger(t)})
+	b, err := store.Open(testenv.Dial(t, server.URL), store.Settings{Log: testenv.Logger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestBrokerIsAway(t *testing.T) {
 	t.Parallel()
 	e := testenv.New(t)
 	server := testenv.StartProcess(t, testenv.Role{Name: "server", Store: t.TempDir()})
-	b, err := jobs.NewStore(testenv.Dial(t, server.URL), jobs.Settings{Log: testenv.Logger(t)})
+	b, err := store.Open(testenv.Dial(t, server.URL), store.Settings{Log: testenv.Logger(t)})
 	if err == nil {
 		err = b.Setup(t.Context(), defaultQueue)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nuid"
 
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -47,10 +48,10 @@ const (
 
 // FileStore keeps files in the object store of inputs. It is safe for concurrent
 // use.
-type FileStore struct{ st *jobs.Store }
+type FileStore struct{ st *store.Store }
 
 // NewFileStore returns the files in a store.
-func NewFileStore(st *jobs.Store) *FileStore { return &FileStore{st} }
+func NewFileStore(st *store.Store) *FileStore { return &FileStore{st} }
 
 // NewFileID returns an id for a file.
 func NewFileID() string { return fileID + nuid.Next() }
@@ -169,7 +170,7 @@ func (s *FileStore) hide(ctx context.Context, f *File) error {
 	hidden := *f.object
 	hidden.Metadata = maps.Clone(f.object.Metadata)
 	hidden.Metadata["expires_at"] = "1"
-	return jobs.Explain(s.st.Objects.Describe(ctx, &hidden))
+	return store.Explain(s.st.Objects.Describe(ctx, &hidden))
 }
 
 // unfinishedAfter is how long no piece of an upload has come when the process

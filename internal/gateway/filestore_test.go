@@ -16,6 +16,7 @@ import (
 
 	"pelton/internal/nats/embednats"
 	"pelton/jobs"
+	"pelton/jobs/store"
 )
 
 // noise is n bytes in which every place is told from every other.
@@ -206,7 +207,7 @@ func testFiles(t *testing.T) *FileStore {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
-	b, err := jobs.NewStore(nc, jobs.Settings{Log: zerolog.Nop()})
+	b, err := store.Open(nc, store.Settings{Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,7 @@ import (
 
 	"pelton/internal/loopback"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -43,7 +44,7 @@ const (
 
 // Config says what a gateway serves.
 type Config struct {
-	Broker *jobs.Store     // of an installation whose streams are there
+	Broker *store.Store    // of an installation whose streams are there
 	Models func() []string // the names that requests can ask for; nil: none are told
 	Keys   *Keys           // nil: clients on this machine alone, who need none
 

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"pelton/internal/dev/testenv"
-	"pelton/jobs"
+	"pelton/jobs/store"
 )
 
 // 200 MB go up and come back as results, through a gateway by itself, which takes
@@ -51,7 +51,7 @@ func measureMemory(t *testing.T, inOne bool) {
 		url = fmt.Sprintf("nats://127.0.0.1:%d", role.Port)
 	}
 	testenv.StartProcess(t, testenv.Role{Name: "worker", NATS: url, LLM: e.LLM.URL(), Queues: defaultQueue, Slots: 16})
-	b, err := jobs.NewStore(testenv.Dial(t, url), jobs.Settings{Log: testenv.Logger(t)})
+	b, err := store.Open(testenv.Dial(t, url), store.Settings{Log: testenv.Logger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ import (
 
 	"pelton/internal/dev/testenv"
 	"pelton/internal/gateway"
-	"pelton/jobs"
+	"pelton/jobs/store"
 )
 
 func TestMain(m *testing.M) {
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 }
 
 // serveGateway is a gateway in a process of its own.
-func serveGateway(ctx context.Context, b *jobs.Store, ready func(url string)) error {
+func serveGateway(ctx context.Context, b *store.Store, ready func(url string)) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -56,7 +56,7 @@ func serveGateway(ctx context.Context, b *jobs.Store, ready func(url string)) er
 type world struct {
 	t   *testing.T
 	e   *testenv.Env
-	b   *jobs.Store
+	b   *store.Store
 	url string
 	key string // that requests carry; empty: none
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/jobs"
+	"pelton/jobs/store"
 )
 
 //go:embed static templates
@@ -57,7 +58,7 @@ const (
 
 // AddPage serves the page on s, from what the broker knows. The caller must call
 // Close before it closes the connection.
-func AddPage(s *Server, broker *jobs.Store, queue string, log zerolog.Logger) (*Page, error) {
+func AddPage(s *Server, broker *store.Store, queue string, log zerolog.Logger) (*Page, error) {
 	p := &Page{
 		server: s, client: jobs.ClientOn(broker, queue), survey: &survey{nc: broker.Conn(), names: broker.Names},
 		log: log, views: map[string]*template.Template{}, files: map[string]file{}, live: make(chan struct{}, mostStreams),

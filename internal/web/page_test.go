@@ -10,6 +10,7 @@ import (
 
 	"pelton/internal/dev/testenv"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -25,7 +26,7 @@ func newSite(t *testing.T) *site {
 	t.Helper()
 	env := testenv.New(t)
 	env.Worker(map[string]int{"default": 8})
-	broker, err := jobs.NewStore(env.Conn(), env.Set)
+	broker, err := store.Open(env.Conn(), env.Set)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"pelton/internal/dev/testenv"
 	"pelton/jobs"
 	"pelton/jobs/owner"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -75,7 +76,7 @@ func abortNext(x *testenv.ByHand, h *jobs.Handle, o *owner.Owner) {
 			out, err := x.Store.Results.Put(x.Ctx(), w.Queue, r, w.Total)
 			if err == nil {
 				o.Stored(w.JobKey(), out, true)
-			} else if !errors.Is(err, jobs.ErrStored) {
+			} else if !errors.Is(err, store.ErrStored) {
 				x.T.Fatal(err)
 			}
 			_ = m.Ack()

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"strconv"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

@@ -10,6 +10,7 @@ import (
 	"pelton/jobs"
 	"pelton/jobs/owner"
 	"pelton/jobs/queue"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -49,7 +50,7 @@ func BenchmarkFeed(b *testing.B) {
 	}
 }
 
-func ownerOf(b *testing.B, st *jobs.Store, caps map[string]int) (stop func()) {
+func ownerOf(b *testing.B, st *store.Store, caps map[string]int) (stop func()) {
 	b.Helper()
 	cancels, err := st.Cancels.Watch()
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

@@ -3,7 +3,7 @@ package owner
 import (
 	"time"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

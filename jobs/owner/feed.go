@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"pelton/internal/retry"
-	store "pelton/jobs"
 	"pelton/jobs/queue"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

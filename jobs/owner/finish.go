@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"pelton/internal/retry"
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

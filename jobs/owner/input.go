@@ -10,7 +10,7 @@ import (
 	"os"
 
 	"pelton/internal/bitset"
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

@@ -8,7 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/internal/retry"
-	store "pelton/jobs"
+	"pelton/jobs/store"
 )
 
 // leaseTime is how long after a write of the record nobody else can have taken the

@@ -1,7 +1,7 @@
 package owner
 
 import (
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

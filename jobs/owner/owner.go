@@ -15,8 +15,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	store "pelton/jobs"
 	"pelton/jobs/queue"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

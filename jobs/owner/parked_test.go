@@ -7,8 +7,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/internal/dev/testenv"
-	"pelton/jobs"
 	"pelton/jobs/queue"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -22,7 +22,7 @@ func park(x *testenv.ByHand, w *queue.Item, m jetstream.Msg, readyAt time.Time, 
 		x.T.Fatal(err)
 	}
 	if tell {
-		x.Tell(w, jobs.ResultMeta{Index: w.Index, Status: schema.StatusParked, ReadyAt: readyAt})
+		x.Tell(w, store.ResultMeta{Index: w.Index, Status: schema.StatusParked, ReadyAt: readyAt})
 	}
 	if err := m.DoubleAck(x.Ctx()); err != nil {
 		x.T.Fatal(err)

@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

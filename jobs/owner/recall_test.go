@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"pelton/internal/dev/testenv"
-	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -34,7 +34,7 @@ func TestEndAfterTheWorkIsLost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if state.UpdatedAt.Sub(began) > jobs.Heartbeat/2 {
+		if state.UpdatedAt.Sub(began) > store.Heartbeat/2 {
 			break
 		}
 	}

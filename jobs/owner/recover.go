@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	store "pelton/jobs"
 	"pelton/jobs/queue"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

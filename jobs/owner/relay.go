@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

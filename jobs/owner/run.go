@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 )
 
 // shares divides a queue's cap among its live jobs, so that a large job does

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

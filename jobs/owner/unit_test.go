@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

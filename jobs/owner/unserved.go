@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

@@ -12,14 +12,14 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
 // offline is a store without a server behind it.
 func offline(t testing.TB) *store.Store {
 	t.Helper()
-	st, err := store.NewStore(&nats.Conn{}, store.Settings{Log: zerolog.Nop()})
+	st, err := store.Open(&nats.Conn{}, store.Settings{Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"strconv"
 	"time"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

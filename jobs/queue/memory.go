@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"pelton/internal/bitset"
-	store "pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

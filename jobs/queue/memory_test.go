@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 )
 
 func put(m *Memory, it *Item, bound, ahead int) {

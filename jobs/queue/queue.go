@@ -18,7 +18,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	store "pelton/jobs"
+	"pelton/jobs/store"
 )
 
 // Queue is both sides of a queue.

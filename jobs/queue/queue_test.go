@@ -6,9 +6,9 @@ import (
 	"go.uber.org/goleak"
 
 	"pelton/internal/dev/testenv"
-	"pelton/jobs"
 	"pelton/jobs/queue"
 	"pelton/jobs/queue/queuetest"
+	"pelton/jobs/store"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
 // Which queue an installation has is asked in one place.
 func open(t *testing.T, alone bool) queue.Queue {
 	t.Helper()
-	e := testenv.New(t, testenv.Settings(jobs.Settings{Alone: alone}))
+	e := testenv.New(t, testenv.Settings(store.Settings{Alone: alone}))
 	q := queue.New(e.Broker(map[string]int{queuetest.Name: 64}), testenv.Logger(t))
 	if _, inMemory := q.(*queue.Memory); inMemory != alone {
 		t.Fatalf("alone: %t, and the queue is a %T", alone, q)

@@ -11,7 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/internal/nats/pull"
-	store "pelton/jobs"
+	"pelton/jobs/store"
 )
 
 // ErrNotSent means that a request was not put in, as the broker was not reached.

@@ -17,6 +17,7 @@ import (
 	"pelton/internal/nats/natsconn"
 	"pelton/internal/secret"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -56,7 +57,7 @@ func TestCreds(t *testing.T) {
 		}
 		return c
 	}
-	b, err := jobs.NewStore(s.Connect(role("a", "admin")), jobs.Settings{Log: testenv.Logger(t)})
+	b, err := store.Open(s.Connect(role("a", "admin")), store.Settings{Log: testenv.Logger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

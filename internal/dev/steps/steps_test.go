@@ -15,8 +15,8 @@ Duration: 23.91s, Total samples = 100us (66.85%)
 -----------+-------------------------------------------------------
       10us   runtime.memmove /usr/local/go/src/runtime/memmove.s:1 (inline)
              pelton/schema.(*Result).AppendJSON /src/pelton/schema/append.go:10
-             pelton/jobs.(*Results).Put /src/pelton/jobs/results.go:33
-             pelton/jobs.(*Results).PutOrFind /src/pelton/jobs/results.go:80
+             pelton/jobs/store.(*Results).Put /src/pelton/jobs/store/results.go:33
+             pelton/jobs/store.(*Results).PutOrFind /src/pelton/jobs/store/results.go:80
              pelton/worker.(*worker).insist /src/pelton/worker/answer.go:160
              pelton/worker.(*worker).store /src/pelton/worker/answer.go:120
              pelton/worker.(*worker).handle /src/pelton/worker/worker.go:160
@@ -74,7 +74,7 @@ func TestTally(t *testing.T) {
 
 // Rules that name files which are gone would leave their step without its share.
 func TestRulesNameFiles(t *testing.T) {
-	files := regexp.MustCompile(`pelton/(jobs|worker|router|internal/nats/pull)/(?:\((\w+(?:\|\w+)*)\)|(\w+))\\\.go`)
+	files := regexp.MustCompile(`pelton/(jobs/store|jobs|worker|router|internal/nats/pull)/(?:\((\w+(?:\|\w+)*)\)|(\w+))\\\.go`)
 	n := 0
 	for _, r := range own {
 		for _, m := range files.FindAllStringSubmatch(r.frame.String(), -1) {

@@ -12,13 +12,14 @@ import (
 	"pelton/jobs"
 	"pelton/jobs/owner"
 	"pelton/jobs/queue"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
 // ByHand is an owner without workers: the test plays the worker.
 type ByHand struct {
 	*Env
-	Store  *jobs.Store
+	Store  *store.Store
 	Client *jobs.Client
 	JS     jetstream.JetStream
 	Stop   func() // hands the jobs in hand back
@@ -103,7 +104,7 @@ func (x *ByHand) Decode(m jetstream.Msg) *queue.Item {
 }
 
 // Put stores a result of that status.
-func (x *ByHand) Put(it *queue.Item, status schema.Status) jobs.ResultMeta {
+func (x *ByHand) Put(it *queue.Item, status schema.Status) store.ResultMeta {
 	x.T.Helper()
 	r := it.Result()
 	r.Status = status
@@ -118,7 +119,7 @@ func (x *ByHand) Put(it *queue.Item, status schema.Status) jobs.ResultMeta {
 }
 
 // Tell tells the request's owner what is stored.
-func (x *ByHand) Tell(it *queue.Item, meta jobs.ResultMeta) {
+func (x *ByHand) Tell(it *queue.Item, meta store.ResultMeta) {
 	x.Store.Live.PublishStored(it.JobKey(), meta)
 }
 

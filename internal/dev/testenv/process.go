@@ -18,7 +18,7 @@ import (
 
 	"pelton/internal/dev/child"
 	"pelton/internal/nats/embednats"
-	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/router"
 	"pelton/worker"
 )
@@ -85,7 +85,7 @@ func (r Role) play() error {
 	}
 	level, _ := zerolog.ParseLevel(r.LogLevel)
 	log := zerolog.New(os.Stderr).Level(level).With().Str("process", r.Name).Timestamp().Logger()
-	set := jobs.Settings{Log: log, Replicas: r.Replicas}
+	set := store.Settings{Log: log, Replicas: r.Replicas}
 	connect := func() (*nats.Conn, error) {
 		return nats.Connect(r.NATS, nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
 	}
@@ -113,7 +113,7 @@ func (r Role) play() error {
 		return err
 	}
 	defer nc.Close()
-	b, err := jobs.NewStore(nc, set)
+	b, err := store.Open(nc, set)
 	if err != nil {
 		return err
 	}
@@ -131,15 +131,15 @@ func (r Role) play() error {
 // Services are what a process can be besides server and worker, by name. f says
 // ready with where it is reached, and returns when ctx has ended. It is filled
 // in before [Main] is called.
-var Services = map[string]func(ctx context.Context, b *jobs.Store, ready func(url string)) error{}
+var Services = map[string]func(ctx context.Context, b *store.Store, ready func(url string)) error{}
 
-func (r Role) serve(ctx context.Context, connect func() (*nats.Conn, error), set jobs.Settings) error {
+func (r Role) serve(ctx context.Context, connect func() (*nats.Conn, error), set store.Settings) error {
 	nc, err := connect()
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
-	b, err := jobs.NewStore(nc, set)
+	b, err := store.Open(nc, set)
 	if err != nil {
 		return err
 	}

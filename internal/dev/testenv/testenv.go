@@ -17,6 +17,7 @@ import (
 	"pelton/internal/faultyllm"
 	"pelton/internal/nats/embednats"
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/router"
 	"pelton/schema"
 	"pelton/worker"
@@ -28,7 +29,7 @@ type Env struct {
 	NATS *embednats.Server
 	Dir  string // the server's store
 	LLM  *faultyllm.Server
-	Set  jobs.Settings
+	Set  store.Settings
 
 	mu sync.Mutex
 	n  int
@@ -39,7 +40,7 @@ type Option func(*options)
 
 type options struct {
 	llm faultyllm.Config
-	set jobs.Settings
+	set store.Settings
 	srv embednats.Options
 }
 
@@ -47,7 +48,7 @@ type options struct {
 func LLM(c faultyllm.Config) Option { return func(o *options) { o.llm = c } }
 
 // Settings sets the installation's.
-func Settings(s jobs.Settings) Option { return func(o *options) { o.set = s } }
+func Settings(s store.Settings) Option { return func(o *options) { o.set = s } }
 
 // MaxPayload sets the broker's message limit.
 func MaxPayload(n int) Option { return func(o *options) { o.srv.MaxPayload = n } }
@@ -104,9 +105,9 @@ func (e *Env) Conn() *nats.Conn {
 }
 
 // Broker sets the streams up over a connection of its own.
-func (e *Env) Broker(queues map[string]int) *jobs.Store {
+func (e *Env) Broker(queues map[string]int) *store.Store {
 	e.T.Helper()
-	b, err := jobs.NewStore(e.Conn(), e.Set)
+	b, err := store.Open(e.Conn(), e.Set)
 	if err != nil {
 		e.T.Fatal(err)
 	}

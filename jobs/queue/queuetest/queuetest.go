@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	store "pelton/jobs"
 	"pelton/jobs/queue"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 

@@ -1,0 +1,144 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// fullAt is the share of the store above which no new job is taken, so that the
+// results of those in hand always fit.
+const fullAt = 0.9
+
+// capacity remembers for a while whether the store is nearly full: asking costs a
+// round trip, and a client that may not ask waits in vain for the answer.
+type capacity struct {
+	mu      sync.Mutex
+	checked time.Time
+	full    bool
+}
+
+const (
+	usageEvery = 5 * time.Second
+	usageTime  = time.Second
+)
+
+// Full reports whether the store is nearly full, as far as that is known: no new
+// job is taken then.
+func (s *Store) Full(ctx context.Context) bool {
+	c := &s.capacity
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.checked) < usageEvery {
+		return c.full
+	}
+	ctx, cancel := context.WithTimeout(ctx, usageTime)
+	defer cancel()
+	used, most, err := s.Usage(ctx)
+	c.checked = time.Now()
+	if err == nil {
+		c.full = most > 0 && float64(used) > fullAt*float64(most)
+	}
+	return c.full
+}
+
+// Usage returns how many bytes the installation's account uses and may use; a
+// limit of 0 means that there is none.
+func (s *Store) Usage(ctx context.Context) (used, most int64, err error) {
+	if s.StoreUsage != nil {
+		used, most = s.StoreUsage()
+		return used, most, nil
+	}
+	var account *jetstream.AccountInfo
+	err = s.c.Ask(ctx, func(ctx context.Context, js jetstream.JetStream) (err error) {
+		account, err = js.AccountInfo(ctx)
+		return err
+	})
+	if err != nil {
+		return 0, 0, err
+	}
+	return int64(account.Store), max(0, account.Limits.MaxStore), nil
+}
+
+// StreamInfo is what one stream, or the stream under a bucket, takes of the store.
+type StreamInfo struct {
+	Name     string `json:"name"`
+	Messages uint64 `json:"messages"`
+	Bytes    int64  `json:"bytes"`
+	MaxBytes int64  `json:"max_bytes"` // 0: no limit of its own
+	InMemory bool   `json:"in_memory,omitempty"`
+	Replicas int    `json:"replicas"`
+	Missing  bool   `json:"missing,omitempty"` // it is not there
+}
+
+// Storage is the store as an installation uses it.
+type Storage struct {
+	Streams  []StreamInfo `json:"streams"`
+	Bytes    int64        `json:"bytes"`     // of the account's streams in files, or of these where it does not say
+	MaxBytes int64        `json:"max_bytes"` // of the account; 0: no limit that its clients are told of
+}
+
+// Full reports whether so much is used that no new job is taken.
+func (s *Storage) Full() bool {
+	return s.MaxBytes > 0 && float64(s.Bytes) > fullAt*float64(s.MaxBytes)
+}
+
+// Storage returns how much of the store each stream and bucket of the
+// installation takes. That none is there is [ErrNotSetUp].
+func (s *Store) Storage(ctx context.Context) (*Storage, error) {
+	n := s.c.Names
+	var all Storage
+	missing := 0
+	for _, name := range []string{
+		n.JobsStream(), n.WorkStream(), n.ParkedStream(), n.ResultsStream(), n.CancelsStream(),
+		stateStream(n), objectStream(n.InputBucket()), objectStream(n.BodiesBucket()),
+	} {
+		info, err := s.c.stream(ctx, name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			all.Streams = append(all.Streams, StreamInfo{Name: name, Missing: true})
+			missing++
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		all.Streams = append(all.Streams, StreamInfo{
+			Name: name, Messages: info.State.Msgs, Bytes: int64(info.State.Bytes), MaxBytes: max(0, info.Config.MaxBytes),
+			InMemory: info.Config.Storage == jetstream.MemoryStorage, Replicas: info.Config.Replicas,
+		})
+	}
+	if missing == len(all.Streams) {
+		return nil, ErrNotSetUp
+	}
+	for _, stream := range all.Streams {
+		if !stream.InMemory {
+			all.Bytes += stream.Bytes
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, usageTime)
+	defer cancel()
+	if used, most, err := s.Usage(ctx); err == nil { // a user who may not ask waits in vain
+		all.Bytes, all.MaxBytes = used, most
+	}
+	return &all, nil
+}
+
+// Ready returns why no work could be taken: a stream or the bucket of states is
+// missing, or the broker does not answer. It looks for each; nil is all well.
+func (s *Store) Ready(ctx context.Context) error {
+	n := s.c.Names
+	for _, name := range []string{n.JobsStream(), n.WorkStream(), n.ResultsStream(), n.ParkedStream(), n.CancelsStream(), stateStream(n)} {
+		_, err := s.c.stream(ctx, name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			return fmt.Errorf("there is no stream %s", name)
+		}
+		if err != nil {
+			return fmt.Errorf("stream %s: %w", name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,221 @@
+package store
+
+import (
+	"context"
+	"math"
+	"sync"
+
+	"pelton/internal/bitset"
+	"pelton/schema"
+)
+
+// hub hands what this process stores to the readers in it. Where nobody else can
+// store ([Settings.Alone]) that is everything, and no consumer of the results
+// stream is needed to follow a job.
+type hub struct {
+	mu sync.RWMutex
+	of map[JobKey][]*subscription
+}
+
+// subscription is what one reader has not read yet.
+type subscription struct {
+	mu      sync.Mutex
+	items   []Entry
+	bytes   int
+	dropped uint64 // the lowest sequence of what there was no room for; 0: none
+	wake    chan struct{}
+}
+
+func (t *hub) subscribe(key JobKey) *subscription {
+	one := &subscription{wake: make(chan struct{}, 1)}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.of == nil {
+		t.of = map[JobKey][]*subscription{}
+	}
+	t.of[key] = append(t.of[key], one)
+	return one
+}
+
+func (t *hub) unsubscribe(key JobKey, one *subscription) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var rest []*subscription
+	for _, other := range t.of[key] {
+		if other != one {
+			rest = append(rest, other)
+		}
+	}
+	if t.of[key] = rest; rest == nil {
+		delete(t.of, key)
+	}
+}
+
+// publish hands an entry to whoever reads the job.
+func (t *hub) publish(key JobKey, it Entry) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, one := range t.of[key] {
+		one.put(it)
+	}
+}
+
+// put never waits: what a slow reader has no room for, it reads from the stream.
+func (t *subscription) put(it Entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.dropped != 0 || len(t.items) >= maxHeld || t.bytes >= maxHeldBytes {
+		if t.dropped == 0 {
+			t.dropped = math.MaxUint64
+		}
+		t.dropped = min(t.dropped, it.Seq)
+	} else {
+		t.items = append(t.items, it)
+		t.bytes += it.size()
+	}
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what has come, using spare's memory for what comes next, and
+// what was dropped since; from then on there is room again.
+func (t *subscription) take(spare []Entry) (items []Entry, dropped uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	items, dropped = t.items, t.dropped
+	t.items, t.bytes, t.dropped = spare[:0], 0, 0
+	return items, dropped
+}
+
+// hubSequence is a sequence in completion order from the hub: first what was
+// stored before, from the stream, then what comes. It goes back to the stream for
+// what the subscription had no room for.
+type hubSequence struct {
+	results *Results
+	key     JobKey
+	sub     *subscription
+	given   bitset.Set
+	count   int
+	after   uint64 // nothing up to it is asked for
+
+	past  *reader // what is read from the stream now; nil: nothing
+	items []Entry
+	read  int
+	spare []Entry
+	end   *Entry // known, but not all that came before it
+}
+
+func (s *Results) fromHub(queue, job string, after uint64) Sequence {
+	key := JobKey{queue, job}
+	h := &hubSequence{results: s, key: key, sub: s.hub.subscribe(key), after: after}
+	h.reread(after)
+	return h
+}
+
+func (s *hubSequence) Close() {
+	s.results.hub.unsubscribe(s.key, s.sub)
+	if s.past != nil {
+		s.past.close()
+	}
+}
+
+func (s *hubSequence) reread(after uint64) {
+	s.past = s.results.c.newReader(s.results.c.Names.ResultsStream(), s.results.c.Names.ResultsOf(s.key.Queue, s.key.ID), max(s.after, after), false)
+}
+
+func (s *hubSequence) Next(ctx context.Context) (Entry, error) {
+	for {
+		it, err := s.any(ctx)
+		if err != nil {
+			return Entry{}, err
+		}
+		if !it.End() {
+			if s.given.Add(it.Index) {
+				s.count++
+				return it, nil
+			}
+			continue
+		}
+		if s.end != nil || s.after > 0 || s.complete(it) {
+			return it, nil
+		}
+		// One was stored unseen: it is in the stream.
+		end := it // else every item would cost memory of its own
+		s.end = &end
+		s.reread(0)
+	}
+}
+
+// complete reports whether everything that the end counts was given out.
+func (s *hubSequence) complete(end Entry) bool {
+	state, err := schema.ParseState(end.Data)
+	return err != nil || s.count >= state.Counts.Stored()
+}
+
+// any returns the next item from wherever there is one.
+func (s *hubSequence) any(ctx context.Context) (Entry, error) {
+	for {
+		if s.past != nil {
+			it, ok, err := s.fromPast(ctx)
+			if ok || err != nil {
+				return it, err
+			}
+			if s.end != nil {
+				return *s.end, nil
+			}
+		}
+		if s.read < len(s.items) {
+			it := s.items[s.read]
+			s.items[s.read] = Entry{}
+			s.read++
+			return it, nil
+		}
+		var dropped uint64
+		s.spare = s.items
+		s.items, dropped = s.sub.take(s.spare)
+		s.read = 0
+		switch {
+		case dropped != 0:
+			s.reread(dropped - 1)
+		case len(s.items) == 0:
+			select {
+			case <-s.sub.wake:
+			case <-ctx.Done():
+				return Entry{}, context.Cause(ctx)
+			}
+		}
+	}
+}
+
+// fromPast reads the stream as far as it went when the reading began.
+func (s *hubSequence) fromPast(ctx context.Context) (it Entry, ok bool, err error) {
+	if s.past.it == nil {
+		some, err := s.results.c.nextMsg(ctx, s.past.stream, s.past.filter, s.past.last)
+		if err != nil {
+			return Entry{}, false, err
+		}
+		if some == nil {
+			s.past = nil
+			return Entry{}, false, nil
+		}
+	}
+	for s.past != nil {
+		m, meta, left, err := s.past.nextStored(ctx)
+		if err != nil {
+			return Entry{}, false, err
+		}
+		if !left {
+			s.past.close()
+			s.past = nil
+		}
+		if m == nil {
+			continue
+		}
+		if it, ok := s.results.entry(m, meta); ok {
+			return it, true, nil
+		}
+	}
+	return Entry{}, false, nil
+}

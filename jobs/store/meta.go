@@ -1,0 +1,150 @@
+package store
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"pelton/schema"
+)
+
+// ResultMeta is what a result's headers say: enough to count by, without its body.
+type ResultMeta struct {
+	Index  int
+	Status schema.Status
+	Code   string // of the error; its class where the upstream gave no code
+	Usage  *schema.Usage
+	Cost   *float64
+	Seq    uint64 // in the results stream; 0 where it is not known
+
+	ReadyAt   time.Time     // where Status is [schema.StatusParked]: when it is to run
+	QueuedFor time.Duration // for places at deployments, all attempts together
+	DeadModel string        // where no deployment is left for it: the model asked for
+}
+
+// Bounds on what a header can make its reader hold or reckon with.
+const (
+	MaxRequests = 1_000_000_000 // of a job: its reader holds one bit for each
+	longestWait = 365 * 24 * time.Hour
+)
+
+func metaOf(r *schema.Result) ResultMeta {
+	out := ResultMeta{Index: r.Index, Status: r.Status, Usage: r.Usage, Cost: r.Cost, DeadModel: r.Model}
+	for _, a := range r.Attempts {
+		out.QueuedFor += time.Duration(a.WaitedMs * float64(time.Millisecond))
+	}
+	if r.Error != nil {
+		if out.Code = r.Error.Code; out.Code == "" {
+			out.Code = string(r.Error.Class)
+		}
+	}
+	return out
+}
+
+func (o ResultMeta) writeTo(h headerSetter, job string) {
+	h.Set(schema.HeaderJob, job)
+	h.Set(schema.HeaderIndex, strconv.Itoa(o.Index))
+	h.Set(schema.HeaderStatus, string(o.Status))
+	if o.Code != "" {
+		h.Set(schema.HeaderCode, HeaderText(o.Code))
+	}
+	usageHeader(h, o.Usage)
+	readyHeader(h, o.ReadyAt)
+	if ms := o.QueuedFor.Milliseconds(); ms > 0 {
+		h.Set(schema.HeaderWaited, strconv.FormatInt(ms, 10))
+	}
+	if o.DeadModel != "" {
+		h.Set(schema.HeaderModel, HeaderText(o.DeadModel))
+	}
+	if o.Cost != nil {
+		h.Set(schema.HeaderCost, strconv.FormatFloat(*o.Cost, 'g', -1, 64))
+	}
+}
+
+type headerSetter interface{ Set(key, value string) }
+
+// headers is a header whose values lie in one piece of memory.
+type headers struct {
+	nats.Header
+	values []string
+}
+
+// newHeaders has room for those of a usual result: a map of at most eight is one
+// piece of memory.
+func newHeaders() headers {
+	return headers{Header: make(nats.Header, 8), values: make([]string, 0, 8)}
+}
+
+// reset empties it, for other values in the same memory.
+func (h *headers) reset() {
+	clear(h.Header)
+	clear(h.values)
+	h.values = h.values[:0]
+}
+
+// Set sets a value, as that of nats.Header does.
+func (h *headers) Set(key, value string) {
+	n := len(h.values)
+	h.values = append(h.values, value)
+	h.Header[key] = h.values[n : n+1 : n+1]
+}
+
+func usageHeader(h headerSetter, u *schema.Usage) {
+	if u == nil {
+		return
+	}
+	usage := strconv.AppendInt(nil, u.PromptTokens, 10)
+	usage = strconv.AppendInt(append(usage, ','), u.CompletionTokens, 10)
+	usage = strconv.AppendInt(append(usage, ','), u.TotalTokens, 10)
+	h.Set(schema.HeaderUsage, string(usage))
+}
+
+func ParseUsage(text string) (u schema.Usage, ok bool) {
+	parts := strings.Split(text, ",")
+	if len(parts) != 3 {
+		return u, false
+	}
+	for i, field := range []*int64{&u.PromptTokens, &u.CompletionTokens, &u.TotalTokens} {
+		var err error
+		if *field, err = strconv.ParseInt(parts[i], 10, 64); err != nil || *field < 0 {
+			return u, false
+		}
+	}
+	return u, true
+}
+
+// parseOutcome reads the headers back; it reports false when they are not a result's.
+func parseMeta(h nats.Header) (ResultMeta, bool) {
+	index, err := strconv.Atoi(h.Get(schema.HeaderIndex))
+	if err != nil || index < 0 || index >= MaxRequests {
+		return ResultMeta{}, false
+	}
+	out := ResultMeta{Index: index, Status: schema.Status(h.Get(schema.HeaderStatus)), Code: HeaderValue(h.Get(schema.HeaderCode)),
+		ReadyAt: parseReady(h), DeadModel: HeaderValue(h.Get(schema.HeaderModel))}
+	if u, ok := ParseUsage(h.Get(schema.HeaderUsage)); ok { // a count that cannot be read is unknown
+		out.Usage = &u
+	}
+	if ms, err := strconv.ParseInt(h.Get(schema.HeaderWaited), 10, 64); err == nil && ms >= 0 {
+		out.QueuedFor = time.Duration(min(ms, longestWait.Milliseconds())) * time.Millisecond
+	}
+	// No JSON holds what is no number, or infinite: the job's state could not be written.
+	if cost, err := strconv.ParseFloat(h.Get(schema.HeaderCost), 64); err == nil && cost >= 0 && cost <= math.MaxFloat32 {
+		out.Cost = &cost
+	}
+	return out, true
+}
+
+// readyHeader writes an outcome's ready time, and parseReady reads it.
+func readyHeader(h headerSetter, t time.Time) {
+	if !t.IsZero() {
+		h.Set(schema.HeaderReady, t.UTC().Format(time.RFC3339Nano))
+	}
+}
+
+func parseReady(h nats.Header) time.Time {
+	t, _ := time.Parse(time.RFC3339Nano, h.Get(schema.HeaderReady))
+	return t
+}

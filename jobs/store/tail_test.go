@@ -1,0 +1,48 @@
+package store
+
+import (
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// What was there when a history began and was removed before it came is not
+// waited for.
+func TestHistoryOfWhatIsRemoved(t *testing.T) {
+	t.Parallel()
+	b := testStore(t)
+	if err := b.Setup(t.Context(), map[string]int{"default": 1}); err != nil {
+		t.Fatal(err)
+	}
+	h := b.c.newReader(b.Names.JobsStream(), b.Names.Jobs("default"), 0, true)
+	if err := h.open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h.pending = 1 // as the server said, before another removed it
+	err := h.readStored(t.Context(), func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+		t.Errorf("read %s", m.Subject())
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// Nor does a reader in the process wait for it, who has what came since by hand.
+func TestTapBesideWhatIsRemoved(t *testing.T) {
+	t.Parallel()
+	b := testStore(t)
+	if err := b.Setup(t.Context(), map[string]int{"default": 1}); err != nil {
+		t.Fatal(err)
+	}
+	b.Results.hub = &hub{}
+	s := b.Results.fromHub("default", "j", 0).(*hubSequence)
+	defer s.Close()
+	if err := s.past.open(t.Context()); err != nil { // as if something had been there
+		t.Fatal(err)
+	}
+	b.Results.hub.publish(JobKey{"default", "j"}, Entry{Index: 3, Seq: 9})
+	if it, err := s.Next(t.Context()); err != nil || it.Index != 3 {
+		t.Errorf("%+v, %v", it, err)
+	}
+}
