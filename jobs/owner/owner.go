@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -218,16 +219,15 @@ func (o *Owner) refreshCaps() {
 	}
 }
 
-// storeFull returns a check that is made before every pull: no new job is begun
-// in a store that is nearly full.
+// storeFull returns a check that is made before every pull, by the pullers of all
+// queues at once: no new job is begun in a store that is nearly full.
 func (o *Owner) storeFull() func() bool {
-	was := false
+	var was atomic.Bool
 	return func() bool {
 		full := o.Store.Full(o.hard)
-		if full && !was {
+		if !was.Swap(full) && full {
 			o.Log.Error().Msg("the store is nearly full: no further jobs are begun until results age out or are removed with `pelton rm`")
 		}
-		was = full
 		return full
 	}
 }
