@@ -32,8 +32,7 @@ type choice struct {
 	thoughtSignature      []byte
 	finish, finishMessage []byte
 	logprobs              []byte
-	grounding, urlContext []byte
-	safety, citations     []byte
+	metadata              [len(metadata)][]byte
 }
 
 type functionCall struct{ id, name, args, signature []byte }
@@ -95,14 +94,12 @@ func (c *choice) take(key, value []byte) {
 		c.finishMessage = inner(value)
 	case "logprobsResult":
 		c.logprobs = appendLogprobs(nil, value)
-	case "groundingMetadata":
-		c.grounding = value
-	case "urlContextMetadata":
-		c.urlContext = value
-	case "safetyRatings":
-		c.safety = value
-	case "citationMetadata":
-		c.citations = value
+	default:
+		for i := range metadata {
+			if metadata[i].name == string(key) {
+				c.metadata[i] = value
+			}
+		}
 	}
 }
 
@@ -392,15 +389,20 @@ func appendData(out []byte, all [][]byte) []byte {
 	return out
 }
 
-// appendMetadata writes what Gemini tells of its candidates and OpenAI's form has
-// no place for, under the names that LiteLLM gives it.
+// metadata is what Gemini tells of its candidates and OpenAI's form has no place
+// for, with the names that LiteLLM gives it.
+var metadata = [...]struct{ name, to string }{
+	{"groundingMetadata", "vertex_ai_grounding_metadata"}, {"urlContextMetadata", "vertex_ai_url_context_metadata"},
+	{"safetyRatings", "vertex_ai_safety_results"}, {"citationMetadata", "vertex_ai_citation_metadata"},
+}
+
 func (a *answer) appendMetadata(out []byte) []byte {
-	list := func(name string, of func(c *choice) []byte) {
+	for i := range metadata {
 		open := false
-		for i := range a.choices {
-			if raw := of(&a.choices[i]); raw != nil {
+		for j := range a.choices {
+			if raw := a.choices[j].metadata[i]; raw != nil {
 				if !open {
-					open, out = true, append(member(out, name), '[')
+					open, out = true, append(member(out, metadata[i].to), '[')
 				}
 				out = append(comma(out), raw...)
 			}
@@ -409,9 +411,5 @@ func (a *answer) appendMetadata(out []byte) []byte {
 			out = append(out, ']')
 		}
 	}
-	list("vertex_ai_grounding_metadata", func(c *choice) []byte { return c.grounding })
-	list("vertex_ai_url_context_metadata", func(c *choice) []byte { return c.urlContext })
-	list("vertex_ai_safety_results", func(c *choice) []byte { return c.safety })
-	list("vertex_ai_citation_metadata", func(c *choice) []byte { return c.citations })
 	return out
 }

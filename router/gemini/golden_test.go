@@ -177,7 +177,7 @@ var differs = map[string]wanted{
 	"gemini/usage-cached-implicit": {
 		why: "the tokens as they are counted, and those of them that were cached",
 		response: `{"id":"resp1","model":"gemini-3.5-flash","object":"chat.completion","choices":[{"finish_reason":"stop","index":0,"message":{"content":"Hello!","role":"assistant"},"provider_specific_fields":{"native_finish_reason":"STOP"}}],
-			"usage":{"prompt_tokens":1004,"completion_tokens":3,"total_tokens":1007,"prompt_tokens_details":{"cached_tokens":1000,"text_tokens":1004},"completion_tokens_details":{"text_tokens":3}}}`,
+			"usage":{"prompt_tokens":1004,"completion_tokens":3,"total_tokens":1007,"prompt_tokens_details":{"cached_tokens":1000,"text_tokens":1004},"completion_tokens_details":{"text_tokens":3},"cache_read_input_tokens":1000}}`,
 	},
 	"gemini/answer-function-call": {
 		why: "a signature has a field of its own, and the id none in it",

@@ -187,10 +187,9 @@ func (c *choice) add(piece *choice) {
 	keep(&c.thoughtSignature, piece.thoughtSignature)
 	keep(&c.finish, piece.finish)
 	keep(&c.finishMessage, piece.finishMessage)
-	keep(&c.grounding, piece.grounding)
-	keep(&c.urlContext, piece.urlContext)
-	keep(&c.safety, piece.safety)
-	keep(&c.citations, piece.citations)
+	for i := range metadata {
+		keep(&c.metadata[i], piece.metadata[i])
+	}
 }
 
 func addAll(to, from [][]byte) [][]byte {
@@ -202,7 +201,10 @@ func addAll(to, from [][]byte) [][]byte {
 
 // size is about what a choice holds, in bytes.
 func (c *choice) size() int64 {
-	n := choiceSize + len(c.text) + len(c.thought) + len(c.logprobs) + len(c.grounding) + len(c.urlContext) + len(c.safety) + len(c.citations)
+	n := choiceSize + len(c.text) + len(c.thought) + len(c.logprobs)
+	for _, raw := range c.metadata {
+		n += len(raw)
+	}
 	for i := range c.calls {
 		n += choiceSize/4 + len(c.calls[i].args) + len(c.calls[i].name)
 	}

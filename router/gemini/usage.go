@@ -110,7 +110,11 @@ func (u *usage) append(out []byte) []byte {
 	if written == (modalities{-1, -1, -1}) {
 		written.text = u.output() - u.thoughts
 	}
-	return append(written.append(out), "}}"...)
+	out = append(written.append(out), '}')
+	if u.cached > 0 { // by LiteLLM's name too
+		out = number(out, "cache_read_input_tokens", u.cached)
+	}
+	return append(out, '}')
 }
 
 func (m modalities) append(out []byte) []byte {
