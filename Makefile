@@ -58,7 +58,7 @@ cluster:
 # OpenAI's SDKs as they come from PyPI and npm against the batch API: Python 3
 # with venv and Node 20 are needed, and the registries reached.
 sdk-test:
-	go test -tags sdk -timeout 15m -v -run 'SDK' ./internal/gateway
+	go test -tags sdk -timeout 15m -v -run 'SDK' ./internal/gateway ./internal/faultyllm ./router/anthropic
 
 # 200 MB up and their results down, and what memory the processes take for it.
 batch-memory:

@@ -17,6 +17,11 @@ func TestSDKGoogle(t *testing.T) {
 	runPython(t, "google_genai.py", []string{"BASE_URL=" + s.Root()}, "google-genai")
 }
 
+func TestSDKAnthropic(t *testing.T) {
+	s := start(t, Config{APIKey: "mock-key"})
+	runPython(t, "anthropic_sdk.py", []string{"BASE_URL=" + s.Root(), "KEY=mock-key"}, "anthropic")
+}
+
 // runPython runs a script of testdata where the packages are installed.
 func runPython(t *testing.T, script string, env []string, packages ...string) {
 	t.Helper()
