@@ -147,16 +147,17 @@ func (a *answer) append(out []byte) []byte {
 // head appends what stands before the choices.
 func (a *answer) head(out []byte, object string) []byte {
 	out = append(out, `{"id":`...)
-	out = appendOr(out, a.id, `""`)
+	out = appendOr(out, a.id)
 	out = append(append(append(out, `,"object":"`...), object...), `","created":`...)
 	out = strconv.AppendInt(out, a.created, 10)
-	out = appendOr(append(out, `,"model":`...), a.model, `""`)
+	out = appendOr(append(out, `,"model":`...), a.model)
 	return append(out, `,"choices":[`...)
 }
 
-func appendOr(out, value []byte, fallback string) []byte {
+// appendOr appends a text as it is written, or an empty one.
+func appendOr(out, value []byte) []byte {
 	if value == nil {
-		return append(out, fallback...)
+		return append(out, `""`...)
 	}
 	return append(out, value...)
 }
@@ -248,14 +249,14 @@ func (a *answer) appendCalls(out []byte) []byte {
 // appendCallHead appends a call up to its arguments, with the tool's name as the
 // request has it.
 func (a *answer) appendCallHead(out []byte, b *block) []byte {
-	out = appendOr(append(out, `"id":`...), b.id, `""`)
+	out = appendOr(append(out, `"id":`...), b.id)
 	out = append(out, `,"type":"function","function":{"name":`...)
 	if len(a.note.renamed) > 0 {
 		if name, ok := a.note.original(inner(b.name)); ok {
 			return rawjson.AppendString(out, name)
 		}
 	}
-	return appendOr(out, b.name, `""`)
+	return appendOr(out, b.name)
 }
 
 // appendOwn appends what OpenAI's form has no place for, as LiteLLM names it; nil

@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -53,20 +54,11 @@ func faultOf(h http.Header, body []byte) (f protocol.Fault, valid bool) {
 		raw = inner
 	}
 	read, valid := protocol.ReadFault(raw)
-	f.Code, f.Type, f.Message = first(f.Code, read.Code, read.Type), read.Type, read.Message
+	f.Code, f.Type, f.Message = cmp.Or(f.Code, read.Code, read.Type), read.Type, read.Message
 	f.Param, f.Loose, f.Status, f.After = read.Param, read.Loose, read.Status, read.After
 	f.Name(read.Names...)
 	f.Class = classOf(&f)
 	return f, valid
-}
-
-func first(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }
 
 // classOf is what an error means where the common table does not know it.

@@ -50,7 +50,7 @@ func newProtocol(u protocol.Upstream, via transport, auth credentials.Authorizer
 	}
 	p := &Protocol{via: via, model: u.Model, known: modelOf(u.Model), drop: u.DropParams, auth: auth}
 	request := func(method, address string) (*http.Request, error) {
-		req, err := http.NewRequest(method, address, nil)
+		req, err := http.NewRequestWithContext(context.Background(), method, address, nil)
 		if err != nil {
 			return nil, err
 		}

@@ -23,14 +23,13 @@ type source interface {
 // stream makes chunks of OpenAI's form of Anthropic's events, and an answer of all
 // that came.
 type stream struct {
-	p      *Protocol
 	from   source
 	reply  protocol.Reply
 	answer answer
 	at     []int // the block of each index of Anthropic's
 	calls  int   // of the reader's tools so far
 	number []int // of each block that is such a call
-	size   int64
+	size   int64 // of what is held
 	limit  int64
 	buf    []byte
 	head   []byte
@@ -60,24 +59,24 @@ func (p *Protocol) Stream(c *protocol.Call, reply protocol.Reply, body io.Reader
 	if !events.Is() {
 		return nil, events.Rest()
 	}
-	return p.streamOf(noteOf(c), reply, &sent{events}, limit), nil
+	return streamOf(noteOf(c), reply, &serverSent{events}, limit), nil
 }
 
 func (p *Protocol) newStream(n *note, reply protocol.Reply, body io.Reader, limit int64) *stream {
 	if p.via.frames {
-		return p.streamOf(n, reply, newFrames(body), limit)
+		return streamOf(n, reply, newFrames(body), limit)
 	}
-	return p.streamOf(n, reply, &sent{protocol.NewSSE(body, limit)}, limit)
+	return streamOf(n, reply, &serverSent{protocol.NewSSE(body, limit)}, limit)
 }
 
-func (p *Protocol) streamOf(n *note, reply protocol.Reply, from source, limit int64) *stream {
-	return &stream{p: p, from: from, reply: reply, limit: limit, answer: answer{note: n, created: unix(reply.At)}}
+func streamOf(n *note, reply protocol.Reply, from source, limit int64) *stream {
+	return &stream{from: from, reply: reply, limit: limit, answer: answer{note: n, created: unix(reply.At)}}
 }
 
-// sent are server-sent events.
-type sent struct{ sse *protocol.SSE }
+// serverSent are server-sent events.
+type serverSent struct{ sse *protocol.SSE }
 
-func (e *sent) next() ([]byte, bool, error) {
+func (e *serverSent) next() ([]byte, bool, error) {
 	event, err := e.sse.Next()
 	return bytes.TrimSpace(event.Data), event.Failed(), err
 }
@@ -95,10 +94,11 @@ func (s *stream) Next() ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
-	if s.size += int64(len(data)); s.size > s.limit {
+	chunk, err := s.event(data, failed)
+	if s.size > s.limit {
 		return nil, protocol.ErrTooLarge
 	}
-	return s.event(data, failed)
+	return chunk, err
 }
 
 // finish tells the usage, where that was asked for, and ends the stream.
@@ -194,8 +194,12 @@ func (s *stream) block(index []byte) (*block, int) {
 	return &s.answer.blocks[s.at[i]], s.number[i]
 }
 
-// mostBlocks bounds the blocks of one answer.
-const mostBlocks = 4096
+// mostBlocks bounds the blocks of one answer; blockSize is what one takes besides
+// its text.
+const (
+	mostBlocks = 4096
+	blockSize  = 256
+)
 
 // open begins a block.
 func (s *stream) open(index, raw []byte) []byte {
@@ -207,6 +211,7 @@ func (s *stream) open(index, raw []byte) []byte {
 		s.at, s.number = append(s.at, -1), append(s.number, -1)
 	}
 	b := blockOf(bytes.Clone(raw))
+	s.size += int64(len(raw)) + blockSize
 	begun := b.text
 	b.text, b.signature = nil, bytes.Clone(b.signature)
 	s.at[i] = len(s.answer.blocks)
@@ -250,6 +255,7 @@ func (s *stream) delta(b *block, number int, index, raw []byte) []byte {
 				return
 			}
 			s.grew = true
+			s.size += int64(len(piece))
 			b.arguments = append(b.arguments, piece...)
 			switch {
 			case number >= 0:
@@ -260,6 +266,7 @@ func (s *stream) delta(b *block, number int, index, raw []byte) []byte {
 				out = s.end(out)
 			}
 		case "citation":
+			s.size += int64(len(value))
 			b.citations = append(b.citations, bytes.Clone(value))
 			out = append(comma(s.start()), `"provider_specific_fields":{"citation":`...)
 			out = s.end(append(append(out, value...), '}'))
@@ -271,6 +278,7 @@ func (s *stream) delta(b *block, number int, index, raw []byte) []byte {
 // grow adds a piece of text, of thinking or of its signature.
 func (s *stream) grow(b *block, what string, text, index []byte) []byte {
 	s.grew = true
+	s.size += int64(len(text))
 	switch {
 	case what == "signature":
 		b.signature = append(b.signature, text...)

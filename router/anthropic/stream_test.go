@@ -256,7 +256,7 @@ func TestFaultsInStreams(t *testing.T) {
 
 func TestLongStream(t *testing.T) {
 	p, c, h := anthropicCall(t)
-	s, _ := p.Stream(c, protocol.Reply{Status: 200, Header: h}, strings.NewReader(sse(allEvents)), 500)
+	s, _ := p.Stream(c, protocol.Reply{Status: 200, Header: h}, strings.NewReader(sse(allEvents)), 900)
 	if _, _, err := readAll(t, s); !errors.Is(err, protocol.ErrTooLarge) {
 		t.Errorf("it ended with %v", err)
 	}

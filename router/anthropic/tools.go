@@ -113,7 +113,8 @@ func hasMember(raw []byte, name string) (found bool) {
 // once.
 func (r *request) appendToolChoice(out []byte) []byte {
 	one := string(r.parallel) == "false"
-	kind, name := "", []byte(nil)
+	var kind string
+	var name []byte
 	switch string(r.toolChoice) {
 	case "":
 		if !one {
