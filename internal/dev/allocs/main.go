@@ -24,6 +24,7 @@ import (
 var suites = []struct{ dir, bench, times string }{
 	{"./schema", "^Benchmark(ParseJob|LineReader|ParseResult|ResultAppendJSON)$", "200x"},
 	{"./router", "^Benchmark(Do|DoLimited|DoHTTP)$", "5000x"},
+	{"./router/anthropic", "^Benchmark(Encode|Decode)$", "5000x"},
 	{"./internal/outfile", "^BenchmarkWrite$", "5000x"},
 	{"./internal/nats/pull", "^BenchmarkPull$", "5000x"},
 	{"./jobs", "^Benchmark(Store|Collect|CollectShuffled)$", "5000x"},
