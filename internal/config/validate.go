@@ -26,22 +26,8 @@ func (c *Config) problems() []error {
 		}
 	}
 
-	// The addresses may hold a password: they are not repeated.
-	for i, address := range splitList(c.NATSURL) {
-		if !strings.Contains(address, "://") {
-			address = "nats://" + address
-		}
-		u, err := url.Parse(address)
-		if err != nil || u.Hostname() == "" {
-			bad("NATS_URL", "address %d cannot be read; write nats://HOST:4222", i+1)
-		}
-	}
+	c.addressProblems(bad)
 	c.authProblems(bad)
-	if c.OpenAIBaseURL != "" {
-		if u, err := url.Parse(c.OpenAIBaseURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			bad("OPENAI_BASE_URL", "must be an address like https://HOST/v1")
-		}
-	}
 
 	for token := range strings.SplitSeq(c.Prefix, ".") {
 		if !isName(token) {
@@ -90,6 +76,25 @@ func (c *Config) problems() []error {
 		}
 	}
 	return problems
+}
+
+// addressProblems looks at the servers to connect to. Their addresses may hold a
+// password: they are not repeated.
+func (c *Config) addressProblems(bad func(name, format string, a ...any)) {
+	for i, address := range splitList(c.NATSURL) {
+		if !strings.Contains(address, "://") {
+			address = "nats://" + address
+		}
+		u, err := url.Parse(address)
+		if err != nil || u.Hostname() == "" {
+			bad("NATS_URL", "address %d cannot be read; write nats://HOST:4222", i+1)
+		}
+	}
+	if c.OpenAIBaseURL != "" {
+		if u, err := url.Parse(c.OpenAIBaseURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			bad("OPENAI_BASE_URL", "must be an address like https://HOST/v1")
+		}
+	}
 }
 
 // AdaptiveConcurrency has each deployment's number of calls at once found out.
