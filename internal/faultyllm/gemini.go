@@ -206,11 +206,12 @@ func appendGeminiError(x *exchange, out []byte, f *failure) []byte {
 	if f.code == "content_filter" {
 		return append(out, `{"promptFeedback":{"blockReason":"PROHIBITED_CONTENT"},"usageMetadata":{"promptTokenCount":1,"totalTokenCount":1}}`...)
 	}
-	status, name := f.status, ""
+	status := f.status
 	if status < 400 { // an error within a success
 		status = http.StatusInternalServerError
 	}
-	if name = googleStatus(status); f.code == "unsupported_country_region_territory" {
+	name := googleStatus(status)
+	if f.code == "unsupported_country_region_territory" {
 		name = "FAILED_PRECONDITION"
 	}
 	out = strconv.AppendInt(append(out, `{"error":{"code":`...), int64(status), 10)

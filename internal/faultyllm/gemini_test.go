@@ -50,7 +50,7 @@ func TestGemini(t *testing.T) {
 			t.Fatalf("%s: %d %s", path, status, got)
 		}
 		text, finish := "", ""
-		for _, event := range strings.Split(strings.TrimSpace(got), "\r\n\r\n") {
+		for event := range strings.SplitSeq(strings.TrimSpace(got), "\r\n\r\n") {
 			var a struct {
 				Candidates []struct {
 					Content      struct{ Parts []struct{ Text string } }

@@ -74,7 +74,7 @@ func (s *tokenServer) serve(w http.ResponseWriter, r *http.Request) {
 func (s *tokenServer) check(r *http.Request) error {
 	if r.FormValue("grant_type") == "refresh_token" {
 		if r.FormValue("refresh_token") != "1//canary-refresh" {
-			return errors.New("Token has been expired or revoked.")
+			return errors.New("the token has been expired or revoked")
 		}
 		return nil
 	}
@@ -88,7 +88,7 @@ func (s *tokenServer) check(r *http.Request) error {
 	}
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	if rsa.VerifyPKCS1v15(&s.key.PublicKey, crypto.SHA256, sum[:], signature) != nil {
-		return errors.New("Invalid JWT Signature.")
+		return errors.New("invalid JWT signature")
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
@@ -267,7 +267,7 @@ func TestGoogleKeyReplaced(t *testing.T) {
 	}
 	file := writeFile(t, s.serviceAccount(t, other))
 	g := newGoogle(t, file)
-	if _, err := g.Token(t.Context()); err == nil || !strings.Contains(err.Error(), "Invalid JWT Signature") {
+	if _, err := g.Token(t.Context()); err == nil || !strings.Contains(err.Error(), "invalid JWT signature") {
 		t.Fatalf("got %v", err)
 	}
 	if err := os.WriteFile(file, []byte(s.serviceAccount(t, s.key)), 0o600); err != nil {
@@ -295,7 +295,7 @@ func TestGoogleRefused(t *testing.T) {
 		want        []string
 		unreachable bool
 	}{
-		"another key":  {given: s.serviceAccount(t, other), want: []string{"sa@proj-1.iam.gserviceaccount.com", "invalid_grant: Invalid JWT Signature.", "new key"}},
+		"another key":  {given: s.serviceAccount(t, other), want: []string{"sa@proj-1.iam.gserviceaccount.com", "invalid_grant: invalid JWT signature", "new key"}},
 		"deleted":      {given: s.serviceAccount(t, s.key), answer: &refused{400, `{"error":"invalid_grant","error_description":"Invalid grant: account not found"}`}, want: []string{"account not found", "sa@proj-1"}},
 		"a page":       {given: s.serviceAccount(t, s.key), answer: &refused{403, `<html>ya29.canary</html>`}, want: []string{"403 Forbidden"}},
 		"in trouble":   {given: s.serviceAccount(t, s.key), answer: &refused{503, `{}`}, want: []string{"503"}, unreachable: true},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 
 	"pelton/internal/rawjson"
@@ -153,7 +154,7 @@ func (c *choice) part(raw []byte) {
 // join appends a text to another. The first is kept where it stands.
 func join(text, more []byte) []byte {
 	if text == nil {
-		return more[:len(more):len(more)]
+		return slices.Clip(more)
 	}
 	return append(text, more...)
 }

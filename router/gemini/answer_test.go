@@ -3,6 +3,7 @@ package gemini
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -196,7 +197,7 @@ func TestStreamTooLarge(t *testing.T) {
 				break
 			}
 		}
-		if err != protocol.ErrTooLarge {
+		if !errors.Is(err, protocol.ErrTooLarge) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -2,6 +2,7 @@ package gemini
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,14 +13,7 @@ import (
 // faultOf reads Google's description of an error, wherever it stands in raw.
 func faultOf(status int, raw []byte, now time.Time) (f protocol.Fault, valid bool) {
 	f, valid = protocol.ReadFault(raw)
-	named := func(name string) bool {
-		for _, n := range f.Names {
-			if n == name {
-				return true
-			}
-		}
-		return false
-	}
+	named := func(name string) bool { return slices.Contains(f.Names, name) }
 	switch {
 	case named("api_key_invalid"), named("failed_precondition"): // such as a country, or billing that is off
 		f.Class, f.Scope = schema.ClassUpstreamFatal, protocol.WholeAccount

@@ -118,7 +118,7 @@ func (s *server) request(model, method, project string) (*http.Request, error) {
 	if query != "" {
 		at += "?" + query
 	}
-	req, err := http.NewRequest(http.MethodPost, at, nil)
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, at, nil) // each call has its own
 	if err != nil {
 		return nil, err
 	}

@@ -2,7 +2,6 @@ package gemini
 
 import (
 	"bytes"
-	"hash/fnv"
 
 	"pelton/internal/rawjson"
 )
@@ -39,10 +38,8 @@ const signatureMark = "__thought__"
 
 // plainID is an id without a signature in it.
 func plainID(id []byte) []byte {
-	if at := bytes.Index(id, []byte(signatureMark)); at >= 0 {
-		return id[:at]
-	}
-	return id
+	plain, _, _ := bytes.Cut(id, []byte(signatureMark))
+	return plain
 }
 
 // anySignature is what Google has a client send for a call that another model
@@ -273,7 +270,8 @@ func isSubset(raw []byte) bool {
 
 // appendChoice writes which tools are to be called.
 func (r *request) appendChoice(strict bool) {
-	mode, named := "", []byte(nil)
+	var mode string
+	var named []byte
 	choice := r.choice
 	if choice == nil {
 		choice = r.calls
@@ -362,79 +360,4 @@ func (r *request) namedChoice(choice []byte) (mode string, named []byte) {
 		return "", nil
 	}
 	return "ANY", r.out
-}
-
-// maxName bounds a function's name.
-const maxName = 128
-
-// appendName writes a function's name, given without its quotes. One that Gemini
-// does not take is rewritten; [originalName] finds it again.
-func (r *request) appendName(name []byte) {
-	if !rewritten(name) {
-		r.out = append(append(append(r.out, '"'), name...), '"')
-		return
-	}
-	r.out = append(appendRewritten(append(r.out, '"'), name), '"')
-}
-
-// rewritten reports whether a function's name has to be: Gemini takes letters,
-// digits, and _ . : - behind a letter or a _.
-func rewritten(name []byte) bool {
-	for i, c := range name {
-		if !nameByte(c) || i == 0 && c != '_' && (c|0x20 < 'a' || c|0x20 > 'z') {
-			return true
-		}
-	}
-	return len(name) > maxName
-}
-
-func nameByte(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == ':' || c == '-'
-}
-
-// appendRewritten writes a name that Gemini takes in the place of one that it
-// does not: with a sum at its end, so that no two become one.
-func appendRewritten(out, name []byte) []byte {
-	sum := fnv.New32a()
-	_, _ = sum.Write(name)
-	if c := name[0] | 0x20; name[0] != '_' && (c < 'a' || c > 'z') {
-		out = append(out, '_')
-	}
-	for _, c := range name[:min(len(name), maxName-sumLength-1)] {
-		if !nameByte(c) {
-			c = '_'
-		}
-		out = append(out, c)
-	}
-	out = append(out, '_')
-	const hex = "0123456789abcdef"
-	for n, shift := sum.Sum32(), 28; shift >= 0; shift -= 4 {
-		out = append(out, hex[n>>shift&15])
-	}
-	return out
-}
-
-const sumLength = 9 // _ and eight digits
-
-// originalName finds the name that a function has in the body, where Gemini calls
-// it by a rewritten one. Both are without quotes, as written.
-func originalName(body, name []byte) []byte {
-	if len(name) <= sumLength || name[len(name)-sumLength] != '_' {
-		return name
-	}
-	for _, c := range name[len(name)-sumLength+1:] {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return name
-		}
-	}
-	found := name
-	var made []byte
-	rawjson.Strings(body, func(text []byte) {
-		if len(text) > 0 && rewritten(text) && len(text) < 4*maxName {
-			if made = appendRewritten(made[:0], text); bytes.Equal(made, name) {
-				found = text
-			}
-		}
-	})
-	return found
 }

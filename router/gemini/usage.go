@@ -60,7 +60,7 @@ func (m *modalities) add(raw []byte) {
 			n, _ = protocol.Count(value)
 		}
 	})
-	to := (*int64)(nil)
+	var to *int64
 	switch string(kind) {
 	case `"TEXT"`:
 		to = &m.text
