@@ -80,7 +80,9 @@ func (a *answer) takeEnd(key, value []byte) {
 	}
 	switch string(key) {
 	case "stop_reason":
-		a.reason = value
+		if rawjson.IsString(value) {
+			a.reason = value
+		}
 	case "stop_details":
 		a.details = value
 	case "container":
@@ -100,7 +102,11 @@ func blockOf(raw []byte) block {
 		case "signature":
 			b.signature = inner(value)
 		case "citations":
-			_, _ = rawjson.Array(value, func(raw []byte) { b.citations = append(b.citations, raw) })
+			_, _ = rawjson.Array(value, func(raw []byte) {
+				if rawjson.IsObject(raw) {
+					b.citations = append(b.citations, raw)
+				}
+			})
 		case "id":
 			b.id = value
 		case "name":
@@ -332,8 +338,8 @@ func (a *answer) appendCitations(out []byte) []byte {
 		}
 		out = append(comma(out), '[')
 		for _, citation := range b.citations {
-			out = append(comma(out), bytes.TrimSuffix(citation, []byte("}"))...)
-			out = append(append(append(out, `,"supported_text":"`...), b.text...), `"}`...)
+			out = comma(appendOpen(comma(out), citation))
+			out = append(append(append(out, `"supported_text":"`...), b.text...), `"}`...)
 		}
 		out = append(out, ']')
 	}

@@ -21,6 +21,11 @@ func appendKey(out, key []byte) []byte {
 
 func appendMember(out, key, value []byte) []byte { return append(appendKey(out, key), value...) }
 
+// appendOpen appends an object without its last brace.
+func appendOpen(out, raw []byte) []byte {
+	return append(out, bytes.TrimRight(raw[:len(raw)-1], " \t\r\n")...)
+}
+
 // blank reports whether a JSON string, as it is written, holds nothing but white
 // space.
 func blank(raw []byte) bool { return len(raw) >= 2 && len(trimRight(raw[1:len(raw)-1])) == 0 }

@@ -70,7 +70,9 @@ func (p *Protocol) newStream(n *note, reply protocol.Reply, body io.Reader, limi
 }
 
 func streamOf(n *note, reply protocol.Reply, from source, limit int64) *stream {
-	return &stream{from: from, reply: reply, limit: limit, answer: answer{note: n, created: unix(reply.At)}}
+	s := &stream{from: from, reply: reply, limit: limit, answer: answer{note: n, created: unix(reply.At)}}
+	s.head = s.answer.head(nil, "chat.completion.chunk") // of a stream that begins without its beginning
+	return s
 }
 
 // serverSent are server-sent events.
@@ -182,7 +184,7 @@ func (s *stream) begin(message []byte) {
 			a.usage.take(value)
 		}
 	})
-	s.head = a.head(nil, "chat.completion.chunk")
+	s.head = a.head(s.head[:0], "chat.completion.chunk")
 }
 
 // block finds the block of Anthropic's index, and its number among the calls.
@@ -236,8 +238,8 @@ func (s *stream) open(index, raw []byte) []byte {
 
 // withIndex appends an object with its index in it, by which pieces are joined.
 func withIndex(out, raw, index []byte) []byte {
-	out = append(out, bytes.TrimSuffix(raw, []byte("}"))...)
-	return append(append(append(out, `,"index":`...), index...), '}')
+	out = append(comma(appendOpen(out, raw)), `"index":`...)
+	return append(strconv.AppendInt(out, count(index), 10), '}')
 }
 
 // delta adds a piece to a block.
@@ -266,6 +268,9 @@ func (s *stream) delta(b *block, number int, index, raw []byte) []byte {
 				out = s.end(out)
 			}
 		case "citation":
+			if !rawjson.IsObject(value) {
+				return
+			}
 			s.size += int64(len(value))
 			b.citations = append(b.citations, bytes.Clone(value))
 			out = append(comma(s.start()), `"provider_specific_fields":{"citation":`...)
@@ -303,7 +308,7 @@ func (s *stream) thought(text, signature, index []byte) []byte {
 	if signature != nil {
 		out = append(append(append(out, `,"signature":"`...), signature...), '"')
 	}
-	out = append(append(out, `,"index":`...), index...)
+	out = strconv.AppendInt(append(out, `,"index":`...), count(index), 10)
 	return s.end(append(out, `}]`...))
 }
 
