@@ -25,7 +25,7 @@ const (
 // CheckResult is what [Router.Check] found of one deployment.
 type CheckResult struct {
 	Deployment DeploymentInfo `json:"deployment"`
-	Reachable  bool           `json:"reachable"`  // it answered at all
+	Reachable  bool           `json:"reachable"`  // it answered at all; false without an Error: its kind lists no models, and was not asked
 	Authorised bool           `json:"authorised"` // it answered, and did not refuse the key
 	Model      Listing        `json:"model"`
 	LatencyMs  float64        `json:"latency_ms"`
@@ -72,14 +72,18 @@ func (d *deployment) check(ctx context.Context) CheckResult {
 	defer cancel()
 	start := time.Now()
 	c := &call{Call: protocol.Call{Endpoint: protocol.ListModels}}
-	if !d.serves(c.Endpoint) {
-		result.Error = &schema.Error{Class: schema.ClassRequestFatal, Message: "servers that speak " + d.protocolName() + " list no models: it was not asked"}
-		return result
+	asked := d.serves(c.Endpoint)
+	var err error
+	if p, ok := d.protocol.(protocol.Prover); asked {
+		err = c.do(ctx, d)
+	} else if ok {
+		err = p.Prove(ctx)
 	}
-	err := c.do(ctx, d)
 	result.LatencyMs = milliseconds(time.Since(start))
 	if err != nil {
-		result.Error = tidy(&schema.Error{Class: schema.ClassInternal, Message: err.Error()}, d.scrub())
+		result.Error = tidy(notSent(err), d.scrub())
+	}
+	if err != nil || !asked {
 		return result
 	}
 	a := c.ended(ctx, d)
@@ -113,6 +117,8 @@ func (c CheckResult) String() string {
 	switch {
 	case c.Error != nil:
 		return fmt.Sprintf("%s: %s", c.Deployment.ID, c.Error.Message)
+	case !c.Reachable:
+		return fmt.Sprintf("%s: lists no models, and was not asked, %s", c.Deployment.ID, c.Terms())
 	default:
 		return fmt.Sprintf("%s: %s answered in %.0f ms, model %s, %s", c.Deployment.ID, c.Deployment.BaseURL, c.LatencyMs, c.Model, c.Terms())
 	}

@@ -87,7 +87,7 @@ func (c *checkCmd) Run(a *app) error {
 		if upstreams, err = router.New(models); err == nil {
 			defer upstreams.Close()
 			for _, r := range upstreams.Check(a.soft) {
-				list = append(list, finding{What: "deployment " + r.Deployment.ID, OK: r.Reachable && r.Authorised, Detail: detail(r), Result: &r})
+				list = append(list, finding{What: "deployment " + r.Deployment.ID, OK: r.Error == nil || r.Reachable && r.Authorised, Detail: detail(r), Result: &r})
 			}
 		}
 	}
@@ -127,6 +127,8 @@ func detail(r router.CheckResult) string {
 	switch {
 	case r.Error != nil:
 		return text + ": " + r.Error.Message
+	case !r.Reachable:
+		return text + ": lists no models, and was not asked; " + r.Terms()
 	case r.Model == router.NotListed:
 		return text + ": answers, but does not list this model; " + r.Terms()
 	}

@@ -434,3 +434,37 @@ func TestVertexRefused(t *testing.T) {
 		t.Errorf("told %d times: %s", n, logged)
 	}
 }
+
+// A check asks the Gemini API for its models, and proves who asks of Vertex AI,
+// which lists none.
+func TestCheck(t *testing.T) {
+	s := upstream(t, faultyllm.Config{APIKey: canary, Models: []string{"gemini-3.5-flash"}})
+	vertex := func(id, model, account string) router.Deployment {
+		return router.Deployment{
+			ID: id, Group: id, Model: model, Protocol: "vertex_ai", BaseURL: s.Root(),
+			Settings: map[string]router.Secret{"vertex_credentials": router.NewSecret(account), "vertex_project": router.NewSecret("p")},
+		}
+	}
+	account := accounts(t, new(atomic.Int64))
+	r, _ := start(t, google(s), vertex("vertex", "gemini-3.5-flash", account), vertex("partner", "meta/llama", account), vertex("*", "*", account), vertex("nobody", "gemini-3.5-flash", "/nowhere.json"))
+	for _, result := range r.Check(t.Context()) {
+		text := result.String()
+		switch result.Deployment.ID {
+		case "google":
+			if !result.Reachable || !result.Authorised || result.Model != router.Listed {
+				t.Errorf("%+v", result)
+			}
+		case "nobody":
+			if result.Error == nil || !strings.Contains(text, "/nowhere.json") {
+				t.Errorf("%+v", result)
+			}
+		default:
+			if result.Error != nil || !strings.Contains(text, "was not asked") {
+				t.Errorf("%+v", result)
+			}
+		}
+	}
+	if n := len(s.Bodies()); n != 0 {
+		t.Errorf("%d calls", n)
+	}
+}

@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"context"
 	"errors"
 	"strings"
 
@@ -40,6 +41,26 @@ func VertexHost(location string) string {
 	}
 	return "https://" + location + "-aiplatform.googleapis.com"
 }
+
+// prove gets a token where one is needed.
+func prove(ctx context.Context, google *credentials.Google) error {
+	if google == nil {
+		return nil
+	}
+	if _, err := google.Token(ctx); err != nil {
+		return noToken(err)
+	}
+	return nil
+}
+
+// Prove gets a token for a server that needs one.
+func (s *server) Prove(ctx context.Context) error { return prove(ctx, s.google) }
+
+// Prove gets a token.
+func (p *partner) Prove(ctx context.Context) error { return prove(ctx, p.google) }
+
+// Prove gets a token, which serves for models of all kinds.
+func (m anyModel) Prove(ctx context.Context) error { return m.own.(protocol.Prover).Prove(ctx) }
 
 // NewVertex makes the protocol of a model on Vertex AI: generateContent for
 // Google's own, OpenAI's for those of other publishers and for endpoints; with a

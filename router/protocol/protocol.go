@@ -73,6 +73,13 @@ type Secretive interface {
 	Secrets() []string
 }
 
+// Prover is a [Protocol] whose servers are not asked for their models, and that
+// can tell all the same whether there is what proves to them who asks.
+type Prover interface {
+	// Prove gets it, such as a token; the error is as [Protocol.Encode]'s.
+	Prove(ctx context.Context) error
+}
+
 // New makes the protocol of one deployment. It makes no call. The error says
 // which setting is missing or wrong, and what to set.
 type New func(u Upstream) (Protocol, error)
