@@ -270,6 +270,7 @@ func TestUpstreamsWordOnWhen(t *testing.T) {
 		{"bare seconds, Azure", 429, []string{"x-ratelimit-remaining-requests", "0", "x-ratelimit-reset-requests", "20"}, 20 * time.Second},
 		{"unknown, Azure", 429, []string{"x-ratelimit-remaining-requests", "-1", "x-ratelimit-reset-requests", "20"}, 0},
 		{"RFC 3339, Anthropic", 429, []string{"anthropic-ratelimit-tokens-remaining", "0", "anthropic-ratelimit-tokens-reset", now.Add(90 * time.Second).Format(time.RFC3339)}, 90 * time.Second},
+		{"Anthropic, tokens of answers", 429, []string{"anthropic-ratelimit-output-tokens-remaining", "0", "anthropic-ratelimit-output-tokens-reset", now.Add(90 * time.Second).Format(time.RFC3339)}, 90 * time.Second},
 		{"the later of both", 429, []string{"x-ratelimit-remaining-requests", "0", "x-ratelimit-reset-requests", "1s", "x-ratelimit-remaining-tokens", "0", "x-ratelimit-reset-tokens", "9s"}, 9 * time.Second},
 		{"the later of all", 429, []string{"Retry-After", "3", "x-ratelimit-remaining-tokens", "0", "x-ratelimit-reset-tokens", "9s"}, 9 * time.Second},
 		{"something left", 429, []string{"x-ratelimit-remaining-requests", "1", "x-ratelimit-reset-requests", "20s"}, 0},
