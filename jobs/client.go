@@ -65,6 +65,9 @@ func NewClient(nc *nats.Conn, options ...Option) (*Client, error) {
 	return &Client{st: st, queue: opts.queue}, nil
 }
 
+// Queue returns the queue that the client submits to.
+func (c *Client) Queue() string { return c.queue }
+
 // ClientOn returns a client for one queue on a store's connection.
 func ClientOn(st *store.Store, queue string) *Client { return &Client{st: st, queue: queue} }
 
@@ -92,11 +95,12 @@ func WithEndpoint(e schema.Endpoint) SubmitOption { return func(s *submission) {
 // [*schema.Problems]; one above the broker's message limit goes through the
 // object store. Submitting the same job with the same id again is safe.
 func (c *Client) Submit(ctx context.Context, job schema.Job, options ...SubmitOption) (*Handle, error) {
-	h, _, err := c.submit(ctx, job, options...)
+	h, _, err := c.SubmitOrFind(ctx, job, options...)
 	return h, err
 }
 
-func (c *Client) submit(ctx context.Context, job schema.Job, options ...SubmitOption) (h *Handle, duplicate bool, err error) {
+// SubmitOrFind is [Client.Submit] that reports whether the job was there already.
+func (c *Client) SubmitOrFind(ctx context.Context, job schema.Job, options ...SubmitOption) (h *Handle, duplicate bool, err error) {
 	var s submission
 	for _, option := range options {
 		option(&s)

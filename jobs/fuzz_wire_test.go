@@ -4,7 +4,9 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
 
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -31,4 +33,14 @@ func FuzzDeltas(f *testing.F) {
 			t.Errorf("%d missed, %d open", r.missed, len(r.open))
 		}
 	})
+}
+
+// noServer is a store without a server behind it.
+func noServer(t testing.TB) *store.Store {
+	t.Helper()
+	st, err := store.Open(&nats.Conn{}, store.Settings{Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st
 }

@@ -27,7 +27,7 @@ func TestUpgrade(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	newer := filepath.Join(t.TempDir(), "newer.test")
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-tags", "pelton_harness", "-ldflags", "-X pelton/jobs/store.harness=newer", "-o", newer, ".")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-tags", "pelton_harness", "-ldflags", "-X pelton/jobs/store/internal/jet.harness=newer", "-o", newer, ".")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the newer worker: %v\n%s", err, out)
 	}

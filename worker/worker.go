@@ -44,9 +44,9 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"pelton/jobs"
 	"pelton/jobs/owner"
 	"pelton/jobs/queue"
+	"pelton/jobs/service"
 	"pelton/jobs/store"
 	"pelton/router"
 )
@@ -112,7 +112,7 @@ func Run(soft, hard context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("take jobs: %w", err)
 	}
-	service, err := jobs.StartService(cfg.Broker, cfg.Queues, cfg.Log)
+	service, err := service.Start(cfg.Broker, cfg.Queues, cfg.Log)
 	if err != nil {
 		w.owner.Stop()
 		return fmt.Errorf("start the micro service: %w", err)

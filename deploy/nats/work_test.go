@@ -18,6 +18,7 @@ import (
 	"pelton/internal/nats/natsconn"
 	"pelton/jobs"
 	"pelton/jobs/owner"
+	"pelton/jobs/service"
 	"pelton/jobs/store"
 	"pelton/schema"
 )
@@ -248,7 +249,7 @@ func TestDeniedCalls(t *testing.T) {
 		{"the store's use", "$JS.API.STREAM.INFO.PELTON_JOBS", func(t *testing.T) error { _, err := producer.Storage(ctx(t)); return err }},
 		{"a worker's rights", "pelton.cancel.*.*", func(t *testing.T) error { _, err := broker(t, s.Conn("a", "producer")).Cancels.Watch(); return err }},
 		{"the service", "pelton.svc.", func(t *testing.T) error {
-			_, err := jobs.StartService(broker(t, s.Conn("a", "producer")), queues, testenv.Logger(t))
+			_, err := service.Start(broker(t, s.Conn("a", "producer")), queues, testenv.Logger(t))
 			return err
 		}},
 		{"progress of another queue", "pelton.progress.bulk.*", func(t *testing.T) error {

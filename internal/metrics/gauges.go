@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/jobs"
+	"pelton/jobs/board"
 	"pelton/router"
 	"pelton/schema"
 )
@@ -17,7 +18,7 @@ import (
 // Sources are where the gauges look.
 type Sources struct {
 	// Board is what is known of the jobs. Required.
-	Board func(context.Context) (*jobs.Board, error)
+	Board func(context.Context) (*board.Board, error)
 
 	// Storage tells how full the store is. Required.
 	Storage func(context.Context) (*jobs.Storage, error)
@@ -97,15 +98,15 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 			}
 		}
 	}
-	board, err := g.Board(ctx)
+	b, err := g.Board(ctx)
 	if err != nil {
 		g.Log.Debug().Err(err).Msg("metrics of jobs are left out")
 		return
 	}
-	totals := board.Totals()
+	totals := b.Totals()
 	for _, queue := range g.Queues {
-		if !slices.ContainsFunc(totals, func(t jobs.QueueTotals) bool { return t.Queue == queue }) {
-			totals = append(totals, jobs.QueueTotals{Queue: queue})
+		if !slices.ContainsFunc(totals, func(t board.QueueTotals) bool { return t.Queue == queue }) {
+			totals = append(totals, board.QueueTotals{Queue: queue})
 		}
 	}
 	for _, t := range totals {

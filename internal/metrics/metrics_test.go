@@ -21,6 +21,7 @@ import (
 	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
 	"pelton/jobs"
+	"pelton/jobs/board"
 	"pelton/router"
 	"pelton/schema"
 	"pelton/worker"
@@ -101,10 +102,10 @@ func TestScrapeUnderLoad(t *testing.T) {
 	t.Cleanup(upstreams.Close)
 	m.Know(map[string]string{"mock": "all"})
 	client := env.Client()
-	board := client.OpenBoard()
-	t.Cleanup(board.Close)
+	b := board.Open(env.Broker(map[string]int{"default": 16}))
+	t.Cleanup(b.Close)
 	m.Look(Sources{
-		Board: func(ctx context.Context) (*jobs.Board, error) { return board, board.Wait(ctx) }, Storage: client.Storage,
+		Board: func(ctx context.Context) (*board.Board, error) { return b, b.Wait(ctx) }, Storage: client.Storage,
 		Deployments: upstreams.Status, Queues: []string{"default", "idle"}, Slots: 16, Log: testenv.Logger(t),
 	})
 	env.Worker(map[string]int{"default": 16}, func(c *worker.Config) { c.Router, c.Observer, c.Slots = upstreams, m, 16 })
@@ -222,7 +223,7 @@ func TestTable(t *testing.T) {
 func TestScrapeWithoutABroker(t *testing.T) {
 	m := New([]string{"default"})
 	m.Look(Sources{
-		Board:       func(context.Context) (*jobs.Board, error) { return nil, jobs.ErrNotSetUp },
+		Board:       func(context.Context) (*board.Board, error) { return nil, jobs.ErrNotSetUp },
 		Storage:     func(context.Context) (*jobs.Storage, error) { return nil, jobs.ErrNotSetUp },
 		Deployments: func() []router.DeploymentStatus { return []router.DeploymentStatus{{ID: "d", InFlight: 3}} },
 		Slots:       4, Log: testenv.Logger(t),

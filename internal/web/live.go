@@ -36,11 +36,11 @@ func (p *Page) follow(v view) http.Handler {
 		w.Header().Set("Content-Type", "text/event-stream")
 		r.URL.Path = r.URL.Path[len("/live"):]
 		for {
-			board, err := p.Board(ctx)
+			b, err := p.Board(ctx)
 			if err != nil {
 				return // the browser comes again
 			}
-			change := board.Changed()
+			change := b.Changed()
 			html, err := p.part(ctx, r, v)
 			if ctx.Err() != nil || s.send(html, err) != nil {
 				return

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/jobs"
+	"pelton/jobs/board"
 	"pelton/jobs/store"
 )
 
@@ -28,6 +29,7 @@ var assets embed.FS
 // methods are safe for concurrent use.
 type Page struct {
 	server *Server
+	store  *store.Store
 	client *jobs.Client
 	survey *survey
 	log    zerolog.Logger
@@ -38,7 +40,7 @@ type Page struct {
 	live   chan struct{} // held by each stream
 
 	mu    sync.Mutex
-	board *jobs.Board
+	board *board.Board
 	used  time.Time // when somebody last looked at it
 	timer *time.Timer
 }
@@ -60,7 +62,7 @@ const (
 // Close before it closes the connection.
 func AddPage(s *Server, broker *store.Store, queue string, log zerolog.Logger) (*Page, error) {
 	p := &Page{
-		server: s, client: jobs.ClientOn(broker, queue), survey: &survey{nc: broker.Conn(), names: broker.Names},
+		server: s, store: broker, client: jobs.ClientOn(broker, queue), survey: &survey{nc: broker.Conn(), names: broker.Names},
 		log: log, views: map[string]*template.Template{}, files: map[string]file{}, live: make(chan struct{}, mostStreams),
 	}
 	if err := p.load(); err != nil {
@@ -148,7 +150,7 @@ func (p *Page) static(w http.ResponseWriter, r *http.Request) {
 
 // Board returns the board that page and metrics share, which is opened when it
 // is wanted and closed when nobody has looked for a while.
-func (p *Page) Board(ctx context.Context) (*jobs.Board, error) {
+func (p *Page) Board(ctx context.Context) (*board.Board, error) {
 	p.mu.Lock()
 	if p.life.Err() != nil {
 		p.mu.Unlock()
@@ -156,12 +158,12 @@ func (p *Page) Board(ctx context.Context) (*jobs.Board, error) {
 	}
 	p.used = time.Now()
 	if p.board == nil {
-		p.board = p.client.OpenBoard()
+		p.board = board.Open(p.store)
 		p.timer = time.AfterFunc(boardIdle, p.rest)
 	}
-	board := p.board
+	b := p.board
 	p.mu.Unlock()
-	return board, board.Wait(ctx)
+	return b, b.Wait(ctx)
 }
 
 // rest closes a board that nobody looks at.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pelton/jobs"
+	"pelton/jobs/board"
 	"pelton/schema"
 )
 
@@ -29,7 +30,7 @@ var statuses = []schema.Status{schema.StatusSucceeded, schema.StatusFailed, sche
 // jobsView is the list of jobs.
 type jobsView struct {
 	Jobs     []*schema.State
-	Filter   jobs.JobFilter
+	Filter   board.JobFilter
 	State    schema.Phase
 	Phases   []schema.Phase
 	Queues   []string
@@ -49,17 +50,17 @@ type phaseCount struct {
 }
 
 func (p *Page) jobs(ctx context.Context, r *http.Request) (*content, error) {
-	board, err := p.Board(ctx)
+	b, err := p.Board(ctx)
 	if err != nil {
 		return nil, err
 	}
 	q := r.URL.Query()
-	v := &jobsView{Filter: jobs.JobFilter{Queue: q.Get("queue"), ID: strings.TrimSpace(q.Get("id"))}, Phases: phases, Now: time.Now()}
+	v := &jobsView{Filter: board.JobFilter{Queue: q.Get("queue"), ID: strings.TrimSpace(q.Get("id"))}, Phases: phases, Now: time.Now()}
 	if state := schema.Phase(q.Get("state")); slices.Contains(phases, state) {
 		v.State, v.Filter.States = state, []schema.Phase{state}
 	}
 	offset := number(q.Get("from"))
-	v.Jobs, v.Matching = board.Jobs(v.Filter, offset, perPage)
+	v.Jobs, v.Matching = b.Jobs(v.Filter, offset, perPage)
 	v.First, v.Last = offset+1, offset+len(v.Jobs)
 	if offset > 0 {
 		v.Newer = link(r.URL.Path, q, "from", positive(offset-perPage))
@@ -68,7 +69,7 @@ func (p *Page) jobs(ctx context.Context, r *http.Request) (*content, error) {
 		v.Older = link(r.URL.Path, q, "from", positive(offset+perPage))
 	}
 	counts := map[schema.Phase]int{}
-	for _, t := range board.Totals() {
+	for _, t := range b.Totals() {
 		v.Queues = append(v.Queues, t.Queue)
 		for state, n := range t.Jobs {
 			counts[state] += n
@@ -79,7 +80,7 @@ func (p *Page) jobs(ctx context.Context, r *http.Request) (*content, error) {
 			v.Counts = append(v.Counts, phaseCount{state, counts[state]})
 		}
 	}
-	if err := board.Trouble(); err != nil {
+	if err := b.Trouble(); err != nil {
 		v.Trouble = err.Error()
 	}
 	return &content{Title: "Jobs", Nav: "jobs", View: "jobs", Live: true, Data: v}, nil
@@ -142,11 +143,11 @@ func (p *Page) state(ctx context.Context, h *jobs.Handle) (*schema.State, error)
 	if err != nil || state.State.Final() {
 		return state, err
 	}
-	board, err := p.Board(ctx)
+	b, err := p.Board(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if heard := board.Job(h.Queue(), h.ID()); heard != nil && heard.UpdatedAt.After(state.UpdatedAt) {
+	if heard := b.Job(h.Queue(), h.ID()); heard != nil && heard.UpdatedAt.After(state.UpdatedAt) {
 		return heard, nil
 	}
 	return state, nil

@@ -9,12 +9,13 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pelton/jobs/store/internal/jet"
 	"pelton/schema"
 )
 
 // Cancels are the durable markers of cancelled jobs.
 type Cancels struct {
-	c *conn
+	c *jet.Conn
 
 	mu  sync.Mutex
 	any []func(JobKey)
@@ -35,8 +36,8 @@ func (s *Cancels) Publish(ctx context.Context, queue, job string, marker schema.
 	if err != nil {
 		return err
 	}
-	_, err = s.c.publish(ctx, &nats.Msg{Subject: s.c.Names.Cancel(queue, job), Data: data})
-	return Explain(err)
+	_, err = s.c.Publish(ctx, &nats.Msg{Subject: s.c.Names.Cancel(queue, job), Data: data})
+	return jet.Explain(err)
 }
 
 // PublishSteadily is [Cancels.Publish] through a change of leaders in a cluster.
@@ -48,7 +49,7 @@ func (s *Cancels) PublishSteadily(ctx context.Context, queue, job string, marker
 
 // Find returns a job's marker, false when there is none.
 func (s *Cancels) Find(ctx context.Context, queue, job string) (schema.Cancel, bool, error) {
-	m, err := s.c.lastMsg(ctx, s.c.Names.CancelsStream(), s.c.Names.Cancel(queue, job))
+	m, err := s.c.LastMsg(ctx, s.c.Names.CancelsStream(), s.c.Names.Cancel(queue, job))
 	if m == nil || err != nil {
 		return schema.Cancel{}, false, err
 	}
@@ -155,7 +156,7 @@ func (c *CancelWatch) mark(key JobKey, marker schema.Cancel, publishedAt time.Ti
 // Known is [CancelWatch.Find] where that needs no look-up; known says so.
 func (c *CancelWatch) Known(queue, job string) (marker schema.Cancel, cancelled, known bool) {
 	key := JobKey{queue, job}
-	losses := c.cancels.c.losses()
+	losses := c.cancels.c.Losses()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	v := c.known[key]
@@ -182,8 +183,8 @@ func (c *CancelWatch) LookUp(ctx context.Context, queue, job string) (marker sch
 		return marker, true, nil
 	}
 	key := JobKey{queue, job}
-	losses := c.cancels.c.losses()
-	m, err := c.cancels.c.lastMsg(ctx, c.cancels.c.Names.CancelsStream(), c.cancels.c.Names.Cancel(queue, job))
+	losses := c.cancels.c.Losses()
+	m, err := c.cancels.c.LastMsg(ctx, c.cancels.c.Names.CancelsStream(), c.cancels.c.Names.Cancel(queue, job))
 	if err != nil {
 		return schema.Cancel{}, false, err
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"pelton/jobs/store/internal/jet"
 )
 
 // fullAt is the share of the store above which no new job is taken, so that the
@@ -95,9 +97,9 @@ func (s *Store) Storage(ctx context.Context) (*Storage, error) {
 	missing := 0
 	for _, name := range []string{
 		n.JobsStream(), n.WorkStream(), n.ParkedStream(), n.ResultsStream(), n.CancelsStream(),
-		stateStream(n), objectStream(n.InputBucket()), objectStream(n.BodiesBucket()),
+		stateStream(n), jet.ObjectStream(n.InputBucket()), jet.ObjectStream(n.BodiesBucket()),
 	} {
-		info, err := s.c.stream(ctx, name)
+		info, err := s.c.Stream(ctx, name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			all.Streams = append(all.Streams, StreamInfo{Name: name, Missing: true})
 			missing++
@@ -112,7 +114,7 @@ func (s *Store) Storage(ctx context.Context) (*Storage, error) {
 		})
 	}
 	if missing == len(all.Streams) {
-		return nil, ErrNotSetUp
+		return nil, jet.ErrNotSetUp
 	}
 	for _, stream := range all.Streams {
 		if !stream.InMemory {
@@ -132,7 +134,7 @@ func (s *Store) Storage(ctx context.Context) (*Storage, error) {
 func (s *Store) Ready(ctx context.Context) error {
 	n := s.c.Names
 	for _, name := range []string{n.JobsStream(), n.WorkStream(), n.ResultsStream(), n.ParkedStream(), n.CancelsStream(), stateStream(n)} {
-		_, err := s.c.stream(ctx, name)
+		_, err := s.c.Stream(ctx, name)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			return fmt.Errorf("there is no stream %s", name)
 		}

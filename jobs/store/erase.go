@@ -13,6 +13,8 @@ import (
 	"pelton/internal/retry"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"pelton/jobs/store/internal/jet"
 )
 
 // Removed counts what [Store.Erase] erased.
@@ -35,7 +37,7 @@ type Removed struct {
 // server write a file of up to 8 MiB anew. Where more would have to be, none is.
 const (
 	OverwriteMost       = 2000
-	OverwriteEverything = overwriteEverything
+	OverwriteEverything = jet.OverwriteEverything
 )
 
 // Erase takes everything that lies in the broker of a job that has ended away, and
@@ -45,23 +47,23 @@ const (
 // last, so that an erasure that was cut short can be repeated; it returns what it
 // did also with an error.
 func (s *Store) Erase(ctx context.Context, job JobKey, rec *Record, overwrite int) (Removed, error) {
-	e := &eraser{st: s, diskEraser: s.c.eraser(overwrite), queue: job.Queue, id: job.ID, rec: rec}
+	e := &eraser{st: s, Eraser: s.c.Eraser(overwrite), queue: job.Queue, id: job.ID, rec: rec}
 	if rec != nil {
 		if err := e.awaitEnd(ctx); err != nil {
 			return e.removed, err
 		}
 	}
-	err := e.with(ctx, e.eraseAll)
-	e.removed.Messages += e.messages
-	e.removed.Unlinked = e.unlinked
+	err := e.With(ctx, e.eraseAll)
+	e.removed.Messages += e.Messages
+	e.removed.Unlinked = e.Unlinked
 	return e.removed, err
 }
 
 // EraseObject overwrites an object on the disk and takes it away, as far as it
 // shares files there with others'. An object that is not there is none.
 func (s *Store) EraseObject(ctx context.Context, bucket, name string) error {
-	e := &eraser{st: s, diskEraser: s.c.eraser(OverwriteMost)}
-	return e.with(ctx, func(ctx context.Context) error { return e.object(ctx, bucket, metaSubject(bucket, name), name) })
+	e := &eraser{st: s, Eraser: s.c.Eraser(OverwriteMost)}
+	return e.With(ctx, func(ctx context.Context) error { return e.object(ctx, bucket, jet.MetaSubject(bucket, name), name) })
 }
 
 // EraseCopy erases a copy of a job's input that came with the same job again:
@@ -78,7 +80,7 @@ func (s *Store) EraseCopy(ctx context.Context, name string) {
 
 // eraser takes everything that lies in the broker of one job away.
 type eraser struct {
-	*diskEraser
+	*jet.Eraser
 	st        *Store
 	queue, id string
 	rec       *Record // nil: only remains are looked for
@@ -135,7 +137,7 @@ func (e *eraser) places() []location {
 
 func (e *eraser) eraseAll(ctx context.Context) error {
 	for _, p := range e.places() {
-		n, err := e.erase(ctx, p.stream, p.subject)
+		n, err := e.Erase(ctx, p.stream, p.subject)
 		*p.count += n
 		if err != nil {
 			return err
@@ -166,14 +168,14 @@ func (e *eraser) eraseAll(ctx context.Context) error {
 // something else does.
 func (e *eraser) verify(ctx context.Context) error {
 	for _, p := range e.places() {
-		stream, err := e.js.Stream(ctx, p.stream)
+		stream, err := e.JS.Stream(ctx, p.stream)
 		if errors.Is(err, jetstream.ErrStreamNotFound) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if left, err := subjectsOf(ctx, stream, p.subject); err != nil {
+		if left, err := jet.SubjectsOf(ctx, stream, p.subject); err != nil {
 			return err
 		} else if len(left) > 0 {
 			return fmt.Errorf("%w: %d messages on %s in stream %s; remove it again", ErrNotErased, len(left), p.subject, p.stream)
@@ -195,7 +197,7 @@ func (e *eraser) jobMessages(ctx context.Context) error {
 	if e.rec == nil {
 		return nil // it went before the state did
 	}
-	stream, err := e.js.Stream(ctx, e.st.c.Names.JobsStream())
+	stream, err := e.JS.Stream(ctx, e.st.c.Names.JobsStream())
 	if err != nil {
 		return err
 	}
@@ -214,7 +216,7 @@ func (e *eraser) jobMessages(ctx context.Context) error {
 		copies = append(copies, e.rec.Seq)
 	}
 	for _, sequence := range copies {
-		if err := overwrite(ctx, stream, sequence); err != nil {
+		if err := jet.Overwrite(ctx, stream, sequence); err != nil {
 			return err
 		}
 		if _, err := stream.GetMsg(ctx, sequence); !errors.Is(err, jetstream.ErrMsgNotFound) {
@@ -232,9 +234,9 @@ func (e *eraser) jobMessages(ctx context.Context) error {
 func (e *eraser) copies(ctx context.Context, stream jetstream.Stream, first *jetstream.RawStreamMsg) (list []uint64, err error) {
 	const short = 64 << 10
 	maybe := []uint64{}
-	t := e.st.c.newReader(e.st.c.Names.JobsStream(), e.st.c.Names.Jobs(e.queue), 0, true)
-	err = t.readStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-		size, _ := strconv.Atoi(m.Headers().Get(msgSizeHeader))
+	t := e.st.c.NewReader(e.st.c.Names.JobsStream(), e.st.c.Names.Jobs(e.queue), 0, true)
+	err = t.ReadStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+		size, _ := strconv.Atoi(m.Headers().Get(jet.SizeHeader))
 		same := first == nil || size == len(first.Data)
 		if meta.Sequence.Stream != e.rec.Seq && (same && e.rec.Input == "" || e.rec.Input != "" && size <= short) {
 			maybe = append(maybe, meta.Sequence.Stream)
@@ -278,8 +280,8 @@ func (e *eraser) objects(ctx context.Context, bucket string) error {
 }
 
 func (e *eraser) object(ctx context.Context, bucket, meta, name string) error {
-	stream := objectStream(bucket)
-	m, err := e.st.c.lastMsg(ctx, stream, meta)
+	stream := jet.ObjectStream(bucket)
+	m, err := e.st.c.LastMsg(ctx, stream, meta)
 	if m == nil || err != nil {
 		return err
 	}
@@ -288,10 +290,10 @@ func (e *eraser) object(ctx context.Context, bucket, meta, name string) error {
 		return fmt.Errorf("object %s in bucket %s: its description is damaged: %w", name, bucket, err)
 	}
 	// The pieces first: without the description nobody finds them again.
-	if _, err := e.erase(ctx, stream, "$O."+bucket+".C."+info.NUID); err != nil {
+	if _, err := e.Erase(ctx, stream, "$O."+bucket+".C."+info.NUID); err != nil {
 		return err
 	}
-	if _, err := e.erase(ctx, stream, meta); err != nil {
+	if _, err := e.Erase(ctx, stream, meta); err != nil {
 		return err
 	}
 	e.removed.Objects++
@@ -302,12 +304,12 @@ func (e *eraser) object(ctx context.Context, bucket, meta, name string) error {
 // deleted object leaves its name behind. It returns the names by the subjects of
 // their descriptions.
 func (e *eraser) objectsIn(ctx context.Context, bucket string) (map[string]string, error) {
-	stream, err := e.js.Stream(ctx, objectStream(bucket))
+	stream, err := e.JS.Stream(ctx, jet.ObjectStream(bucket))
 	if err != nil {
 		return nil, err
 	}
 	prefix := "$O." + bucket + ".M."
-	subjects, err := subjectsOf(ctx, stream, prefix+">")
+	subjects, err := jet.SubjectsOf(ctx, stream, prefix+">")
 	if err != nil {
 		return nil, err
 	}
@@ -329,12 +331,12 @@ func (e *eraser) objectsIn(ctx context.Context, bucket string) (map[string]strin
 // leaves behind. A key-value bucket lets nobody overwrite its messages.
 func (e *eraser) state(ctx context.Context) error {
 	bucket := e.st.c.Names.StateBucket()
-	stream, err := e.js.Stream(ctx, "KV_"+bucket)
+	stream, err := e.JS.Stream(ctx, "KV_"+bucket)
 	if err != nil {
 		return err
 	}
 	subject := "$KV." + bucket + "." + e.st.c.Names.StateKey(e.queue, e.id)
-	there, err := subjectsOf(ctx, stream, subject)
+	there, err := jet.SubjectsOf(ctx, stream, subject)
 	if err != nil || len(there) == 0 {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"pelton/internal/bitset"
+	"pelton/jobs/store/internal/jet"
 	"pelton/schema"
 )
 
@@ -100,7 +101,7 @@ type hubSequence struct {
 	count   int
 	after   uint64 // nothing up to it is asked for
 
-	past  *reader // what is read from the stream now; nil: nothing
+	past  *jet.Reader // what is read from the stream now; nil: nothing
 	items []Entry
 	read  int
 	spare []Entry
@@ -117,12 +118,12 @@ func (s *Results) fromHub(queue, job string, after uint64) Sequence {
 func (s *hubSequence) Close() {
 	s.results.hub.unsubscribe(s.key, s.sub)
 	if s.past != nil {
-		s.past.close()
+		s.past.Close()
 	}
 }
 
 func (s *hubSequence) reread(after uint64) {
-	s.past = s.results.c.newReader(s.results.c.Names.ResultsStream(), s.results.c.Names.ResultsOf(s.key.Queue, s.key.ID), max(s.after, after), false)
+	s.past = s.results.c.NewReader(s.results.c.Names.ResultsStream(), s.results.c.Names.ResultsOf(s.key.Queue, s.key.ID), max(s.after, after), false)
 }
 
 func (s *hubSequence) Next(ctx context.Context) (Entry, error) {
@@ -191,23 +192,20 @@ func (s *hubSequence) any(ctx context.Context) (Entry, error) {
 
 // fromPast reads the stream as far as it went when the reading began.
 func (s *hubSequence) fromPast(ctx context.Context) (it Entry, ok bool, err error) {
-	if s.past.it == nil {
-		some, err := s.results.c.nextMsg(ctx, s.past.stream, s.past.filter, s.past.last)
-		if err != nil {
-			return Entry{}, false, err
-		}
-		if some == nil {
-			s.past = nil
-			return Entry{}, false, nil
-		}
+	some, err := s.past.Anything(ctx)
+	if err != nil {
+		return Entry{}, false, err
+	}
+	if !some {
+		s.past = nil
 	}
 	for s.past != nil {
-		m, meta, left, err := s.past.nextStored(ctx)
+		m, meta, left, err := s.past.NextStored(ctx)
 		if err != nil {
 			return Entry{}, false, err
 		}
 		if !left {
-			s.past.close()
+			s.past.Close()
 			s.past = nil
 		}
 		if m == nil {

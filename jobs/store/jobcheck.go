@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pelton/jobs/store/internal/jet"
 	"pelton/schema"
 )
 
@@ -114,22 +115,7 @@ func (s *Jobs) Check(job *schema.Job, published time.Time) error {
 
 // MayReply reports whether a job may have its results or its end sent to subject.
 func (s Settings) MayReply(subject string) bool {
-	return len(s.ReplyAllow) == 0 || slices.ContainsFunc(s.ReplyAllow, func(p string) bool { return subjectMatches(p, subject) })
-}
-
-// subjectMatches reports whether a subject without wildcards matches a pattern
-// with those of NATS: * for one token, > for one or more at the end.
-func subjectMatches(pattern, subject string) bool {
-	p, s := strings.Split(pattern, "."), strings.Split(subject, ".")
-	for i, token := range p {
-		switch {
-		case token == ">":
-			return len(s) > i
-		case i >= len(s), token != "*" && token != s[i]:
-			return false
-		}
-	}
-	return len(p) == len(s)
+	return len(s.ReplyAllow) == 0 || slices.ContainsFunc(s.ReplyAllow, func(p string) bool { return jet.Matches(p, subject) })
 }
 
 // Identify returns the hash by which a job that is published again is known: of
@@ -140,7 +126,7 @@ func (s *Jobs) Identify(ctx context.Context, message []byte, job *schema.Job) (h
 		return HashOf(message), nil, nil
 	}
 	var info *jetstream.ObjectInfo
-	err = s.objects.withBucket(ctx, s.c.Names.InputBucket(), func(ctx context.Context, store jetstream.ObjectStore) (err error) {
+	err = s.objects.WithBucket(ctx, s.c.Names.InputBucket(), func(ctx context.Context, store jetstream.ObjectStore) (err error) {
 		info, err = store.GetInfo(ctx, job.Input.Object)
 		return err
 	})

@@ -11,14 +11,15 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/internal/nats/pull"
+	"pelton/jobs/store/internal/jet"
 	"pelton/schema"
 )
 
 // Jobs are the jobs as they were published, in their stream.
 type Jobs struct {
-	c       *conn
+	c       *jet.Conn
 	set     Settings
-	objects *Objects
+	objects *jet.Objects
 }
 
 // JobMessage is a job as it was published.
@@ -49,12 +50,12 @@ func (s *Jobs) Publish(ctx context.Context, queue string, p Publication) (duplic
 		m.Header.Set(schema.HeaderRetryOf, p.RetryOf)
 	}
 	if p.Once {
-		ctx, cancel := context.WithTimeout(ctx, ackTime)
+		ctx, cancel := context.WithTimeout(ctx, jet.AckTime)
 		defer cancel()
-		err = s.c.publishOnce(ctx, m)
+		err = s.c.PublishOnce(ctx, m)
 	} else {
 		err = s.c.Steadily(ctx, s.c.Names.JobsStream(), func(ctx context.Context) error {
-			ack, err := s.c.publish(ctx, m)
+			ack, err := s.c.Publish(ctx, m)
 			duplicate = err == nil && ack.Duplicate
 			return err
 		})
@@ -62,10 +63,10 @@ func (s *Jobs) Publish(ctx context.Context, queue string, p Publication) (duplic
 	if err == nil {
 		return duplicate, nil
 	}
-	if err = fullStore(err); errors.Is(err, ErrStoreFull) && !p.Once {
+	if err = jet.FullStore(err); errors.Is(err, jet.ErrStoreFull) && !p.Once {
 		return false, err
 	}
-	return false, fmt.Errorf("publish the job: %w", Explain(err))
+	return false, fmt.Errorf("publish the job: %w", jet.Explain(err))
 }
 
 // Get returns a job's message by its place in the stream; [ErrAgedOut] says that
@@ -80,7 +81,7 @@ func (s *Jobs) Get(ctx context.Context, queue string, seq uint64) (JobMessage, e
 		return err
 	})
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return JobMessage{}, ErrAgedOut
+		return JobMessage{}, jet.ErrAgedOut
 	}
 	if err != nil {
 		return JobMessage{}, err
@@ -171,7 +172,7 @@ func (s *Jobs) Queues(ctx context.Context) (queues []string, last uint64, err er
 }
 
 func (s *Jobs) queues(ctx context.Context, queue string) (queues []string, last uint64, err error) {
-	info, err := s.c.subjects(ctx, s.c.Names.JobsStream(), s.c.Names.Jobs(queue))
+	info, err := s.c.Subjects(ctx, s.c.Names.JobsStream(), s.c.Names.Jobs(queue))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -186,8 +187,8 @@ func (s *Jobs) queues(ctx context.Context, queue string) (queues []string, last 
 // Each calls f for every job of a queue that is in the stream now behind a place,
 // until f returns an error, which Each returns: [ErrEnough], say.
 func (s *Jobs) Each(ctx context.Context, queue string, after uint64, f func(JobMessage) error) error {
-	r := s.c.newReader(s.c.Names.JobsStream(), s.c.Names.Jobs(queue), after, false)
-	return r.readStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+	r := s.c.NewReader(s.c.Names.JobsStream(), s.c.Names.Jobs(queue), after, false)
+	return r.ReadStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		return f(JobMessage{Queue: queue, Seq: meta.Sequence.Stream, Published: meta.Timestamp, Data: m.Data(), header: m.Headers()})
 	})
 }
@@ -202,7 +203,7 @@ type Delivery struct {
 
 // Delivery tells how far the jobs of a queue have been given to owners.
 func (s *Jobs) Delivery(ctx context.Context, queue string) (Delivery, error) {
-	info, err := s.c.consumer(ctx, s.c.Names.JobsStream(), s.c.Names.OwnersConsumer(queue))
+	info, err := s.c.Consumer(ctx, s.c.Names.JobsStream(), s.c.Names.OwnersConsumer(queue))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return Delivery{}, nil
 	}

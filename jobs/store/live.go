@@ -9,13 +9,14 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"pelton/internal/nats/denied"
+	"pelton/jobs/store/internal/jet"
 	"pelton/schema"
 )
 
 // Live is what is told to whoever listens now, over core NATS. Nothing of it is
 // kept, and any of it may be lost.
 type Live struct {
-	c         *conn
+	c         *jet.Conn
 	listeners listeners
 }
 
@@ -24,7 +25,7 @@ type Live struct {
 func (s *Live) PublishStored(job JobKey, out ResultMeta) {
 	m := nats.NewMsg(s.c.Names.Stored(job.Queue, job.ID))
 	out.writeTo(m.Header, job.ID)
-	_ = s.c.broadcast(m)
+	_ = s.c.Broadcast(m)
 }
 
 // OnStored has f called with what [Live.PublishStored] tells of a job.
@@ -58,7 +59,7 @@ func (s *Live) PublishProgress(state *schema.State, demand int) {
 	m.Header.Set(schema.HeaderJob, state.ID)
 	m.Header.Set(headerDemand, strconv.Itoa(demand))
 	m.Data = data
-	_ = s.c.broadcast(m)
+	_ = s.c.Broadcast(m)
 }
 
 // OnDemand has f called with the demand of every job of a queue, as its owner
@@ -115,7 +116,7 @@ func (s *Live) PublishEvent(job JobKey, index int, e schema.Event) {
 	if err != nil {
 		return
 	}
-	_ = s.c.broadcast(&nats.Msg{Subject: s.c.Names.Events(job.Queue, job.ID, index), Data: data})
+	_ = s.c.Broadcast(&nats.Msg{Subject: s.c.Names.Events(job.Queue, job.ID, index), Data: data})
 }
 
 // eventsAhead is how many events may wait for their reader.
@@ -141,7 +142,7 @@ func (s *Live) Events(job JobKey) (events <-chan *nats.Msg, stop func(), err err
 		beat := time.NewTicker(schema.ListenTime / 3)
 		defer beat.Stop()
 		for {
-			_ = s.c.broadcast(&nats.Msg{Subject: s.c.Names.Listen(job.Queue, job.ID)})
+			_ = s.c.Broadcast(&nats.Msg{Subject: s.c.Names.Listen(job.Queue, job.ID)})
 			select {
 			case <-beat.C:
 			case <-quit:
@@ -185,7 +186,7 @@ func (c *Chunks) Publish(attempt, sequence int, data []byte) {
 	c.chunks = sequence + 1
 	c.msg.Header[schema.HeaderSequence] = append(c.msg.Header[schema.HeaderSequence][:0], strconv.Itoa(sequence))
 	c.msg.Data = data
-	_ = c.live.c.broadcast(c.msg) // copied before it returns
+	_ = c.live.c.Broadcast(c.msg) // copied before it returns
 	c.msg.Data = nil
 }
 
@@ -200,7 +201,7 @@ func (c *Chunks) End(out ResultMeta) {
 	m.Header.Set(schema.HeaderSequence, strconv.Itoa(c.chunks))
 	m.Header.Set(schema.HeaderStatus, string(out.Status))
 	usageHeader(m.Header, out.Usage)
-	_ = c.live.c.broadcast(m)
+	_ = c.live.c.Broadcast(m)
 }
 
 // What a reader of chunks may have before it: beyond it chunks are dropped.
@@ -261,10 +262,10 @@ func (r *Reply) SendEnd(state *schema.State) error {
 }
 
 func (r *Reply) send(m *nats.Msg) error {
-	if err := r.live.c.broadcast(m); err != nil {
+	if err := r.live.c.Broadcast(m); err != nil {
 		return err
 	}
-	return Explain(r.call.Err())
+	return jet.Explain(r.call.Err())
 }
 
 // Flush returns once the broker has taken everything that was sent. [ErrDenied]
@@ -273,7 +274,7 @@ func (r *Reply) Flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, flushTime)
 	defer cancel()
 	err := r.live.Flush(ctx)
-	if refused := Explain(r.call.Err()); refused != nil {
+	if refused := jet.Explain(r.call.Err()); refused != nil {
 		return refused
 	}
 	return err

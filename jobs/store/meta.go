@@ -66,32 +66,6 @@ func (o ResultMeta) writeTo(h headerSetter, job string) {
 
 type headerSetter interface{ Set(key, value string) }
 
-// headers is a header whose values lie in one piece of memory.
-type headers struct {
-	nats.Header
-	values []string
-}
-
-// newHeaders has room for those of a usual result: a map of at most eight is one
-// piece of memory.
-func newHeaders() headers {
-	return headers{Header: make(nats.Header, 8), values: make([]string, 0, 8)}
-}
-
-// reset empties it, for other values in the same memory.
-func (h *headers) reset() {
-	clear(h.Header)
-	clear(h.values)
-	h.values = h.values[:0]
-}
-
-// Set sets a value, as that of nats.Header does.
-func (h *headers) Set(key, value string) {
-	n := len(h.values)
-	h.values = append(h.values, value)
-	h.Header[key] = h.values[n : n+1 : n+1]
-}
-
 func usageHeader(h headerSetter, u *schema.Usage) {
 	if u == nil {
 		return

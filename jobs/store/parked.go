@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pelton/jobs/store/internal/jet"
 	"pelton/schema"
 )
 
@@ -18,7 +19,7 @@ const MaxStarts = 4
 
 // Parked is what is known of requests that wait to be called again, or may have
 // been begun before: their attempts and starts so far.
-type Parked struct{ c *conn }
+type Parked struct{ c *jet.Conn }
 
 // Put stores what is known of a request.
 func (s *Parked) Put(ctx context.Context, job JobKey, index int, p *schema.Parked) error {
@@ -28,8 +29,8 @@ func (s *Parked) Put(ctx context.Context, job JobKey, index int, p *schema.Parke
 	}
 	m := nats.NewMsg(s.c.Names.Parked(job.Queue, job.ID, index))
 	m.Data = data
-	if err := s.c.publishOnce(ctx, m); err != nil {
-		return fmt.Errorf("note what is known of request %s.%s.%d: %w", job.Queue, job.ID, index, Explain(err))
+	if err := s.c.PublishOnce(ctx, m); err != nil {
+		return fmt.Errorf("note what is known of request %s.%s.%d: %w", job.Queue, job.ID, index, jet.Explain(err))
 	}
 	return nil
 }
@@ -37,7 +38,7 @@ func (s *Parked) Put(ctx context.Context, job JobKey, index int, p *schema.Parke
 // Get returns what is known of a request's earlier attempts and starts, nil for
 // nothing.
 func (s *Parked) Get(ctx context.Context, queue, job string, index int) (*schema.Parked, error) {
-	m, err := s.c.lastMsg(ctx, s.c.Names.ParkedStream(), s.c.Names.Parked(queue, job, index))
+	m, err := s.c.LastMsg(ctx, s.c.Names.ParkedStream(), s.c.Names.Parked(queue, job, index))
 	if m == nil || err != nil {
 		return nil, err
 	}
@@ -46,8 +47,8 @@ func (s *Parked) Get(ctx context.Context, queue, job string, index int) (*schema
 
 // Each calls f with what is known now of those of a job's requests that of names.
 func (s *Parked) Each(ctx context.Context, queue, job string, of func(index int) bool, f func(index int, p *schema.Parked)) error {
-	r := s.c.newReader(s.c.Names.ParkedStream(), s.c.Names.ParkedOf(queue, job), 0, false)
-	return r.readStored(ctx, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+	r := s.c.NewReader(s.c.Names.ParkedStream(), s.c.Names.ParkedOf(queue, job), 0, false)
+	return r.ReadStored(ctx, func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		at, ok := s.c.Names.Parse("parked", m.Subject())
 		if !ok || !of(at.Index) {
 			return nil
@@ -63,7 +64,7 @@ func (s *Parked) Each(ctx context.Context, queue, job string, of func(index int)
 
 // Purge removes what is known of a job's requests.
 func (s *Parked) Purge(ctx context.Context, queue, job string) error {
-	return s.c.purge(ctx, s.c.Names.ParkedStream(), s.c.Names.ParkedOf(queue, job))
+	return s.c.Purge(ctx, s.c.Names.ParkedStream(), s.c.Names.ParkedOf(queue, job))
 }
 
 // CountStart raises the durable count of starts of a request that may have been

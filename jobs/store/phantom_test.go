@@ -29,7 +29,7 @@ func fakeStream(t *testing.T) (*Store, func(subject string, answer func(*nats.Ms
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.c.counted.Store(true) // one copy, as far as it knows
+	b.c.CopiesKnown() // one copy, as far as it knows
 	return b, func(subject string, answer func(*nats.Msg)) {
 		t.Helper()
 		if _, err := nc.Subscribe(subject, answer); err != nil {
@@ -55,7 +55,7 @@ func TestEndThatWasOnlyProposed(t *testing.T) {
 		asked.Add(1)
 		none := nats.NewMsg(m.Reply)
 		none.Header.Set("Status", "404")
-		_ = b.c.nc.PublishMsg(none)
+		_ = b.Conn().PublishMsg(none)
 	})
 	rec := &Record{State: schema.State{ID: "job", Queue: "default", State: schema.Succeeded}}
 	if err := b.Results.PutEnd(t.Context(), rec); err != nil {

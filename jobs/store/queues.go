@@ -72,7 +72,7 @@ func (s *Store) SetQueueCap(ctx context.Context, queue string, limit int) error 
 // QueueCap returns the cap of a queue: the requests it may have in flight on
 // all workers together.
 func (s *Store) QueueCap(ctx context.Context, queue string) (int, error) {
-	info, err := s.c.consumer(ctx, s.c.Names.WorkStream(), s.c.Names.WorkersConsumer(queue))
+	info, err := s.c.Consumer(ctx, s.c.Names.WorkStream(), s.c.Names.WorkersConsumer(queue))
 	if err != nil {
 		return 0, err
 	}
@@ -81,7 +81,7 @@ func (s *Store) QueueCap(ctx context.Context, queue string) (int, error) {
 
 // Served reports whether a worker has ever served the queue.
 func (s *Store) Served(ctx context.Context, queue string) (bool, error) {
-	_, err := s.c.consumer(ctx, s.c.Names.JobsStream(), s.c.Names.OwnersConsumer(queue))
+	_, err := s.c.Consumer(ctx, s.c.Names.JobsStream(), s.c.Names.OwnersConsumer(queue))
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return false, nil
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pelton/jobs/store/internal/jet"
 	"pelton/schema"
 )
 
@@ -34,7 +35,7 @@ type Record struct {
 func (r *Record) Key() JobKey { return JobKey{r.Queue, r.ID} }
 
 // Records are the states of jobs, in a key-value bucket.
-type Records struct{ c *conn }
+type Records struct{ c *jet.Conn }
 
 func stateStream(n schema.Names) string { return "KV_" + n.StateBucket() }
 
@@ -60,7 +61,7 @@ func (s *Records) withBucket(ctx context.Context, f func(context.Context, jetstr
 func (s *Records) Load(ctx context.Context, queue, job string) (*Record, error) {
 	// The bucket's own stream, since a bucket's Get may be answered by a copy that
 	// is behind: its owner would take it for another's.
-	m, err := s.c.lastMsg(ctx, stateStream(s.c.Names), stateSubject(s.c.Names, queue, job))
+	m, err := s.c.LastMsg(ctx, stateStream(s.c.Names), stateSubject(s.c.Names, queue, job))
 	if err != nil {
 		return nil, fmt.Errorf("read the state of job %s: %w", job, err)
 	}
@@ -159,14 +160,14 @@ func (s *Records) Save(ctx context.Context, rec *Record) error {
 	}
 	subject := stateSubject(s.c.Names, rec.Queue, rec.ID)
 	revision, err := s.put(ctx, subject, data, rec.Revision)
-	if IsWrongLastSeq(err) && rec.Revision == 0 {
+	if jet.IsWrongLastSeq(err) && rec.Revision == 0 {
 		revision, err = s.putOverRemoved(ctx, subject, data, err)
 	}
 	switch {
-	case IsWrongLastSeq(err):
+	case jet.IsWrongLastSeq(err):
 		return ErrFenced
 	case err != nil:
-		return fmt.Errorf("write the state of job %s: %w", rec.ID, Explain(err))
+		return fmt.Errorf("write the state of job %s: %w", rec.ID, jet.Explain(err))
 	}
 	rec.Revision, rec.Written = revision, started
 	return nil
@@ -178,7 +179,7 @@ func (s *Records) put(ctx context.Context, subject string, data []byte, revision
 	m := nats.NewMsg(subject)
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(revision, 10))
 	m.Data = data
-	ack, err := s.c.publish(ctx, m)
+	ack, err := s.c.Publish(ctx, m)
 	if err != nil {
 		return 0, err
 	}
@@ -188,7 +189,7 @@ func (s *Records) put(ctx context.Context, subject string, data []byte, revision
 // putOverRemoved writes the record of a job whose id belonged to one that was
 // removed: the bucket keeps a note of that. It returns taken where there is none.
 func (s *Records) putOverRemoved(ctx context.Context, subject string, data []byte, taken error) (uint64, error) {
-	m, err := s.c.lastMsg(ctx, stateStream(s.c.Names), subject)
+	m, err := s.c.LastMsg(ctx, stateStream(s.c.Names), subject)
 	if err != nil {
 		return 0, err
 	}
@@ -203,7 +204,7 @@ func (s *Records) putOverRemoved(ctx context.Context, subject string, data []byt
 func (s *Records) Close(ctx context.Context, rec *Record) error {
 	now := time.Now().UTC()
 	rec.FinishedAt, rec.Owner, rec.InFlight, rec.ETASeconds = &now, "", 0, nil
-	return s.c.untilStored(ctx, rec.ID, "write the final state", ErrFenced, func(ctx context.Context) error {
+	return s.c.UntilStored(ctx, rec.ID, "write the final state", ErrFenced, func(ctx context.Context) error {
 		err := s.Save(ctx, rec)
 		if !errors.Is(err, ErrFenced) {
 			return err

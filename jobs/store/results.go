@@ -13,13 +13,14 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"pelton/jobs/store/internal/jet"
 	"pelton/schema"
 )
 
 // Results are the results of jobs, one per index, and behind them each job's end.
 type Results struct {
-	c       *conn
-	objects *Objects
+	c       *jet.Conn
+	objects *jet.Objects
 
 	// hub hands what is stored to the readers in this process; nil where others
 	// store as well.
@@ -30,7 +31,7 @@ type Results struct {
 	follow func(queue, job string, after uint64) Sequence
 }
 
-func newResults(c *conn, objects *Objects, alone bool) *Results {
+func newResults(c *jet.Conn, objects *jet.Objects, alone bool) *Results {
 	s := &Results{c: c, objects: objects}
 	s.follow = s.fromStream
 	if alone {
@@ -44,12 +45,12 @@ func newResults(c *conn, objects *Objects, alone bool) *Results {
 // connection copies what it is given.
 type resultMsg struct {
 	msg    nats.Msg
-	header headers
+	header jet.Headers
 	data   []byte
 	object string // where the result itself lies if it does not fit
 }
 
-var resultMsgs = sync.Pool{New: func() any { return &resultMsg{header: newHeaders()} }}
+var resultMsgs = sync.Pool{New: func() any { return &resultMsg{header: jet.NewHeaders()} }}
 
 // maxPooled bounds the memory of a message that is used again.
 const maxPooled = 64 << 10
@@ -58,7 +59,7 @@ func (p *resultMsg) free() {
 	if cap(p.data) > maxPooled {
 		p.data = nil
 	}
-	p.header.reset()
+	p.header.Reset()
 	p.msg, p.object = nats.Msg{}, ""
 	resultMsgs.Put(p)
 }
@@ -97,13 +98,13 @@ func (s *Results) PutAsync(ctx context.Context, queue string, r *schema.Result, 
 		}
 		done(s.stored(queue, r, seq), nil)
 	}
-	if _, err = s.c.send(ctx, &p.msg, outgoing{done: stored}); err != nil {
+	if _, err = s.c.Send(ctx, &p.msg, jet.Outgoing{Done: stored}); err != nil {
 		done(ResultMeta{}, s.notStored(ctx, r, "", err))
 	}
 }
 
 func (s *Results) put(ctx context.Context, queue string, r *schema.Result, p *resultMsg) (ResultMeta, error) {
-	seq, err := s.c.store(ctx, &p.msg)
+	seq, err := s.c.Store(ctx, &p.msg)
 	if err != nil {
 		return ResultMeta{}, s.notStored(ctx, r, p.object, err)
 	}
@@ -130,8 +131,8 @@ func (s *Results) pack(ctx context.Context, p *resultMsg, queue string, r *schem
 			return err
 		}
 	}
-	if resultsOnce {
-		expectNew(&p.msg)
+	if jet.ResultsOnce {
+		jet.ExpectNew(&p.msg)
 	}
 	return nil
 }
@@ -149,7 +150,7 @@ func (s *Results) stored(queue string, r *schema.Result, seq uint64) ResultMeta 
 
 // notStored returns why a result was not stored, or may not have been.
 func (s *Results) notStored(ctx context.Context, r *schema.Result, object string, err error) error {
-	if IsWrongLastSeq(err) {
+	if jet.IsWrongLastSeq(err) {
 		s.objects.DeleteBody(ctx, object)
 		return ErrStored
 	}
@@ -157,7 +158,7 @@ func (s *Results) notStored(ctx context.Context, r *schema.Result, object string
 	if api := (*jetstream.APIError)(nil); errors.As(err, &api) {
 		s.objects.DeleteBody(ctx, object)
 	}
-	return fmt.Errorf("store result %s: %w", r.ID, Explain(err))
+	return fmt.Errorf("store result %s: %w", r.ID, jet.Explain(err))
 }
 
 // PutOrFind is [Results.Put] for a caller to whom it is all the same whose result
@@ -167,7 +168,7 @@ func (s *Results) PutOrFind(ctx context.Context, queue string, r *schema.Result,
 	if !errors.Is(err, ErrStored) {
 		return out, err
 	}
-	m, err := s.c.lastMsg(ctx, s.c.Names.ResultsStream(), s.c.Names.Result(queue, r.Job, r.Index))
+	m, err := s.c.LastMsg(ctx, s.c.Names.ResultsStream(), s.c.Names.Result(queue, r.Job, r.Index))
 	if err != nil {
 		return ResultMeta{}, err
 	}
@@ -195,7 +196,7 @@ func withoutBodies(r *schema.Result) *schema.Result {
 
 // Meta looks up what is stored for an index, and reports false when nothing is.
 func (s *Results) Meta(ctx context.Context, queue, job string, index int) (ResultMeta, bool, error) {
-	m, err := s.c.lastMsg(ctx, s.c.Names.ResultsStream(), s.c.Names.Result(queue, job, index))
+	m, err := s.c.LastMsg(ctx, s.c.Names.ResultsStream(), s.c.Names.Result(queue, job, index))
 	if m == nil || err != nil {
 		return ResultMeta{}, false, err
 	}
@@ -206,13 +207,13 @@ func (s *Results) Meta(ctx context.Context, queue, job string, index int) (Resul
 
 // Ended reports whether a job's end is stored: nothing may be stored behind it.
 func (s *Results) Ended(ctx context.Context, queue, job string) (bool, error) {
-	m, err := s.c.lastMsg(ctx, s.c.Names.ResultsStream(), s.c.Names.End(queue, job))
+	m, err := s.c.LastMsg(ctx, s.c.Names.ResultsStream(), s.c.Names.End(queue, job))
 	return m != nil, err
 }
 
 // Get returns the stored result of an index, or nil when there is none.
 func (s *Results) Get(ctx context.Context, queue, job string, index int) (*schema.Result, error) {
-	m, err := s.c.lastMsg(ctx, s.c.Names.ResultsStream(), s.c.Names.Result(queue, job, index))
+	m, err := s.c.LastMsg(ctx, s.c.Names.ResultsStream(), s.c.Names.Result(queue, job, index))
 	if m == nil || err != nil {
 		return nil, err
 	}
@@ -244,7 +245,7 @@ func (s *Results) JSON(ctx context.Context, header nats.Header, data []byte) ([]
 	if object == "" {
 		return data, nil
 	}
-	err := s.c.read(ctx, func(ctx context.Context) (err error) {
+	err := s.c.Read(ctx, func(ctx context.Context) (err error) {
 		data, err = s.objects.GetBody(ctx, object)
 		return err
 	})
@@ -259,14 +260,14 @@ func (s *Results) Size(ctx context.Context, header nats.Header) (int64, error) {
 	if object := header.Get(schema.HeaderObject); object != "" {
 		info, err := s.objects.Info(ctx, s.c.Names.BodiesBucket(), object)
 		if err == nil && info == nil {
-			err = fmt.Errorf("result %s.%s: %w", header.Get(schema.HeaderJob), header.Get(schema.HeaderIndex), ErrAgedOut)
+			err = fmt.Errorf("result %s.%s: %w", header.Get(schema.HeaderJob), header.Get(schema.HeaderIndex), jet.ErrAgedOut)
 		}
 		if err != nil {
 			return 0, err
 		}
 		return int64(info.Size), nil
 	}
-	return strconv.ParseInt(header.Get(msgSizeHeader), 10, 64)
+	return strconv.ParseInt(header.Get(jet.SizeHeader), 10, 64)
 }
 
 // PutEnd publishes a job's final state behind its results, until it is stored.
@@ -277,14 +278,14 @@ func (s *Results) PutEnd(ctx context.Context, rec *Record) error {
 	if err != nil {
 		return err
 	}
-	m := expectNew(EndMsg(s.c.Names.End(rec.Queue, rec.ID), &rec.State, data))
-	err = s.c.untilStored(ctx, rec.ID, "publish the end", nil, func(ctx context.Context) error {
-		err := s.c.publishOnce(ctx, m)
-		if !IsWrongLastSeq(err) {
+	m := jet.ExpectNew(EndMsg(s.c.Names.End(rec.Queue, rec.ID), &rec.State, data))
+	err = s.c.UntilStored(ctx, rec.ID, "publish the end", nil, func(ctx context.Context) error {
+		err := s.c.PublishOnce(ctx, m)
+		if !jet.IsWrongLastSeq(err) {
 			return err
 		}
 		// A leader also says so of what it has proposed and may never store.
-		have, err := s.c.lastMsg(ctx, s.c.Names.ResultsStream(), m.Subject)
+		have, err := s.c.LastMsg(ctx, s.c.Names.ResultsStream(), m.Subject)
 		if have == nil && err == nil {
 			err = errors.New("the end is said to exist but cannot be read")
 		}
@@ -298,9 +299,9 @@ func (s *Results) PutEnd(ctx context.Context, rec *Record) error {
 
 // AwaitEnd waits for a job's end, and returns the final state.
 func (s *Results) AwaitEnd(ctx context.Context, job JobKey) (*schema.State, error) {
-	r := s.c.newReader(s.c.Names.ResultsStream(), s.c.Names.End(job.Queue, job.ID), 0, false)
-	defer r.close()
-	m, _, err := r.next(ctx)
+	r := s.c.NewReader(s.c.Names.ResultsStream(), s.c.Names.End(job.Queue, job.ID), 0, false)
+	defer r.Close()
+	m, _, err := r.Next(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -335,8 +336,8 @@ func (s *Results) EachMeta(ctx context.Context, queue, job string, f func(Result
 // which EachStored returns. left is how many messages of the job are behind this
 // one. With headersOnly the results come without their content.
 func (s *Results) EachStored(ctx context.Context, job JobKey, after uint64, headersOnly bool, f func(e Entry, left uint64) error) error {
-	r := s.c.newReader(s.c.Names.ResultsStream(), s.c.Names.ResultsOf(job.Queue, job.ID), after, headersOnly)
-	return r.readStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+	r := s.c.NewReader(s.c.Names.ResultsStream(), s.c.Names.ResultsOf(job.Queue, job.ID), after, headersOnly)
+	return r.ReadStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		if e, ok := s.entry(m, meta); ok && !e.End() {
 			return f(e, meta.NumPending)
 		}
@@ -347,10 +348,10 @@ func (s *Results) EachStored(ctx context.Context, job JobKey, after uint64, head
 // MayRead fails with [ErrDenied] where results of a job could not be read. some
 // reports whether anything of the job is stored.
 func (s *Results) MayRead(ctx context.Context, job JobKey) (some bool, err error) {
-	r := s.c.newReader(s.c.Names.ResultsStream(), s.c.Names.ResultsOf(job.Queue, job.ID), 0, true)
-	defer r.close()
-	err = r.open(ctx)
-	return r.pending > 0, err
+	r := s.c.NewReader(s.c.Names.ResultsStream(), s.c.Names.ResultsOf(job.Queue, job.ID), 0, true)
+	defer r.Close()
+	err = r.Open(ctx)
+	return r.Pending > 0, err
 }
 
 // Readable makes sure that a reader of a job in this state will find its end, if it
@@ -371,5 +372,5 @@ func (s *Results) Readable(ctx context.Context, state *schema.State) error {
 			return err
 		}
 	}
-	return fmt.Errorf("job %s: %w", state.ID, ErrAgedOut)
+	return fmt.Errorf("job %s: %w", state.ID, jet.ErrAgedOut)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/internal/bitset"
+	"pelton/jobs/store/internal/jet"
 	"pelton/schema"
 )
 
@@ -57,18 +58,18 @@ type Sequence interface {
 // completionOrder hands entries out in the order in which they were stored.
 type completionOrder struct {
 	results *Results
-	reader  *reader
+	reader  *jet.Reader
 }
 
 func (s *Results) fromStream(queue, job string, after uint64) Sequence {
-	return &completionOrder{s, s.c.newReader(s.c.Names.ResultsStream(), s.c.Names.ResultsOf(queue, job), after, false)}
+	return &completionOrder{s, s.c.NewReader(s.c.Names.ResultsStream(), s.c.Names.ResultsOf(queue, job), after, false)}
 }
 
-func (s *completionOrder) Close() { s.reader.close() }
+func (s *completionOrder) Close() { s.reader.Close() }
 
 func (s *completionOrder) Next(ctx context.Context) (Entry, error) {
 	for {
-		m, meta, err := s.reader.next(ctx)
+		m, meta, err := s.reader.Next(ctx)
 		if err != nil {
 			return Entry{}, err
 		}
@@ -164,8 +165,8 @@ func (o *inputOrder) note(it Entry) {
 // fetch reads the result whose turn it is; it returns an end when it is gone.
 func (o *inputOrder) fetch(ctx context.Context) (Entry, error) {
 	var m *jetstream.RawStreamMsg
-	err := o.results.c.read(ctx, func(ctx context.Context) (err error) {
-		m, err = o.results.c.lastMsg(ctx, o.results.c.Names.ResultsStream(), o.results.c.Names.Result(o.queue, o.job, o.turn))
+	err := o.results.c.Read(ctx, func(ctx context.Context) (err error) {
+		m, err = o.results.c.LastMsg(ctx, o.results.c.Names.ResultsStream(), o.results.c.Names.Result(o.queue, o.job, o.turn))
 		return err
 	})
 	if err != nil {

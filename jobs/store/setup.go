@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"pelton/internal/retry"
+	"pelton/jobs/store/internal/jet"
 )
 
 // Setup makes the installation's streams and buckets, and the consumers of the
@@ -21,7 +22,7 @@ import (
 func (s *Store) Setup(ctx context.Context, queues map[string]int) error {
 	return retry.Do(ctx, retry.Policy{
 		Pause: setupPause, Try: setupTry, Late: setupLate,
-		Again: func(_ context.Context, err error) bool { return isStarting(err) },
+		Again: func(_ context.Context, err error) bool { return jet.IsStarting(err) },
 		Failed: func(err error, late bool) {
 			if late {
 				s.c.Log.Warn().Err(err).Msg("the NATS cluster is not ready; waiting for it")
@@ -53,7 +54,7 @@ func (s *Store) SetupOnce(ctx context.Context, queues map[string]int) error {
 	if err := s.ensureBuckets(ctx, missing); err != nil {
 		return err
 	}
-	s.c.copiesKnown()
+	s.c.CopiesKnown()
 	for _, queue := range slices.Sorted(maps.Keys(queues)) {
 		err := missing.note("queue "+queue, s.EnsureQueue(ctx, queue, queues[queue]))
 		if errors.Is(err, jetstream.ErrStreamNotFound) && missing.What != nil { // its stream is among them
@@ -68,8 +69,6 @@ func (s *Store) SetupOnce(ctx context.Context, queues map[string]int) error {
 	return nil
 }
 
-func (s *Store) replicas() int { return max(1, s.Replicas) }
-
 func (s *Store) streams() []jetstream.StreamConfig {
 	n, age := s.c.Names, s.maxAge()
 	workStorage := jetstream.FileStorage
@@ -77,36 +76,36 @@ func (s *Store) streams() []jetstream.StreamConfig {
 		workStorage = jetstream.MemoryStorage
 	}
 	discard := jetstream.DiscardOld
-	if resultsOnce {
+	if jet.ResultsOnce {
 		discard = jetstream.DiscardNew
 	}
 	return []jetstream.StreamConfig{
 		{
 			Name: n.JobsStream(), Subjects: []string{n.Jobs("*")},
 			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardNew,
-			MaxAge: 2 * age, Replicas: s.replicas(), AllowDirect: true,
+			MaxAge: 2 * age, Replicas: s.copies(), AllowDirect: true,
 		},
 		{
 			Name: n.WorkStream(), Subjects: []string{n.WorkIn("*")},
 			Retention: jetstream.WorkQueuePolicy, Storage: workStorage,
 			Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, MaxMsgsPerSubject: 1,
-			Replicas: s.replicas(), AllowDirect: true,
+			Replicas: s.copies(), AllowDirect: true,
 		},
 		{
 			Name: n.ResultsStream(), Subjects: []string{n.ResultsOf("*", "*")},
 			Retention: jetstream.LimitsPolicy,
-			Discard:   discard, DiscardNewPerSubject: resultsOnce, MaxMsgsPerSubject: 1,
-			MaxAge: age, Replicas: s.replicas(), AllowDirect: true,
+			Discard:   discard, DiscardNewPerSubject: jet.ResultsOnce, MaxMsgsPerSubject: 1,
+			MaxAge: age, Replicas: s.copies(), AllowDirect: true,
 		},
 		{
 			Name: n.ParkedStream(), Subjects: []string{n.ParkedOf("*", "*")},
 			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, MaxMsgsPerSubject: 1,
-			MaxAge: 2 * age, Replicas: s.replicas(), AllowDirect: true,
+			MaxAge: 2 * age, Replicas: s.copies(), AllowDirect: true,
 		},
 		{
 			Name: n.CancelsStream(), Subjects: []string{n.Cancel("*", "*")},
 			Retention: jetstream.LimitsPolicy, Discard: jetstream.DiscardOld, MaxMsgsPerSubject: 1,
-			MaxAge: 2 * age, Replicas: s.replicas(), AllowDirect: true,
+			MaxAge: 2 * age, Replicas: s.copies(), AllowDirect: true,
 		},
 	}
 }
@@ -133,14 +132,14 @@ func (s *Store) ensure(ctx context.Context, name string, age time.Duration, crea
 		return err
 	})
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		s.c.hasCopies(s.replicas())
+		s.c.HasCopies(s.copies())
 		return making(s.find(ctx, create))
 	}
 	if err != nil {
 		return err
 	}
-	was, copies := *have, max(have.Replicas, s.replicas())
-	s.c.hasCopies(copies)
+	was, copies := *have, max(have.Replicas, s.copies())
+	s.c.HasCopies(copies)
 	if was.MaxAge == age && was.Replicas == copies {
 		return nil
 	}
@@ -149,7 +148,7 @@ func (s *Store) ensure(ctx context.Context, name string, age time.Duration, crea
 		_, err := js.UpdateStream(ctx, *have)
 		return err
 	})
-	if errors.Is(err, ErrDenied) {
+	if errors.Is(err, jet.ErrDenied) {
 		return fmt.Errorf("keeps messages for %s in %d copies, where this process is configured for %s and %d: "+
 			"set PELTON_RESULTS_MAX_AGE and PELTON_REPLICAS as they were when it was made, or change it with `pelton check --create` (%w)",
 			was.MaxAge, was.Replicas, age, copies, err)
@@ -164,7 +163,7 @@ func (s *Store) find(ctx context.Context, f func(context.Context, jetstream.JetS
 		own = f(ctx, js)
 		return own
 	})
-	if errors.Is(err, ErrDenied) {
+	if errors.Is(err, jet.ErrDenied) {
 		return err
 	}
 	return own
@@ -177,7 +176,7 @@ func (s *Store) ensureBuckets(ctx context.Context, missing *MissingError) error 
 	state := s.c.Names.StateBucket()
 	what := "bucket " + state
 	err := missing.note(what, s.ensure(ctx, "KV_"+state, age, func(ctx context.Context, js jetstream.JetStream) error {
-		_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: state, History: 1, TTL: age, Replicas: s.replicas()})
+		_, err := js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: state, History: 1, TTL: age, Replicas: s.copies()})
 		return err
 	}))
 	if err != nil {
@@ -186,7 +185,7 @@ func (s *Store) ensureBuckets(ctx context.Context, missing *MissingError) error 
 	for _, bucket := range []string{s.c.Names.InputBucket(), s.c.Names.BodiesBucket()} {
 		what := "object store " + bucket
 		err := missing.note(what, s.ensure(ctx, "OBJ_"+bucket, age, func(ctx context.Context, js jetstream.JetStream) error {
-			_, err := js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: bucket, TTL: age, Replicas: s.replicas()})
+			_, err := js.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: bucket, TTL: age, Replicas: s.copies()})
 			return err
 		}))
 		if err != nil {

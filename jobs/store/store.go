@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
+	"pelton/jobs/store/internal/jet"
 	"pelton/schema"
 )
 
@@ -17,6 +18,9 @@ const (
 	AckWait   = 6 * time.Second
 	Heartbeat = 1500 * time.Millisecond
 )
+
+// RetryPause is the pause after a publish that failed.
+const RetryPause = jet.RetryPause
 
 // DefaultResultsMaxAge is how long results are kept.
 const DefaultResultsMaxAge = 72 * time.Hour
@@ -56,6 +60,9 @@ func (s Settings) maxAge() time.Duration {
 	return DefaultResultsMaxAge
 }
 
+// copies is how many of every stream there are at least.
+func (s Settings) copies() int { return max(1, s.Replicas) }
+
 // Keeps returns how long the store keeps a file or an input.
 func (s Settings) Keeps() time.Duration { return 2 * s.maxAge() }
 
@@ -84,16 +91,16 @@ type JobKey struct{ Queue, ID string }
 // lies there. It is safe for concurrent use.
 type Store struct {
 	Settings
-	c *conn
+	c *jet.Conn
 
-	Jobs    *Jobs       // the jobs as they were published
-	Work    *WorkStream // the requests on their way to workers
-	Records *Records    // the state of each job, whose revision fences owners
-	Results *Results    // one result per request, and the end of each job
-	Parked  *Parked     // what is known of requests that wait, or were begun before
-	Cancels *Cancels    // the cancels of jobs
-	Objects *Objects    // what does not fit a message
-	Live    *Live       // what is told to whoever listens, and not kept
+	Jobs    *Jobs        // the jobs as they were published
+	Work    *WorkStream  // the requests on their way to workers
+	Records *Records     // the state of each job, whose revision fences owners
+	Results *Results     // one result per request, and the end of each job
+	Parked  *Parked      // what is known of requests that wait, or were begun before
+	Cancels *Cancels     // the cancels of jobs
+	Objects *jet.Objects // what does not fit a message
+	Live    *Live        // what is told to whoever listens, and not kept
 
 	capacity capacity
 }
@@ -101,11 +108,11 @@ type Store struct {
 // NewStore wraps a connection, which the caller keeps and closes. It does not
 // talk to the server; [Store.Setup] does.
 func Open(nc *nats.Conn, set Settings) (*Store, error) {
-	c, err := newConn(nc, set.Names, set.Log, set.Alone)
+	c, err := jet.New(nc, set.Names, set.Log, set.Alone)
 	if err != nil {
 		return nil, err
 	}
-	objects := &Objects{c: c}
+	objects := jet.NewObjects(c)
 	return &Store{
 		Settings: set, c: c, Jobs: &Jobs{c, set, objects}, Work: &WorkStream{c}, Records: &Records{c}, Results: newResults(c, objects, set.Alone),
 		Parked: &Parked{c}, Cancels: &Cancels{c: c}, Objects: objects, Live: &Live{c: c},
@@ -127,3 +134,6 @@ func (s *Store) Request(ctx context.Context, subject string, data []byte) (*nats
 
 // Fits reports whether a message with so many bytes of content can be sent.
 func (s *Store) Fits(bytes int) bool { return s.c.Fits(bytes) }
+
+// Objects are the inputs of jobs, files, and bodies above the message limit.
+type Objects = jet.Objects

@@ -14,12 +14,12 @@ func TestHistoryOfWhatIsRemoved(t *testing.T) {
 	if err := b.Setup(t.Context(), map[string]int{"default": 1}); err != nil {
 		t.Fatal(err)
 	}
-	h := b.c.newReader(b.Names.JobsStream(), b.Names.Jobs("default"), 0, true)
-	if err := h.open(t.Context()); err != nil {
+	h := b.c.NewReader(b.Names.JobsStream(), b.Names.Jobs("default"), 0, true)
+	if err := h.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	h.pending = 1 // as the server said, before another removed it
-	err := h.readStored(t.Context(), func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
+	h.Pending = 1 // as the server said, before another removed it
+	err := h.ReadStored(t.Context(), func(m jetstream.Msg, _ *jetstream.MsgMetadata) error {
 		t.Errorf("read %s", m.Subject())
 		return nil
 	})
@@ -38,7 +38,7 @@ func TestTapBesideWhatIsRemoved(t *testing.T) {
 	b.Results.hub = &hub{}
 	s := b.Results.fromHub("default", "j", 0).(*hubSequence)
 	defer s.Close()
-	if err := s.past.open(t.Context()); err != nil { // as if something had been there
+	if err := s.past.Open(t.Context()); err != nil { // as if something had been there
 		t.Fatal(err)
 	}
 	b.Results.hub.publish(JobKey{"default", "j"}, Entry{Index: 3, Seq: 9})

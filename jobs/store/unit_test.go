@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"pgregory.net/rapid"
 
+	"pelton/jobs/store/internal/jet"
 	"pelton/schema"
 )
 
@@ -58,7 +59,7 @@ func TestSubjectMatches(t *testing.T) {
 		{"a.b", "a.b", true}, {"a.b", "a.c", false}, {"a.*", "a.b", true}, {"a.*", "a", false},
 		{"a.*", "a.b.c", false}, {"a.>", "a.b.c", true}, {"a.>", "a", false}, {">", "a", true}, {"*.b", "a.b", true},
 	} {
-		if got := subjectMatches(c.pattern, c.subject); got != c.want {
+		if got := jet.Matches(c.pattern, c.subject); got != c.want {
 			t.Errorf("%s matches %s: %v", c.pattern, c.subject, got)
 		}
 	}

@@ -57,7 +57,7 @@ func TestUnsafeBuildIsCaught(t *testing.T) {
 		steps = append(steps, Step{After: 4 * time.Second, Kind: CutLong, For: 9 * time.Second, Pick: uint64(i)})
 	}
 	rep := try(t, Options{Dir: t.TempDir(), Seed: 4, Limit: time.Minute, Shape: Shape{Workers: 3}, Steps: steps, Round: 1},
-		"-tags", "pelton_harness", "-ldflags", "-X pelton/jobs/store.harness=unsafe")
+		"-tags", "pelton_harness", "-ldflags", "-X pelton/jobs/store/internal/jet.harness=unsafe")
 	for _, v := range rep.Violations {
 		switch v.Breach {
 		case ResultTwice, ResultReplaced:

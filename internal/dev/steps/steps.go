@@ -28,26 +28,26 @@ var own = []rule{
 	on("HTTP, under the call", `^net/http/|^pelton/router/internal/http1/`),
 	on("call: router", `^pelton/router/`),
 	on("call: worker", `^pelton/worker/(call|group)\.go `),
-	on("look-up of a stored result", `^pelton/worker/.*findResult|^pelton/jobs/store/results\.go .*Meta$|^pelton/jobs/store/direct\.go .*(lastMsg|leaderMsg)`),
-	on("store: encode and publish", `^pelton/worker/store\.go |^pelton/jobs/store/results\.go .*(Put|put|pack|free|tored)|^pelton/jobs/store/meta\.go .*(writeTo|Headers|Set|reset)|^pelton/jobs/store/publisher\.go `),
+	on("look-up of a stored result", `^pelton/worker/.*findResult|^pelton/jobs/store/results\.go .*Meta$|^pelton/jobs/store/internal/jet/direct\.go .*(LastMsg|leaderMsg)`),
+	on("store: encode and publish", `^pelton/worker/store\.go |^pelton/jobs/store/results\.go .*(Put|put|pack|free|tored)|^pelton/jobs/store/meta\.go .*(writeTo|Headers|Set|reset)|^pelton/jobs/store/internal/jet/publisher\.go `),
 	on("word to the owner", `^pelton/jobs/owner/owner\.go .*Stored$|^pelton/jobs/store/live\.go .*PublishStored$`),
 	on("hand-over in memory", `^pelton/jobs/queue/memory\.go `),
 	on("acknowledgement of the work", `^pelton/internal/nats/pull/delivery\.go .*(settle|Ack)$`),
 	on("pull", `^pelton/internal/nats/pull/`),
-	on("work message: decode", `^pelton/jobs/queue/(codec|item)\.go .*(Decode|Result)$|^pelton/jobs/store/headers\.go `),
+	on("work message: decode", `^pelton/jobs/queue/(codec|item)\.go .*(Decode|Result)$|^pelton/jobs/store/internal/jet/text\.go `),
 	on("worker: the loop", `^pelton/worker/(worker|serve)\.go |^pelton/jobs/queue/stream\.go .*(streamLease|Lease)`),
 	on("feed: encode and publish", `^pelton/jobs/owner/(feed|shares|concurrency)\.go |^pelton/jobs/queue/(codec|stream)\.go |^pelton/jobs/store/workstream\.go `),
 	on("owner: read the input", `^pelton/jobs/owner/(accept|input)\.go |^pelton/jobs/store/jobcheck\.go `),
 	on("relay", `^pelton/jobs/owner/relay\.go `),
 	on("owner: count and keep", `^pelton/jobs/owner/|^pelton/jobs/store/(records|cancels|queues|meta)\.go `),
-	on("collector", `^pelton/jobs/(collector|wait)\.go |^pelton/jobs/store/(sequence|reader|hub)\.go |^pelton/jobs/store/results\.go .*(ecode|Get|JSON)$|^main/benchload\.go .*Run`),
+	on("collector", `^pelton/jobs/(collector|wait)\.go |^pelton/jobs/store/(sequence|hub)\.go |^pelton/jobs/store/internal/jet/reader\.go |^pelton/jobs/store/results\.go .*(ecode|Get|JSON)$|^main/benchload\.go .*Run`),
 	on("submit", `^pelton/jobs/client\.go |^main/benchload\.go .*submit`),
 	on("fleet", `^pelton/internal/fleet/`),
 	on("server: connections and routing", `^pelton/internal/nats/embednats/gather\.go `),
 }
 
 // helpers serve several steps: they count for what calls them.
-var helpers = regexp.MustCompile(`^pelton/(schema|internal/(benchmark|denied))/|^pelton/jobs/store/conn\.go |^pelton/internal/retry/|^main/(app|main|bench)\.go `)
+var helpers = regexp.MustCompile(`^pelton/(schema|internal/(benchmark|denied))/|^pelton/jobs/store/internal/jet/conn\.go |^pelton/internal/retry/|^main/(app|main|bench)\.go `)
 
 // others are the rules for stacks without a frame of ours: what libraries and
 // the runtime do in goroutines of their own.

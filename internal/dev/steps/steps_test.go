@@ -74,7 +74,7 @@ func TestTally(t *testing.T) {
 
 // Rules that name files which are gone would leave their step without its share.
 func TestRulesNameFiles(t *testing.T) {
-	files := regexp.MustCompile(`pelton/(jobs/store|jobs|worker|router|internal/nats/pull)/(?:\((\w+(?:\|\w+)*)\)|(\w+))\\\.go`)
+	files := regexp.MustCompile(`pelton/(jobs/store/internal/jet|jobs/store|jobs|worker|router|internal/nats/pull)/(?:\((\w+(?:\|\w+)*)\)|(\w+))\\\.go`)
 	n := 0
 	for _, r := range own {
 		for _, m := range files.FindAllStringSubmatch(r.frame.String(), -1) {

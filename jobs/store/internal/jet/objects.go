@@ -1,4 +1,4 @@
-package store
+package jet
 
 import (
 	"context"
@@ -36,12 +36,14 @@ const (
 const dropTime = 10 * time.Second
 
 // Objects are the inputs of jobs, files, and bodies above the message limit.
-type Objects struct{ c *conn }
+type Objects struct{ c *Conn }
 
-func objectStream(bucket string) string { return "OBJ_" + bucket }
+func NewObjects(c *Conn) *Objects { return &Objects{c} }
 
-// withBucket gives an object store to f.
-func (s *Objects) withBucket(ctx context.Context, bucket string, f func(context.Context, jetstream.ObjectStore) error) error {
+func ObjectStream(bucket string) string { return "OBJ_" + bucket }
+
+// WithBucket gives an object store to f.
+func (s *Objects) WithBucket(ctx context.Context, bucket string, f func(context.Context, jetstream.ObjectStore) error) error {
 	return s.c.Ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
 		store, err := js.ObjectStore(ctx, bucket)
 		if err != nil {
@@ -85,7 +87,7 @@ type objectWriter struct {
 
 func (w *objectWriter) pieceSubject() string { return piecesSubject(w.bucket, w.id) }
 
-func metaSubject(bucket, name string) string {
+func MetaSubject(bucket, name string) string {
 	return "$O." + bucket + ".M." + base64.URLEncoding.EncodeToString([]byte(name))
 }
 
@@ -131,10 +133,10 @@ func (s *Objects) Describe(ctx context.Context, info *jetstream.ObjectInfo) erro
 	if err != nil {
 		return err
 	}
-	m := nats.NewMsg(metaSubject(info.Bucket, info.Name))
+	m := nats.NewMsg(MetaSubject(info.Bucket, info.Name))
 	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	m.Data = data
-	_, err = s.c.publish(ctx, m)
+	_, err = s.c.Publish(ctx, m)
 	return err
 }
 
@@ -202,7 +204,7 @@ func (w *objectWriter) await(ctx context.Context) error {
 		return nil
 	case err := <-future.Err():
 		w.onWay = w.onWay[1:]
-		return fullStore(err)
+		return FullStore(err)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -219,9 +221,9 @@ func (w *objectWriter) drop(ctx context.Context, name string) {
 		case <-ctx.Done():
 		}
 	}
-	err := w.objects.c.purge(ctx, objectStream(w.bucket), w.pieceSubject())
+	err := w.objects.c.Purge(ctx, ObjectStream(w.bucket), w.pieceSubject())
 	if err == nil && w.describ { // it may have been stored all the same
-		err = w.objects.c.purge(ctx, objectStream(w.bucket), metaSubject(w.bucket, name))
+		err = w.objects.c.Purge(ctx, ObjectStream(w.bucket), MetaSubject(w.bucket, name))
 	}
 	if err != nil {
 		w.objects.c.Log.Debug().Err(err).Str("object", name).Msg("could not clear away what was written of an object")
@@ -232,7 +234,7 @@ func (w *objectWriter) drop(ctx context.Context, name string) {
 // link is followed.
 func (s *Objects) Info(ctx context.Context, bucket, name string) (*jetstream.ObjectInfo, error) {
 	for range 2 { // there are no links to links
-		m, err := s.c.lastMsg(ctx, objectStream(bucket), metaSubject(bucket, name))
+		m, err := s.c.LastMsg(ctx, ObjectStream(bucket), MetaSubject(bucket, name))
 		if m == nil || err != nil {
 			return nil, err
 		}
@@ -261,7 +263,7 @@ type objectReader struct {
 	ctx     context.Context
 	objects *Objects
 	info    *jetstream.ObjectInfo
-	pieces  *reader
+	pieces  *Reader
 	skip    uint64 // bytes that come before those that are asked for
 	left    uint64
 	rest    []byte
@@ -282,7 +284,7 @@ func (s *Objects) Open(ctx context.Context, info *jetstream.ObjectInfo, from uin
 			r.skip = from - uint64(at)*marksEvery*uint64(piece)
 		}
 	}
-	r.pieces = s.c.newReader(objectStream(info.Bucket), piecesSubject(info.Bucket, info.NUID), after, false)
+	r.pieces = s.c.NewReader(ObjectStream(info.Bucket), piecesSubject(info.Bucket, info.NUID), after, false)
 	return r
 }
 
@@ -309,7 +311,7 @@ func (r *objectReader) Read(p []byte) (int, error) {
 func (r *objectReader) next() error {
 	ctx, cancel := context.WithTimeoutCause(r.ctx, goneAfter, errQuiet)
 	defer cancel()
-	m, _, err := r.pieces.next(ctx)
+	m, _, err := r.pieces.Next(ctx)
 	if errors.Is(err, errQuiet) && r.ctx.Err() == nil {
 		return r.stillThere()
 	}
@@ -345,14 +347,14 @@ func (r *objectReader) stillThere() error {
 
 // Close ends the reading.
 func (r *objectReader) Close() error {
-	r.pieces.close()
+	r.pieces.Close()
 	return nil
 }
 
 // Each calls f with the description of every object in a bucket.
 func (s *Objects) Each(ctx context.Context, bucket string, f func(*jetstream.ObjectInfo) error) error {
-	r := s.c.newReader(objectStream(bucket), "$O."+bucket+".M.*", 0, false)
-	return r.readStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+	r := s.c.NewReader(ObjectStream(bucket), "$O."+bucket+".M.*", 0, false)
+	return r.ReadStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
 		info, err := describedBy(m.Data())
 		if err != nil || info == nil {
 			return nil //nolint:nilerr // what nobody can read is no object
@@ -367,7 +369,7 @@ func piecesSubject(bucket, id string) string { return "$O." + bucket + ".C." + i
 // Pieces lists the ids of the objects of which pieces are in a bucket, also those
 // that were never finished.
 func (s *Objects) Pieces(ctx context.Context, bucket string) (ids []string, err error) {
-	info, err := s.c.subjects(ctx, objectStream(bucket), piecesSubject(bucket, "*"))
+	info, err := s.c.Subjects(ctx, ObjectStream(bucket), piecesSubject(bucket, "*"))
 	if err != nil {
 		return nil, err
 	}
@@ -381,7 +383,7 @@ func (s *Objects) Pieces(ctx context.Context, bucket string) (ids []string, err 
 // DropIdle removes the pieces of an object that was never finished if none has
 // come since t, and reports whether it did.
 func (s *Objects) DropIdle(ctx context.Context, bucket, id string, t time.Time) (dropped bool, err error) {
-	stream, subject := objectStream(bucket), piecesSubject(bucket, id)
+	stream, subject := ObjectStream(bucket), piecesSubject(bucket, id)
 	idle := false
 	err = s.c.Ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
 		pieces, err := js.Stream(ctx, stream)
@@ -398,5 +400,5 @@ func (s *Objects) DropIdle(ctx context.Context, bucket, id string, t time.Time) 
 	if err != nil || !idle {
 		return false, err
 	}
-	return true, s.c.purge(ctx, stream, subject)
+	return true, s.c.Purge(ctx, stream, subject)
 }

@@ -1,4 +1,4 @@
-package jobs_test
+package board_test
 
 import (
 	"testing"
@@ -6,11 +6,12 @@ import (
 
 	"pelton/internal/dev/testenv"
 	"pelton/jobs"
+	"pelton/jobs/board"
 	"pelton/schema"
 )
 
 // become waits until the board says so.
-func become(t *testing.T, b *jobs.Board, what string, so func() bool) {
+func become(t *testing.T, b *board.Board, what string, so func() bool) {
 	t.Helper()
 	late := time.After(30 * time.Second)
 	for {
@@ -29,24 +30,24 @@ func become(t *testing.T, b *jobs.Board, what string, so func() bool) {
 // A board knows jobs that nobody has taken, and follows them to their end.
 func TestBoardFollowsJobs(t *testing.T) {
 	env := testenv.New(t)
-	env.Broker(map[string]int{"default": 4})
+	st := env.Broker(map[string]int{"default": 4})
 	client := env.Client()
 	_, err := client.Submit(env.Ctx(), schema.Job{ID: "before", Requests: testenv.Chats(3)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	board := client.OpenBoard()
-	t.Cleanup(board.Close)
-	if err := board.Wait(env.Ctx()); err != nil {
+	b := board.Open(st)
+	t.Cleanup(b.Close)
+	if err := b.Wait(env.Ctx()); err != nil {
 		t.Fatal(err)
 	}
-	totals := func() jobs.QueueTotals {
-		for _, one := range board.Totals() {
+	totals := func() board.QueueTotals {
+		for _, one := range b.Totals() {
 			if one.Queue == "default" {
 				return one
 			}
 		}
-		return jobs.QueueTotals{}
+		return board.QueueTotals{}
 	}
 	if one := totals(); one.Jobs[schema.Queued] != 1 || one.Wanted != 3 || one.Oldest.IsZero() {
 		t.Errorf("a job that waits: %+v", one)
@@ -54,23 +55,23 @@ func TestBoardFollowsJobs(t *testing.T) {
 	if _, err := client.Submit(env.Ctx(), schema.Job{ID: "after", Requests: testenv.Chats(4)}); err != nil {
 		t.Fatal(err)
 	}
-	become(t, board, "another job waits", func() bool { one := totals(); return one.Jobs[schema.Queued] == 2 && one.Wanted == 7 })
-	if page, n := board.Jobs(jobs.JobFilter{States: []schema.Phase{schema.Queued}}, 1, 5); n != 2 || len(page) != 1 || page[0].ID != "before" {
+	become(t, b, "another job waits", func() bool { one := totals(); return one.Jobs[schema.Queued] == 2 && one.Wanted == 7 })
+	if page, n := b.Jobs(board.JobFilter{States: []schema.Phase{schema.Queued}}, 1, 5); n != 2 || len(page) != 1 || page[0].ID != "before" {
 		t.Errorf("%d jobs, of which the second is %v", n, page)
 	}
 
 	env.Worker(map[string]int{"default": 4})
-	become(t, board, "both have ended", func() bool {
+	become(t, b, "both have ended", func() bool {
 		one := totals()
 		return one.Jobs[schema.Succeeded] == 2 && one.Jobs[schema.Queued] == 0 && one.Wanted == 0 && one.Oldest.IsZero()
 	})
-	if s := board.Job("default", "before"); s == nil || s.Counts.Succeeded != 3 {
+	if s := b.Job("default", "before"); s == nil || s.Counts.Succeeded != 3 {
 		t.Errorf("%+v", s)
 	}
-	if _, n := board.Jobs(jobs.JobFilter{ID: "efor"}, 0, 5); n != 1 {
+	if _, n := b.Jobs(board.JobFilter{ID: "efor"}, 0, 5); n != 1 {
 		t.Errorf("%d jobs have it in their id", n)
 	}
-	if _, n := board.Jobs(jobs.JobFilter{Queue: "bulk"}, 0, 5); n != 0 {
+	if _, n := b.Jobs(board.JobFilter{Queue: "bulk"}, 0, 5); n != 0 {
 		t.Errorf("%d jobs of another queue", n)
 	}
 }

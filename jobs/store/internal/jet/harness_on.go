@@ -1,6 +1,6 @@
 //go:build pelton_harness
 
-package store
+package jet
 
 import (
 	"bytes"
@@ -11,12 +11,12 @@ import (
 )
 
 // harness says what the build does otherwise: "unsafe" or "newer". It is set with
-// -ldflags "-X pelton/jobs/store.harness=…".
+// -ldflags "-X pelton/jobs/store/internal/jet.harness=…".
 var harness string
 
-// resultsOnce is false in an unsafe build: a later result takes the place of an
+// ResultsOnce is false in an unsafe build: a later result takes the place of an
 // earlier one.
-var resultsOnce = harness != "unsafe"
+var ResultsOnce = harness != "unsafe"
 
 // newerHeader is a header that no version knows.
 const newerHeader = "Pelton-X-Of-A-Newer-Version"

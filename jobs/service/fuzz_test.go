@@ -1,12 +1,8 @@
-package jobs
+package service
 
 import (
 	"testing"
 
-	"github.com/nats-io/nats.go"
-	"github.com/rs/zerolog"
-
-	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -26,14 +22,4 @@ func FuzzServiceCall(f *testing.F) {
 			t.Fatalf("%q names %+v", id, at)
 		}
 	})
-}
-
-// noServer is a store without a server behind it.
-func noServer(t testing.TB) *store.Store {
-	t.Helper()
-	st, err := store.Open(&nats.Conn{}, store.Settings{Log: zerolog.Nop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return st
 }

@@ -1,4 +1,4 @@
-package store
+package jet
 
 import (
 	"context"
@@ -13,11 +13,11 @@ import (
 	"pelton/internal/retry"
 )
 
-// reader reads the messages of one filter of a stream in their order: what is
+// Reader reads the messages of one filter of a stream in their order: what is
 // there, then what comes. It survives lost connections and restarted servers,
 // buffers little, and is not safe for concurrent use.
-type reader struct {
-	c       *conn
+type Reader struct {
+	c       *Conn
 	stream  string
 	filter  string
 	headers bool   // leave out the content
@@ -29,7 +29,7 @@ type reader struct {
 	it       jetstream.MessagesContext
 	call     *denied.Call // of the iterator
 	closed   chan struct{}
-	pending  uint64 // messages that were there when the consumer was made
+	Pending  uint64 // messages that were there when the consumer was made
 }
 
 // What a reader asks for ahead, in messages and bytes.
@@ -48,13 +48,13 @@ const readerBeat = 3 * time.Second
 // would let thousands pile up, each with goroutines of its own.
 const forgottenAfter = 10 * time.Second
 
-// newReader starts behind the sequence after.
-func (c *conn) newReader(stream, filter string, after uint64, headersOnly bool) *reader {
-	return &reader{c: c, stream: stream, filter: filter, last: after, headers: headersOnly}
+// NewReader starts behind the sequence after.
+func (c *Conn) NewReader(stream, filter string, after uint64, headersOnly bool) *Reader {
+	return &Reader{c: c, stream: stream, filter: filter, last: after, headers: headersOnly}
 }
 
-// open makes the consumer unless there is one.
-func (t *reader) open(ctx context.Context) error {
+// Open makes the consumer unless there is one.
+func (t *Reader) Open(ctx context.Context) error {
 	if t.it != nil {
 		return nil
 	}
@@ -75,7 +75,7 @@ func (t *reader) open(ctx context.Context) error {
 	}
 	// A limit below the largest message would stop the consumer for good.
 	limit := max(aheadBytes, 2*t.c.MaxPayload())
-	t.pending = consumer.CachedInfo().NumPending
+	t.Pending = consumer.CachedInfo().NumPending
 	stop := make(chan struct{})
 	t.call = t.c.watch.Begin(func(*denied.Error) { close(stop) }, "$JS.API.CONSUMER.MSG.NEXT."+t.stream+".*")
 	t.consumer = consumer
@@ -95,11 +95,11 @@ func (t *reader) open(ctx context.Context) error {
 	return nil
 }
 
-// next waits for the next message, through whatever happens to the connection,
+// Next waits for the next message, through whatever happens to the connection,
 // until ctx ends.
-func (t *reader) next(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+func (t *Reader) Next(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
 	if !t.left.IsZero() && time.Since(t.left) > forgottenAfter/2 {
-		t.close() // it may be forgotten, which would be noticed only after a while
+		t.Close() // it may be forgotten, which would be noticed only after a while
 	}
 	m, meta, err := t.try(ctx)
 	if err != nil {
@@ -112,7 +112,7 @@ func (t *reader) next(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadat
 }
 
 // nextAgain is next after a try that failed.
-func (t *reader) nextAgain(ctx context.Context, failed error) (m jetstream.Msg, meta *jetstream.MsgMetadata, err error) {
+func (t *Reader) nextAgain(ctx context.Context, failed error) (m jetstream.Msg, meta *jetstream.MsgMetadata, err error) {
 	err = retry.Do(ctx, retry.Policy{
 		Pause: readPause,
 		Again: func(_ context.Context, err error) bool {
@@ -120,7 +120,7 @@ func (t *reader) nextAgain(ctx context.Context, failed error) (m jetstream.Msg, 
 		},
 		Failed: func(err error, _ bool) {
 			t.c.Log.Debug().Err(err).Str("filter", t.filter).Msg("reading was interrupted")
-			t.close()
+			t.Close()
 		},
 	}, func(ctx context.Context) (err error) {
 		if err, failed = failed, nil; err == nil {
@@ -134,8 +134,8 @@ func (t *reader) nextAgain(ctx context.Context, failed error) (m jetstream.Msg, 
 	return m, meta, err
 }
 
-func (t *reader) try(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
-	if err := t.open(ctx); err != nil {
+func (t *Reader) try(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+	if err := t.Open(ctx); err != nil {
 		return nil, nil, err
 	}
 	m, err := t.it.Next(jetstream.NextContext(ctx))
@@ -150,17 +150,17 @@ func (t *reader) try(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata
 	return m, meta, nil
 }
 
-// readStored calls f for every message that is there now, and not for later ones.
-func (t *reader) readStored(ctx context.Context, f func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
-	defer t.close()
-	if err := t.open(ctx); err != nil {
+// ReadStored calls f for every message that is there now, and not for later ones.
+func (t *Reader) ReadStored(ctx context.Context, f func(jetstream.Msg, *jetstream.MsgMetadata) error) error {
+	defer t.Close()
+	if err := t.Open(ctx); err != nil {
 		return err
 	}
-	if t.pending == 0 {
+	if t.Pending == 0 {
 		return nil
 	}
 	for left := true; left; {
-		m, meta, more, err := t.nextStored(ctx)
+		m, meta, more, err := t.NextStored(ctx)
 		if err != nil {
 			return err
 		}
@@ -178,29 +178,29 @@ func (t *reader) readStored(ctx context.Context, f func(jetstream.Msg, *jetstrea
 // before it is asked whether there still is one: it may have been removed meanwhile.
 const pastGap = 2 * time.Second
 
-// nextStored is next for what is there already. left says whether more of it is; without
+// NextStored is next for what is there already. left says whether more of it is; without
 // a message it was looked up again.
-func (t *reader) nextStored(ctx context.Context) (m jetstream.Msg, meta *jetstream.MsgMetadata, left bool, err error) {
+func (t *Reader) NextStored(ctx context.Context) (m jetstream.Msg, meta *jetstream.MsgMetadata, left bool, err error) {
 	one, cancel := context.WithTimeout(ctx, pastGap)
 	defer cancel()
-	m, meta, err = t.next(one)
+	m, meta, err = t.Next(one)
 	if err == nil {
 		return m, meta, meta.NumPending > 0, nil
 	}
 	if ctx.Err() != nil || one.Err() == nil {
 		return nil, nil, false, err
 	}
-	t.close()
-	if err := t.open(ctx); err != nil {
+	t.Close()
+	if err := t.Open(ctx); err != nil {
 		if isPermanent(err) {
 			return nil, nil, false, err
 		}
 		return nil, nil, true, nil // it cannot be told yet
 	}
-	return nil, nil, t.pending > 0, nil
+	return nil, nil, t.Pending > 0, nil
 }
 
-func (t *reader) close() {
+func (t *Reader) Close() {
 	if t.it != nil {
 		t.it.Stop()
 		t.call.End()
@@ -213,8 +213,18 @@ func (t *reader) close() {
 // removeConsumer takes the consumer off the server, which would keep it for a
 // while and bounds how many there are. It does not wait: what a broken
 // connection leaves goes by itself.
-func (t *reader) removeConsumer() {
+func (t *Reader) removeConsumer() {
 	if info := t.consumer.CachedInfo(); info != nil {
-		_ = t.c.broadcast(&nats.Msg{Subject: "$JS.API.CONSUMER.DELETE." + t.stream + "." + info.Name})
+		_ = t.c.Broadcast(&nats.Msg{Subject: "$JS.API.CONSUMER.DELETE." + t.stream + "." + info.Name})
 	}
+}
+
+// Anything reports whether a message is there behind the last, as far as whichever
+// server has a copy of the stream knows. It makes no consumer.
+func (t *Reader) Anything(ctx context.Context) (bool, error) {
+	if t.it != nil {
+		return true, nil
+	}
+	m, err := t.c.NextMsg(ctx, t.stream, t.filter, t.last)
+	return m != nil, err
 }

@@ -1,4 +1,6 @@
-package jobs
+// Package board knows how every job of an installation stands, for those who look
+// often: it listens instead of asking.
+package board
 
 import (
 	"context"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"pelton/internal/retry"
 	"pelton/jobs/store"
 	"pelton/schema"
 )
@@ -37,10 +40,10 @@ const (
 	pauseOfBoard   = time.Second      // after a failure
 )
 
-// OpenBoard begins to listen. The caller must call Close.
-func (c *Client) OpenBoard() *Board {
+// Open begins to listen. The caller must call Close.
+func Open(st *store.Store) *Board {
 	ctx, cancel := context.WithCancel(context.Background())
-	b := &Board{st: c.st, cancel: cancel, done: make(chan struct{}), ready: make(chan struct{}),
+	b := &Board{st: st, cancel: cancel, done: make(chan struct{}), ready: make(chan struct{}),
 		jobs: map[string]*schema.State{}, waiting: map[string]*waitingJobs{}, change: make(chan struct{})}
 	go b.run(ctx)
 	return b
@@ -99,7 +102,7 @@ func (b *Board) run(ctx context.Context) {
 		b.note(err)
 		if err != nil {
 			b.st.Log.Debug().Err(err).Msg("the states of jobs cannot be watched; trying again")
-			_ = sleep(ctx, pauseOfBoard)
+			_ = retry.Sleep(ctx, pauseOfBoard)
 		}
 	}
 }

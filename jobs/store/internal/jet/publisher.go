@@ -1,4 +1,4 @@
-package store
+package jet
 
 import (
 	"bytes"
@@ -92,7 +92,7 @@ func (p *publisher) send(m *nats.Msg, done func(seq uint64, err error)) error {
 	slot := p.slot()
 	p.waiting[slot.number] = waitingAck{slot, m.Subject, time.Now(), done}
 	if p.sweeper == nil {
-		p.sweeper = time.AfterFunc(ackTime/4, p.sweep)
+		p.sweeper = time.AfterFunc(AckTime/4, p.sweep)
 	}
 	p.mu.Unlock()
 	m.Reply = slot.reply
@@ -164,7 +164,7 @@ func (p *publisher) answered(n uint64) (w waitingAck, ok bool) {
 
 // sweep fails what has waited for too long.
 func (p *publisher) sweep() {
-	late := time.Now().Add(-ackTime)
+	late := time.Now().Add(-AckTime)
 	p.fail(nats.ErrTimeout, func(w waitingAck) bool { return w.sent.Before(late) })
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -172,7 +172,7 @@ func (p *publisher) sweep() {
 		p.sweeper = nil
 		return
 	}
-	p.sweeper.Reset(ackTime / 4)
+	p.sweeper.Reset(AckTime / 4)
 }
 
 // fail reports err to some of those that wait.

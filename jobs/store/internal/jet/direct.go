@@ -1,4 +1,4 @@
-package store
+package jet
 
 import (
 	"context"
@@ -6,79 +6,88 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// lastMsg returns the last message on a subject, or nil when there is none. That
+// Direct reads single messages without a consumer: from whichever server has a
+// copy of the stream, or from its leader.
+type Direct struct {
+	c          *Conn
+	counted    atomic.Bool // it is known how many copies of each stream there are
+	replicated atomic.Bool // there are several
+}
+
+// LastMsg returns the last message on a subject, or nil when there is none. That
 // there is none only a stream's leader can tell: of three copies one may be
 // behind. To ask the leader is a right over the whole stream; whoever lacks it
 // believes a copy.
-func (c *conn) lastMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, ackTime) // a question can die with the node it was put to
+func (d *Direct) LastMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, AckTime) // a question can die with the node it was put to
 	defer cancel()
-	if !c.replicated.Load() {
-		m, err := c.anyMsg(ctx, stream, subject)
-		if m != nil || err != nil || c.counted.Load() {
+	if !d.replicated.Load() {
+		m, err := d.anyMsg(ctx, stream, subject)
+		if m != nil || err != nil || d.counted.Load() {
 			return m, err
 		}
-		if err := c.countCopies(ctx); err != nil && !errors.Is(err, ErrDenied) {
+		if err := d.countCopies(ctx); err != nil && !errors.Is(err, ErrDenied) {
 			return nil, err
 		}
-		if !c.replicated.Load() {
+		if !d.replicated.Load() {
 			return nil, nil
 		}
 	}
-	m, err := c.leaderMsg(ctx, stream, subject)
+	m, err := d.leaderMsg(ctx, stream, subject)
 	if errors.Is(err, ErrDenied) {
-		return c.anyMsg(ctx, stream, subject)
+		return d.anyMsg(ctx, stream, subject)
 	}
 	return m, err
 }
 
-// hasCopies notes how many copies of a stream there are.
-func (c *conn) hasCopies(n int) {
+// HasCopies notes how many copies of a stream there are.
+func (d *Direct) HasCopies(n int) {
 	if n > 1 {
-		c.replicated.Store(true)
+		d.replicated.Store(true)
 	}
 }
 
-// copiesKnown notes that hasCopies was told of every stream.
-func (c *conn) copiesKnown() { c.counted.Store(true) }
+// CopiesKnown notes that hasCopies was told of every stream.
+func (d *Direct) CopiesKnown() { d.counted.Store(true) }
 
 // countCopies learns whether the streams are replicated, for a store that has
 // not set them up itself.
-func (c *conn) countCopies(ctx context.Context) error {
-	state, err := c.stream(ctx, "KV_"+c.Names.StateBucket())
+func (d *Direct) countCopies(ctx context.Context) error {
+	state, err := d.c.Stream(ctx, "KV_"+d.c.Names.StateBucket())
 	if err != nil {
 		return err
 	}
-	c.hasCopies(state.Config.Replicas)
-	c.copiesKnown()
+	d.HasCopies(state.Config.Replicas)
+	d.CopiesKnown()
 	return nil
 }
 
 // anyMsg is lastMsg as whichever server has a copy of the stream knows it.
-func (c *conn) anyMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
+func (d *Direct) anyMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
 	// Straight to the direct-get subject: a stream handle would cost a look-up.
-	reply, err := c.Request(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
+	reply, err := d.c.Request(ctx, "$JS.API.DIRECT.GET."+stream+"."+subject, nil)
 	if err != nil {
 		return nil, err
 	}
 	return directMsg(subject, reply)
 }
 
-// nextMsg returns the first message of a filter behind a sequence, or nil when
+// NextMsg returns the first message of a filter behind a sequence, or nil when
 // there is none, as whichever server has a copy of the stream knows it.
-func (c *conn) nextMsg(ctx context.Context, stream, filter string, after uint64) (m *jetstream.RawStreamMsg, err error) {
+func (d *Direct) NextMsg(ctx context.Context, stream, filter string, after uint64) (m *jetstream.RawStreamMsg, err error) {
 	ask, err := json.Marshal(map[string]any{"seq": after + 1, "next_by_subj": filter})
 	if err != nil {
 		return nil, err
 	}
-	err = c.read(ctx, func(ctx context.Context) error {
-		reply, err := c.Request(ctx, "$JS.API.DIRECT.GET."+stream, ask)
+	err = d.c.Read(ctx, func(ctx context.Context) error {
+		reply, err := d.c.Request(ctx, "$JS.API.DIRECT.GET."+stream, ask)
 		if err == nil {
 			m, err = directMsg(filter, reply)
 		}
@@ -104,12 +113,12 @@ func directMsg(what string, reply *nats.Msg) (*jetstream.RawStreamMsg, error) {
 }
 
 // leaderMsg is lastMsg as the stream's leader knows it.
-func (c *conn) leaderMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
+func (d *Direct) leaderMsg(ctx context.Context, stream, subject string) (*jetstream.RawStreamMsg, error) {
 	ask, err := json.Marshal(map[string]string{"last_by_subj": subject})
 	if err != nil {
 		return nil, err
 	}
-	reply, err := c.Request(ctx, "$JS.API.STREAM.MSG.GET."+stream, ask)
+	reply, err := d.c.Request(ctx, "$JS.API.STREAM.MSG.GET."+stream, ask)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package store
+package jet
 
 import (
 	"cmp"
@@ -12,30 +12,30 @@ import (
 
 // diskEraser takes messages away, and overwrites them on the server's disk where
 // they may share a file with others. One goroutine uses it.
-type diskEraser struct {
-	c    *conn
-	js   jetstream.JetStream // that of the call: see [conn.Ask]
+type Eraser struct {
+	c    *Conn
+	JS   jetstream.JetStream // that of the call: see [conn.Ask]
 	most int                 // messages of one stream that are overwritten at most
 
-	messages int // taken away so far
-	unlinked int // those of them that may share a file with others, and were not overwritten
+	Messages int // taken away so far
+	Unlinked int // those of them that may share a file with others, and were not overwritten
 }
 
-// overwriteEverything is a bound on overwriting that is none.
-const overwriteEverything = -1
+// OverwriteEverything is a bound on overwriting that is none.
+const OverwriteEverything = -1
 
-func (c *conn) eraser(most int) *diskEraser { return &diskEraser{c: c, most: most} }
+func (c *Conn) Eraser(most int) *Eraser { return &Eraser{c: c, most: most} }
 
-// with gives the eraser the API for as long as f takes.
-func (e *diskEraser) with(ctx context.Context, f func(context.Context) error) error {
+// With gives the eraser the API for as long as f takes.
+func (e *Eraser) With(ctx context.Context, f func(context.Context) error) error {
 	return e.c.Ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-		e.js = js
+		e.JS = js
 		return f(ctx)
 	})
 }
 
-// subjectsOf counts the messages of each subject that matches filter.
-func subjectsOf(ctx context.Context, stream jetstream.Stream, filter string) (map[string]uint64, error) {
+// SubjectsOf counts the messages of each subject that matches filter.
+func SubjectsOf(ctx context.Context, stream jetstream.Stream, filter string) (map[string]uint64, error) {
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(filter))
 	if err != nil {
 		return nil, err
@@ -43,9 +43,9 @@ func subjectsOf(ctx context.Context, stream jetstream.Stream, filter string) (ma
 	return info.State.Subjects, nil
 }
 
-// erase removes the messages of one filter and returns how many there were.
-func (e *diskEraser) erase(ctx context.Context, name, filter string) (int, error) {
-	stream, err := e.js.Stream(ctx, name)
+// Erase removes the messages of one filter and returns how many there were.
+func (e *Eraser) Erase(ctx context.Context, name, filter string) (int, error) {
+	stream, err := e.JS.Stream(ctx, name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return 0, nil // lost with the broker's memory, or older than this stream
 	}
@@ -57,27 +57,27 @@ func (e *diskEraser) erase(ctx context.Context, name, filter string) (int, error
 		return 0, err
 	}
 	shared := blockEdges(list)
-	if e.most != overwriteEverything && len(shared) > e.most {
-		e.unlinked += len(shared)
+	if e.most != OverwriteEverything && len(shared) > e.most {
+		e.Unlinked += len(shared)
 		shared = nil
 	}
 	for _, m := range shared {
-		if err := overwrite(ctx, stream, m.sequence); err != nil {
+		if err := Overwrite(ctx, stream, m.sequence); err != nil {
 			return 0, err
 		}
-		e.messages++
+		e.Messages++
 	}
 	if rest := len(list) - len(shared); rest > 0 {
 		if err := stream.Purge(ctx, jetstream.WithPurgeSubject(filter)); err != nil {
 			return 0, err
 		}
-		e.messages += rest
+		e.Messages += rest
 	}
 	return len(list), nil
 }
 
-// overwrite replaces a message's bytes on the disk by random ones.
-func overwrite(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
+// Overwrite replaces a message's bytes on the disk by random ones.
+func Overwrite(ctx context.Context, stream jetstream.Stream, sequence uint64) error {
 	err := stream.SecureDeleteMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) || errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil // it aged out meanwhile, or an earlier removal came this far
@@ -120,30 +120,30 @@ func blockEdges(list []storedMsg) []storedMsg {
 
 // msgSizeHeader is what the server puts into a message that it sends without
 // its content.
-const msgSizeHeader = "Nats-Msg-Size"
+const SizeHeader = "Nats-Msg-Size"
 
 // list lists what lies under a filter, by sequence.
-func (e *diskEraser) list(ctx context.Context, stream jetstream.Stream, filter string) (list []storedMsg, err error) {
+func (e *Eraser) list(ctx context.Context, stream jetstream.Stream, filter string) (list []storedMsg, err error) {
 	info := stream.CachedInfo().Config
 	if info.Retention == jetstream.WorkQueuePolicy { // it has no consumers beside its own
 		return e.queuedMessages(ctx, stream, filter)
 	}
-	r := e.c.newReader(info.Name, filter, 0, true)
-	err = r.readStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-		size, _ := strconv.Atoi(m.Headers().Get(msgSizeHeader))
+	r := e.c.NewReader(info.Name, filter, 0, true)
+	err = r.ReadStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
+		size, _ := strconv.Atoi(m.Headers().Get(SizeHeader))
 		list = append(list, storedMsg{meta.Sequence.Stream, size})
 		return nil
 	})
 	return list, err
 }
 
-func (e *diskEraser) queuedMessages(ctx context.Context, stream jetstream.Stream, filter string) (list []storedMsg, err error) {
-	subjects, err := subjectsOf(ctx, stream, filter)
+func (e *Eraser) queuedMessages(ctx context.Context, stream jetstream.Stream, filter string) (list []storedMsg, err error) {
+	subjects, err := SubjectsOf(ctx, stream, filter)
 	if err != nil {
 		return nil, err
 	}
 	for subject := range subjects {
-		m, err := e.c.lastMsg(ctx, stream.CachedInfo().Config.Name, subject)
+		m, err := e.c.LastMsg(ctx, stream.CachedInfo().Config.Name, subject)
 		if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,6 @@
-package jobs
+// Package service answers requests about jobs over core NATS, as the micro service
+// "pelton".
+package service
 
 import (
 	"context"
@@ -13,12 +15,13 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"github.com/rs/zerolog"
 
+	"pelton/jobs"
 	"pelton/jobs/store"
 	"pelton/schema"
 )
 
 // Service answers requests about jobs over core NATS, as the micro service
-// "pelton" that `nats micro ls` finds. Make it with [Broker.StartService].
+// "pelton" that `nats micro ls` finds. Make it with [Start].
 type Service struct {
 	st     *store.Store
 	micro  micro.Service
@@ -28,17 +31,17 @@ type Service struct {
 	log    zerolog.Logger
 }
 
-// ServiceName and ServiceVersion are how the micro service shows itself.
+// Name and Version are how the micro service shows itself.
 const (
-	ServiceName    = "pelton"
-	ServiceVersion = "1.0.0"
+	Name    = "pelton"
+	Version = "1.0.0"
 )
 
-// StartService serves the verbs run, submit, status, list and cancel for each
+// Start serves the verbs run, submit, status, list and cancel for each
 // queue. The caller must call Stop.
-func StartService(b *store.Store, queues map[string]int, log zerolog.Logger) (*Service, error) {
+func Start(b *store.Store, queues map[string]int, log zerolog.Logger) (*Service, error) {
 	svc, err := micro.AddService(b.Conn(), micro.Config{
-		Name: ServiceName, Version: ServiceVersion,
+		Name: Name, Version: Version,
 		Description: "runs batches of LLM requests: publish a job, read one result per request",
 	})
 	if err != nil {
@@ -46,11 +49,11 @@ func StartService(b *store.Store, queues map[string]int, log zerolog.Logger) (*S
 	}
 	s := &Service{st: b, micro: svc, log: log}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	verbs := map[string]func(*Client, micro.Request){
+	verbs := map[string]func(*jobs.Client, micro.Request){
 		"run": s.run, "submit": s.submit, "status": s.status, "list": s.list, "cancel": s.cancelJob,
 	}
 	for queue := range queues {
-		client := ClientOn(b, queue)
+		client := jobs.ClientOn(b, queue)
 		for verb, handle := range verbs {
 			handler := micro.HandlerFunc(func(r micro.Request) {
 				if s.mayAnswer(r.Reply()) {
@@ -121,28 +124,28 @@ type submitted struct {
 	Duplicate bool         `json:"duplicate"`
 }
 
-func (s *Service) submit(c *Client, r micro.Request) {
+func (s *Service) submit(c *jobs.Client, r micro.Request) {
 	job, ok := s.jobFrom(r)
 	if !ok {
 		return
 	}
-	h, duplicate, err := c.submit(s.ctx, *job)
+	h, duplicate, err := c.SubmitOrFind(s.ctx, *job)
 	if err != nil {
 		s.fail(r, err)
 		return
 	}
-	_ = r.RespondJSON(submitted{h.id, schema.Queued, duplicate})
+	_ = r.RespondJSON(submitted{h.ID(), schema.Queued, duplicate})
 }
 
 // run answers when the job has ended. Until then it must not hold up the calls
 // behind it; and the request, which micro looks at again when this returns, is
 // not touched any more.
-func (s *Service) run(c *Client, r micro.Request) {
+func (s *Service) run(c *jobs.Client, r micro.Request) {
 	job, ok := s.jobFrom(r)
 	if !ok {
 		return
 	}
-	h, _, err := c.submit(s.ctx, *job)
+	h, _, err := c.SubmitOrFind(s.ctx, *job)
 	if err != nil {
 		s.fail(r, err)
 		return
@@ -153,7 +156,7 @@ func (s *Service) run(c *Client, r micro.Request) {
 	}
 	reply, stream := r.Reply(), r.Headers().Get(schema.HeaderReply) == "stream"
 	s.calls.Go(func() {
-		from := s.st.Results.ReadStored(c.queue, h.id, order, 0)
+		from := s.st.Results.ReadStored(c.Queue(), h.ID(), order, 0)
 		defer from.Close()
 		if stream {
 			s.stream(reply, from)
@@ -224,7 +227,7 @@ func (s *Service) runAnswer(reply string, array []byte, tooLarge bool, end []byt
 	return m
 }
 
-func (s *Service) status(c *Client, r micro.Request) {
+func (s *Service) status(c *jobs.Client, r micro.Request) {
 	if h, ok := s.named(c, r); ok {
 		state, err := h.State(s.ctx)
 		if err != nil {
@@ -235,7 +238,7 @@ func (s *Service) status(c *Client, r micro.Request) {
 	}
 }
 
-func (s *Service) cancelJob(c *Client, r micro.Request) {
+func (s *Service) cancelJob(c *jobs.Client, r micro.Request) {
 	h, ok := s.named(c, r)
 	if !ok {
 		return
@@ -244,7 +247,7 @@ func (s *Service) cancelJob(c *Client, r micro.Request) {
 		s.fail(r, err)
 		return
 	}
-	_ = r.RespondJSON(map[string]string{"id": h.id})
+	_ = r.RespondJSON(map[string]string{"id": h.ID()})
 }
 
 // nameMessage is the content of a call of status and cancel: a JSON object, or
@@ -262,16 +265,16 @@ func named(data []byte) nameMessage {
 	return n
 }
 
-func (s *Service) named(c *Client, r micro.Request) (*Handle, bool) {
+func (s *Service) named(c *jobs.Client, r micro.Request) (*jobs.Handle, bool) {
 	id := named(r.Data()).ID
-	if !jobName(id) {
+	if !schema.ValidQueue(id) {
 		_ = r.Error("400", `name the job: {"id": "…"}, of 1 to 64 letters, digits, - and _`, nil)
 		return nil, false
 	}
-	return c.Job(c.queue, id), true
+	return c.Job(c.Queue(), id), true
 }
 
-func (s *Service) list(c *Client, r micro.Request) {
+func (s *Service) list(c *jobs.Client, r micro.Request) {
 	states, err := c.List(s.ctx)
 	if err != nil {
 		s.fail(r, err)
@@ -302,11 +305,11 @@ func (s *Service) fail(r micro.Request, err error) {
 	case errors.As(err, &problems):
 		data, _ := json.Marshal(problems)
 		_ = r.Error("400", store.HeaderText(firstLine(problems.Error())), data)
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, jobs.ErrNotFound):
 		_ = r.Error("404", err.Error(), nil)
-	case errors.Is(err, ErrIDConflict):
+	case errors.Is(err, jobs.ErrIDConflict):
 		_ = r.Error("409", err.Error(), nil)
-	case errors.Is(err, ErrStoreFull):
+	case errors.Is(err, jobs.ErrStoreFull):
 		_ = r.Error("507", err.Error(), nil)
 	default:
 		s.log.Warn().Err(err).Str("subject", r.Subject()).Msg("could not answer a call")

@@ -1,10 +1,9 @@
-package store
+package jet
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,31 +15,31 @@ import (
 	"pelton/schema"
 )
 
-// conn is a connection to JetStream as all parts of a store use it.
-type conn struct {
+// Conn is a connection to JetStream as all parts of a store use it.
+type Conn struct {
 	Names schema.Names
 	Log   zerolog.Logger
+	*Direct
 
 	nc        *nats.Conn
 	js        jetstream.JetStream
 	watch     *denied.Watcher
 	publisher *publisher
 
-	payload    int         // bytes of a message, where that cannot change; 0: the connection knows
-	counted    atomic.Bool // it is known how many copies of each stream there are
-	replicated atomic.Bool // there are several
+	payload int // bytes of a message, where that cannot change; 0: the connection knows
 }
 
 // newConn wraps a connection. inProcess says that the server is in this process,
 // and no other: the connection cannot be lost.
-func newConn(nc *nats.Conn, names schema.Names, log zerolog.Logger, inProcess bool) (*conn, error) {
+func New(nc *nats.Conn, names schema.Names, log zerolog.Logger, inProcess bool) (*Conn, error) {
 	// Without a time an acknowledgement that is lost would be awaited for ever.
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(ackTime))
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(AckTime))
 	if err != nil {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	watch := denied.Watch(nc)
-	c := &conn{Names: names, Log: log, nc: nc, js: js, watch: watch, publisher: newPublisher(nc, watch)}
+	c := &Conn{Names: names, Log: log, nc: nc, js: js, watch: watch, publisher: newPublisher(nc, watch)}
+	c.Direct = &Direct{c: c}
 	if inProcess {
 		c.payload = int(nc.MaxPayload())
 	}
@@ -48,24 +47,24 @@ func newConn(nc *nats.Conn, names schema.Names, log zerolog.Logger, inProcess bo
 }
 
 // NATS returns the connection itself.
-func (c *conn) NATS() *nats.Conn { return c.nc }
+func (c *Conn) NATS() *nats.Conn { return c.nc }
 
 // Subscribed returns once the server has taken a subscription: what is published
 // from then on is heard. [ErrDenied] says that it has not.
-func (c *conn) Subscribed(subject string) error { return Explain(c.watch.Subscribed(subject)) }
+func (c *Conn) Subscribed(subject string) error { return Explain(c.watch.Subscribed(subject)) }
 
 // Begin watches for the refusal of what is published to a subject, until the call
 // ends: see [denied.Watcher.Begin].
-func (c *conn) Begin(subject string) *denied.Call {
+func (c *Conn) Begin(subject string) *denied.Call {
 	return c.watch.Begin(func(*denied.Error) {}, subject)
 }
 
-// ackTime is how long the acknowledgement of a publish is waited for.
-const ackTime = 5 * time.Second
+// AckTime is how long the acknowledgement of a publish is waited for.
+const AckTime = 5 * time.Second
 
 // MaxPayload returns how many bytes a message may have. A connection looks that
 // up under its lock, and the next server it finds may say otherwise.
-func (c *conn) MaxPayload() int {
+func (c *Conn) MaxPayload() int {
 	if c.payload > 0 {
 		return c.payload
 	}
@@ -73,13 +72,13 @@ func (c *conn) MaxPayload() int {
 }
 
 // Fits reports whether a message with so many bytes of content can be sent.
-func (c *conn) Fits(bytes int) bool { return bytes+headroom <= c.MaxPayload() }
+func (c *Conn) Fits(bytes int) bool { return bytes+headroom <= c.MaxPayload() }
 
 // headroom is what the headers of a message may take of the broker's limit.
 const headroom = 16 << 10
 
-// losses counts how often the connection was lost.
-func (c *conn) losses() uint64 {
+// Losses counts how often the connection was lost.
+func (c *Conn) Losses() uint64 {
 	if c.payload > 0 { // it is within the process, and cannot be
 		return 0
 	}
@@ -89,7 +88,7 @@ func (c *conn) losses() uint64 {
 // Ask makes calls of the JetStream API. A call that the server refuses returns
 // [ErrDenied] at once. sends are the subjects that f publishes to besides; they
 // may hold wildcards.
-func (c *conn) Ask(ctx context.Context, f func(context.Context, jetstream.JetStream) error, sends ...string) error {
+func (c *Conn) Ask(ctx context.Context, f func(context.Context, jetstream.JetStream) error, sends ...string) error {
 	ctx, call := c.watch.Guard(noDeadline{ctx}, sends...)
 	defer call.End()
 	js, err := jetstream.New(c.nc, traced(call))
@@ -107,28 +106,28 @@ func traced(call *denied.Call) jetstream.JetStreamOpt {
 }
 
 // Request asks whoever serves a subject, and returns the answer.
-func (c *conn) Request(ctx context.Context, subject string, data []byte) (*nats.Msg, error) {
+func (c *Conn) Request(ctx context.Context, subject string, data []byte) (*nats.Msg, error) {
 	ctx, call := c.watch.Guard(ctx, subject)
 	defer call.End()
 	reply, err := c.nc.RequestWithContext(ctx, subject, data)
 	return reply, Explain(call.Or(err))
 }
 
-// outgoing says what becomes of a message that is sent. The zero value is a
+// Outgoing says what becomes of a message that is sent. The zero value is a
 // message to whoever listens, which nobody acknowledges.
-type outgoing struct {
-	done  func(seq uint64, err error) // called once a stream has stored the message or not: see [publisher]
+type Outgoing struct {
+	Done  func(seq uint64, err error) // called once a stream has stored the message or not: see [publisher]
 	wait  bool                        // send waits for a stream's acknowledgement
 	again int                         // how often it is sent again while nobody answers for the stream
 }
 
-// send is the only way out for a message of ours. It returns an acknowledgement
+// Send is the only way out for a message of ours. It returns an acknowledgement
 // where it waits for one.
-func (c *conn) send(ctx context.Context, m *nats.Msg, how outgoing) (*jetstream.PubAck, error) {
+func (c *Conn) Send(ctx context.Context, m *nats.Msg, how Outgoing) (*jetstream.PubAck, error) {
 	m = harnessMsg(m)
 	switch {
-	case how.done != nil:
-		return nil, c.publisher.send(m, how.done)
+	case how.Done != nil:
+		return nil, c.publisher.send(m, how.Done)
 	case how.wait && how.again == jetstream.DefaultPubRetryAttempts:
 		return c.js.PublishMsg(ctx, m)
 	case how.wait:
@@ -137,34 +136,34 @@ func (c *conn) send(ctx context.Context, m *nats.Msg, how outgoing) (*jetstream.
 	return nil, c.nc.PublishMsg(m)
 }
 
-// broadcast sends a message to whoever listens, and does not wait.
-func (c *conn) broadcast(m *nats.Msg) error {
-	_, err := c.send(context.Background(), m, outgoing{})
+// Broadcast sends a message to whoever listens, and does not wait.
+func (c *Conn) Broadcast(m *nats.Msg) error {
+	_, err := c.Send(context.Background(), m, Outgoing{})
 	return err
 }
 
-// publish stores a message, or returns why not; [ErrDenied] at once.
-func (c *conn) publish(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
+// Publish stores a message, or returns why not; [ErrDenied] at once.
+func (c *Conn) Publish(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
 	return c.publishAgain(ctx, m, jetstream.DefaultPubRetryAttempts)
 }
 
-// publishOnce is publish for a caller that tries again by itself.
-func (c *conn) publishOnce(ctx context.Context, m *nats.Msg) error {
+// PublishOnce is publish for a caller that tries again by itself.
+func (c *Conn) PublishOnce(ctx context.Context, m *nats.Msg) error {
 	_, err := c.publishAgain(ctx, m, 0)
 	return err
 }
 
-func (c *conn) publishAgain(ctx context.Context, m *nats.Msg, again int) (*jetstream.PubAck, error) {
+func (c *Conn) publishAgain(ctx context.Context, m *nats.Msg, again int) (*jetstream.PubAck, error) {
 	ctx, call := c.watch.Guard(noDeadline{ctx}, m.Subject)
 	defer call.End()
-	ack, err := c.send(ctx, m, outgoing{wait: true, again: again})
+	ack, err := c.Send(ctx, m, Outgoing{wait: true, again: again})
 	return ack, call.Or(err)
 }
 
-// store stores a message as the publisher does, and waits for the answer.
-func (c *conn) store(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
+// Store stores a message as the publisher does, and waits for the answer.
+func (c *Conn) Store(ctx context.Context, m *nats.Msg) (seq uint64, err error) {
 	a := acks.Get().(*ack)
-	if _, err := c.send(ctx, m, outgoing{done: a.put}); err != nil {
+	if _, err := c.Send(ctx, m, Outgoing{Done: a.put}); err != nil {
 		acks.Put(a)
 		return 0, err
 	}
@@ -198,7 +197,7 @@ const RetryPause = 500 * time.Millisecond
 
 // Steadily calls try again while nobody answers for the stream, for as long as
 // the election of a leader may take. try must be harmless to do twice.
-func (c *conn) Steadily(ctx context.Context, stream string, try func(context.Context) error) error {
+func (c *Conn) Steadily(ctx context.Context, stream string, try func(context.Context) error) error {
 	return retry.Do(ctx, retry.Policy{
 		Pause: RetryPause, For: electionTime,
 		Again: func(ctx context.Context, err error) bool { return IsTransient(err) || c.leaderless(ctx, err, stream) },
@@ -208,9 +207,9 @@ func (c *conn) Steadily(ctx context.Context, stream string, try func(context.Con
 // readPause is the pause after a read that failed.
 const readPause = 200 * time.Millisecond
 
-// read tries until it works, cannot work, or ctx ends: for reading what is
+// Read tries until it works, cannot work, or ctx ends: for reading what is
 // certainly there from a broker that may be away for a while.
-func (c *conn) read(ctx context.Context, try func(context.Context) error) error {
+func (c *Conn) Read(ctx context.Context, try func(context.Context) error) error {
 	return retry.Do(ctx, retry.Policy{
 		Pause: readPause, Try: 10 * time.Second,
 		Again:  func(_ context.Context, err error) bool { return !isPermanent(err) },
@@ -218,8 +217,8 @@ func (c *conn) read(ctx context.Context, try func(context.Context) error) error 
 	}, try)
 }
 
-// untilStored tries to store something until it is stored, cannot be, or ctx ends.
-func (c *conn) untilStored(ctx context.Context, job, what string, final error, try func(context.Context) error) error {
+// UntilStored tries to store something until it is stored, cannot be, or ctx ends.
+func (c *Conn) UntilStored(ctx context.Context, job, what string, final error, try func(context.Context) error) error {
 	return retry.Do(ctx, retry.Policy{
 		Pause: RetryPause,
 		Again: func(_ context.Context, err error) bool { return final == nil || !errors.Is(err, final) },
@@ -231,21 +230,21 @@ func (c *conn) untilStored(ctx context.Context, job, what string, final error, t
 
 // leaderless reports whether nobody answered for a stream because it has no
 // leader now, rather than because there is no such stream.
-func (c *conn) leaderless(ctx context.Context, err error, stream string) bool {
+func (c *Conn) leaderless(ctx context.Context, err error, stream string) bool {
 	if !errors.Is(err, jetstream.ErrNoStreamResponse) && !errors.Is(err, nats.ErrNoResponders) {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, leaderTime)
 	defer cancel()
-	_, err = c.stream(ctx, stream)
+	_, err = c.Stream(ctx, stream)
 	return err == nil || IsTransient(err)
 }
 
 // leaderTime is how long a stream's leader gets to say that there is one.
 const leaderTime = 2 * time.Second
 
-// stream describes a stream as it is now.
-func (c *conn) stream(ctx context.Context, name string) (info *jetstream.StreamInfo, err error) {
+// Stream describes a stream as it is now.
+func (c *Conn) Stream(ctx context.Context, name string) (info *jetstream.StreamInfo, err error) {
 	err = c.Ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
 		stream, err := js.Stream(ctx, name)
 		if err == nil {
@@ -256,8 +255,8 @@ func (c *conn) stream(ctx context.Context, name string) (info *jetstream.StreamI
 	return info, err
 }
 
-// consumer describes a consumer as it is now.
-func (c *conn) consumer(ctx context.Context, stream, name string) (info *jetstream.ConsumerInfo, err error) {
+// Consumer describes a consumer as it is now.
+func (c *Conn) Consumer(ctx context.Context, stream, name string) (info *jetstream.ConsumerInfo, err error) {
 	err = c.Ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
 		consumer, err := js.Consumer(ctx, stream, name)
 		if err == nil {
@@ -268,8 +267,8 @@ func (c *conn) consumer(ctx context.Context, stream, name string) (info *jetstre
 	return info, err
 }
 
-// subjects describes a stream with the subjects that match a filter.
-func (c *conn) subjects(ctx context.Context, stream, filter string) (info *jetstream.StreamInfo, err error) {
+// Subjects describes a stream with the subjects that match a filter.
+func (c *Conn) Subjects(ctx context.Context, stream, filter string) (info *jetstream.StreamInfo, err error) {
 	err = c.Ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
 		s, err := js.Stream(ctx, stream)
 		if err == nil {
@@ -280,8 +279,8 @@ func (c *conn) subjects(ctx context.Context, stream, filter string) (info *jetst
 	return info, err
 }
 
-// purge removes the messages of a stream that match a filter.
-func (c *conn) purge(ctx context.Context, stream, filter string) error {
+// Purge removes the messages of a stream that match a filter.
+func (c *Conn) Purge(ctx context.Context, stream, filter string) error {
 	return c.Ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
 		s, err := js.Stream(ctx, stream)
 		if err != nil {
@@ -291,8 +290,8 @@ func (c *conn) purge(ctx context.Context, stream, filter string) error {
 	})
 }
 
-// expectNew makes a publish fail unless its subject holds no message.
-func expectNew(m *nats.Msg) *nats.Msg {
+// ExpectNew makes a publish fail unless its subject holds no message.
+func ExpectNew(m *nats.Msg) *nats.Msg {
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
 	return m
 }

@@ -1,4 +1,4 @@
-package store
+package jet
 
 import (
 	"errors"
@@ -12,9 +12,9 @@ import (
 // A slot is used again once its acknowledgement is here, and never after it has
 // been waited for in vain: what comes late on it is nobody's.
 func TestPublisherSlots(t *testing.T) {
-	b := testStore(t)
-	p := newPublisher(b.c.nc, denied.Watch(b.c.nc))
-	stream, err := b.c.nc.SubscribeSync("by.hand") // a stream whose answers the test gives
+	c := testConn(t)
+	p := newPublisher(c.nc, denied.Watch(c.nc))
+	stream, err := c.nc.SubscribeSync("by.hand") // a stream whose answers the test gives
 	if err != nil {
 		t.Fatal(err)
 	}

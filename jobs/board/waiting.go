@@ -1,10 +1,11 @@
-package jobs
+package board
 
 import (
 	"context"
 	"errors"
 	"time"
 
+	"pelton/internal/retry"
 	"pelton/jobs/store"
 	"pelton/schema"
 )
@@ -49,7 +50,7 @@ func (b *Board) watchWaiting(ctx context.Context, first <-chan struct{}) {
 			opened = true
 			close(b.ready)
 		}
-		_ = sleep(ctx, lookForWaiting)
+		_ = retry.Sleep(ctx, lookForWaiting)
 	}
 }
 

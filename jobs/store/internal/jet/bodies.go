@@ -1,4 +1,4 @@
-package store
+package jet
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 // writers of the same index must not overwrite each other.
 func (s *Objects) PutBody(ctx context.Context, prefix string, data []byte) (string, error) {
 	name := prefix + "." + nuid.Next()
-	err := s.withBucket(ctx, s.c.Names.BodiesBucket(), func(ctx context.Context, store jetstream.ObjectStore) error {
+	err := s.WithBucket(ctx, s.c.Names.BodiesBucket(), func(ctx context.Context, store jetstream.ObjectStore) error {
 		_, err := store.Put(ctx, s.meta(name), bytes.NewReader(data))
 		return err
 	})
@@ -73,7 +73,7 @@ func (s *Objects) Delete(ctx context.Context, bucket, name string) {
 	if name == "" {
 		return
 	}
-	err := s.withBucket(ctx, bucket, func(ctx context.Context, store jetstream.ObjectStore) error {
+	err := s.WithBucket(ctx, bucket, func(ctx context.Context, store jetstream.ObjectStore) error {
 		return store.Delete(ctx, name)
 	})
 	if err != nil && !errors.Is(err, jetstream.ErrObjectNotFound) {
