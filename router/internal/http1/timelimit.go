@@ -46,10 +46,10 @@ func (l *TimeLimit) Deadline() (time.Time, bool) {
 	return l.deadline, true
 }
 
-// Done, Err and Value are as of any context.
+// Done is closed at the end, as of any context. It costs the timer.
 func (l *TimeLimit) Done() <-chan struct{} { return l.made().Done() }
 
-// Err is described at Done.
+// Err is why it ended; nil: it has not.
 func (l *TimeLimit) Err() error { return l.current().Err() }
 
 // Value is also where context.Cause looks.
