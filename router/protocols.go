@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"pelton/router/anthropic"
+	"pelton/router/bedrock"
 	"pelton/router/gemini"
 	"pelton/router/openai"
 	"pelton/router/protocol"
@@ -26,6 +27,9 @@ var protocols = map[string]protocol.New{
 
 	protocolGemini: gemini.New,
 	protocolVertex: gemini.NewVertex,
+
+	protocolBedrock:       bedrock.New,
+	protocolBedrockMantle: bedrock.NewMantle,
 }
 
 // The names of protocols. The first two are those of deployments that name none.
@@ -40,6 +44,9 @@ const (
 
 	protocolGemini = "gemini"    // generateContent
 	protocolVertex = "vertex_ai" // the same by Vertex AI, and OpenAI's for models of other publishers there
+
+	protocolBedrock       = "bedrock"        // Converse
+	protocolBedrockMantle = "bedrock_mantle" // OpenAI's, at Bedrock's own address for it
 )
 
 // TakesEntra reports whether d sends a token of Entra's as such; any other server

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"pelton/internal/rawjson"
+	"pelton/router/credentials"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -23,7 +24,7 @@ func (p *Protocol) failed(c *protocol.Call, reply protocol.Reply, made protocol.
 	if p.refused(reply.Status) {
 		made.Fault.Class = schema.ClassTransient // with others
 	}
-	made.Again = p.learn(c, &made.Fault)
+	made.Again = p.learn(c, &made.Fault) || p.resign(c, made.Fault.Code, reply.Header.Get("Date"))
 	if c.Req != nil && reply.Status == http.StatusNotFound && !made.Fault.NamesModel() {
 		made.Hint = fmt.Sprintf("; is the base URL complete? The request went to %s", c.Req.URL.Path)
 	}
@@ -155,11 +156,22 @@ func (p *Protocol) learn(c *protocol.Call, f *protocol.Fault) bool {
 	return false
 }
 
+// resign reports whether the request is to be made again with another signature.
+func (p *Protocol) resign(c *protocol.Call, exception, date string) bool {
+	aws, signs := p.auth.(*credentials.AWS)
+	n, ok := c.Note.(*note)
+	if !signs || !ok || n.again || !aws.Renew(exception, date) {
+		return false
+	}
+	n.again = true
+	return true
+}
+
 // noted is what the reader of the answer is told. A call that is made again keeps
 // what was learnt of it.
 func (r *request) noted(before any) any {
 	if n, ok := before.(*note); ok {
-		r.note.room = n.room
+		r.note.room, r.note.again = n.room, n.again
 	}
 	n := r.note
 	n.defaulted = r.defaulted

@@ -50,6 +50,7 @@ type note struct {
 
 	defaulted bool // max_tokens is ours
 	room      int  // what the server said that it can be; 0: nothing
+	again     bool // it was signed again, after the signature was refused
 }
 
 // renamed is a tool's name in the request, and the one that was sent.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"pelton/router/credentials"
+	"pelton/router/internal/bedrockaddr"
 	"pelton/router/protocol"
 )
 
@@ -184,34 +185,32 @@ func vertexHost(location string) string {
 	return "https://" + location + "-aiplatform.googleapis.com"
 }
 
-// NewBedrock makes the protocol for Amazon Bedrock's InvokeModel. The setting
-// aws_region_name says where; a base URL replaces the host. The model is an id,
-// an inference profile or an ARN. The key is one of Bedrock's, sent as a bearer.
+// NewBedrock makes the protocol for Amazon Bedrock's InvokeModel. For model,
+// region, host and credentials see package bedrockaddr: the settings have
+// LiteLLM's names.
 func NewBedrock(u protocol.Upstream) (protocol.Protocol, error) {
-	switch {
-	case u.Token != nil:
-		return bedrock(u, credentials.Token(u.Token))
-	case u.Key != "":
-		return bedrock(u, credentials.Bearer(u.Key))
+	at, err := bedrockaddr.Of(u)
+	if err != nil {
+		return nil, err
 	}
-	return nil, errors.New("no key: set api_key to a key of Bedrock's, or AWS_BEARER_TOKEN_BEDROCK in the environment")
+	auth, err := at.Authorizer(u)
+	if err != nil {
+		return nil, err
+	}
+	return bedrock(u, auth)
 }
 
 func bedrock(u protocol.Upstream, auth credentials.Authorizer) (protocol.Protocol, error) {
-	host := u.BaseURL
-	if host == "" {
-		region := u.Settings["aws_region_name"]
-		if region == "" {
-			return nil, errors.New("no region: set aws_region_name, such as us-east-1")
-		}
-		host = "https://bedrock-runtime." + region + ".amazonaws.com"
+	at, err := bedrockaddr.Of(u)
+	if err != nil {
+		return nil, err
 	}
 	return newProtocol(u, transport{
 		address: func(model string, streamed bool) string {
 			if streamed {
-				return host + "/model/" + url.PathEscape(model) + "/invoke-with-response-stream"
+				return at.Model(model, "invoke-with-response-stream")
 			}
-			return host + "/model/" + url.PathEscape(model) + "/invoke"
+			return at.Model(model, "invoke")
 		},
 		version: "bedrock-2023-05-31", modelInURL: true, streamInURL: true, noBetaHeader: true,
 		schemaBeta: "structured-outputs-2025-11-13", frames: true, sonnet46: 64000,

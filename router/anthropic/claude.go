@@ -1,0 +1,51 @@
+package anthropic
+
+import "math"
+
+// Claude is what the name of a model of Anthropic's says of it, for protocols
+// that carry such a model in another way than by Messages.
+type Claude struct{ known model }
+
+// ClaudeOf reads a model's name. A name that says nothing gives the newest.
+func ClaudeOf(name string) Claude { return Claude{modelOf(name)} }
+
+// Structured reports whether answers take a schema's form by the model's own means.
+func (c Claude) Structured() bool { return c.known.schema }
+
+// Samples reports whether the model takes temperature, top_p and top_k.
+func (c Claude) Samples() bool { return c.known.sampling }
+
+// Thinking is how much a model is to think, as members of a body, each as it is
+// written; nil: none.
+type Thinking struct {
+	Thinking, Effort, Output []byte // thinking, reasoning_effort, output_config
+	MaxTokens                int    // 0: none is given
+
+	Ponders bool // the model is told to think
+	Budget  int  // with how many tokens, where it counts them; 0: it does not
+}
+
+// Append appends the members of Messages that say the same, each with a comma
+// before it, and fills in what came of it. drop leaves out what the model has no
+// place for. out must not be empty.
+func (t *Thinking) Append(out []byte, model string, drop bool) ([]byte, error) {
+	r := request{model: modelOf(model), name: model, drop: drop, bound: t.MaxTokens}
+	r.thinking, r.effort, r.output = t.Thinking, t.Effort, t.Output
+	if r.bound == 0 {
+		r.bound = math.MaxInt32
+	}
+	out = r.appendThinking(out)
+	if t.Ponders = r.ponders; r.ponders {
+		t.Budget = r.budget()
+	}
+	return out, r.err
+}
+
+// AppendSchema appends a schema in the form that structured answers take: what
+// lies outside of it stands in descriptions. The error is for a schema that
+// cannot be said in it.
+func AppendSchema(out, raw []byte) ([]byte, error) {
+	var r request
+	out = r.appendSchema(out, raw)
+	return out, r.err
+}
