@@ -24,6 +24,7 @@ var protocols = map[string]protocol.New{
 	protocolAnthropicAzure:   anthropic.NewAzure,
 	protocolAnthropicVertex:  anthropic.NewVertex,
 	protocolAnthropicBedrock: anthropic.NewBedrock,
+	protocolAnthropicMantle:  anthropic.NewMantle,
 
 	protocolGemini: gemini.New,
 	protocolVertex: gemini.NewVertex,
@@ -41,6 +42,7 @@ const (
 	protocolAnthropicAzure   = "anthropic_azure"   // the same by Microsoft Foundry
 	protocolAnthropicVertex  = "anthropic_vertex"  // by Vertex AI
 	protocolAnthropicBedrock = "anthropic_bedrock" // by Amazon Bedrock
+	protocolAnthropicMantle  = "anthropic_mantle"  // by Bedrock's own address of Messages
 
 	protocolGemini = "gemini"    // generateContent
 	protocolVertex = "vertex_ai" // the same by Vertex AI, and OpenAI's for models of other publishers there

@@ -185,6 +185,34 @@ func vertexHost(location string) string {
 	return "https://" + location + "-aiplatform.googleapis.com"
 }
 
+// NewMantle makes the protocol for Bedrock's own address of Messages. The setting
+// aws_region_name says where (us-east-1 without), or a base URL. The key is one of
+// Bedrock's, sent as a bearer; without, requests are signed.
+func NewMantle(u protocol.Upstream) (protocol.Protocol, error) {
+	region := u.Settings["aws_region_name"]
+	if region == "" {
+		region = "us-east-1" // as LiteLLM
+	}
+	if err := bedrockaddr.CheckRegion(region); err != nil {
+		return nil, err
+	}
+	base := u.BaseURL
+	if base == "" {
+		base = "https://bedrock-mantle." + region + ".api.aws"
+	}
+	messages, err := join(strings.TrimSuffix(base, "/v1"), "/anthropic")
+	if err != nil {
+		return nil, err
+	}
+	auth, err := bedrockaddr.Authorizer(u, "bedrock-mantle", region)
+	if err != nil {
+		return nil, err
+	}
+	via := direct(messages)
+	via.models = ""
+	return newProtocol(u, via, auth)
+}
+
 // NewBedrock makes the protocol for Amazon Bedrock's InvokeModel. For model,
 // region, host and credentials see package bedrockaddr: the settings have
 // LiteLLM's names.
@@ -193,7 +221,7 @@ func NewBedrock(u protocol.Upstream) (protocol.Protocol, error) {
 	if err != nil {
 		return nil, err
 	}
-	auth, err := at.Authorizer(u)
+	auth, err := bedrockaddr.Authorizer(u, "bedrock", at.Region)
 	if err != nil {
 		return nil, err
 	}
@@ -208,9 +236,9 @@ func bedrock(u protocol.Upstream, auth credentials.Authorizer) (protocol.Protoco
 	return newProtocol(u, transport{
 		address: func(model string, streamed bool) string {
 			if streamed {
-				return at.Model(model, "invoke-with-response-stream")
+				return at.Host + "/model/" + url.PathEscape(at.ID(model)) + "/invoke-with-response-stream"
 			}
-			return at.Model(model, "invoke")
+			return at.Host + "/model/" + url.PathEscape(at.ID(model)) + "/invoke"
 		},
 		version: "bedrock-2023-05-31", modelInURL: true, streamInURL: true, noBetaHeader: true,
 		schemaBeta: "structured-outputs-2025-11-13", frames: true, sonnet46: 64000,

@@ -13,7 +13,7 @@ const framesType = "application/vnd.amazon.eventstream"
 
 // frames are the events of an event stream of AWS's.
 type frames struct {
-	from    io.Reader
+	from    *bufio.Reader
 	decoder *eventstream.Decoder
 	payload []byte
 }
@@ -32,7 +32,13 @@ func newFrames(body io.Reader) *frames {
 
 // next reads on; the error is io.EOF where the stream ends between two frames.
 func (f *frames) next() (frame, error) {
+	if _, err := f.from.Peek(1); err != nil {
+		return frame{}, err
+	}
 	message, err := f.decoder.Decode(f.from, f.payload[:0])
+	if err == io.EOF { // within a frame
+		err = io.ErrUnexpectedEOF
+	}
 	if err != nil {
 		return frame{}, err
 	}

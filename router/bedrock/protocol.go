@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"pelton/router/credentials"
 	"pelton/router/internal/bedrockaddr"
@@ -38,7 +39,7 @@ func newProtocol(u protocol.Upstream) (*Protocol, error) {
 	if p.at, err = bedrockaddr.Of(u); err != nil {
 		return nil, err
 	}
-	auth, err := p.at.Authorizer(u)
+	auth, err := bedrockaddr.Authorizer(u, "bedrock", p.at.Region)
 	if err != nil {
 		return nil, err
 	}
@@ -59,11 +60,14 @@ func newProtocol(u protocol.Upstream) (*Protocol, error) {
 	return p, err
 }
 
+// address is where a model is asked. Every character of its id that is not a
+// letter, a digit, or one of -_.~ is escaped, as AWS's own clients do it.
 func (p *Protocol) address(model string, streamed bool) string {
+	id := strings.ReplaceAll(url.QueryEscape(p.at.ID(model)), "+", "%20")
 	if streamed {
-		return p.at.Model(model, "converse-stream")
+		return p.at.Host + "/model/" + id + "/converse-stream"
 	}
-	return p.at.Model(model, "converse")
+	return p.at.Host + "/model/" + id + "/converse"
 }
 
 func template(address string, header http.Header) (*http.Request, error) {

@@ -20,7 +20,7 @@ type stream struct {
 	at     []int // the block of each index of Converse's; -1: none yet
 	calls  int   // of the reader's tools so far
 	number []int // of each block that is such a call; -1: it is none
-	size   int64
+	size   int64 // of what is held
 	limit  int64
 	buf    []byte
 	head   []byte
@@ -55,15 +55,16 @@ func (s *stream) Next() ([]byte, error) {
 	case err != nil:
 		return nil, err
 	}
-	if s.size += int64(len(f.payload)); s.size > s.limit {
-		return nil, protocol.ErrTooLarge
-	}
 	if f.failed {
 		s.failed = bytes.Clone(f.payload)
 		s.fault = streamFault(f)
 		return nil, protocol.ErrFailed
 	}
-	return s.event(f), nil
+	chunk := s.event(f)
+	if s.size > s.limit {
+		return nil, protocol.ErrTooLarge
+	}
+	return chunk, nil
 }
 
 // finish tells the usage, where that was asked for, and ends the stream.
@@ -112,8 +113,12 @@ func (s *stream) event(f frame) []byte {
 	return nil
 }
 
-// mostBlocks bounds the blocks of one answer.
-const mostBlocks = 4096
+// mostBlocks bounds the blocks of one answer; blockSize is what one takes besides
+// its text.
+const (
+	mostBlocks = 4096
+	blockSize  = 256
+)
 
 // block is the block of an index, which is begun where it is new; nil beyond the
 // bound.
@@ -125,6 +130,7 @@ func (s *stream) block(index int) *block {
 		s.at, s.number = append(s.at, -1), append(s.number, -1)
 	}
 	if s.at[index] < 0 {
+		s.size += blockSize
 		s.at[index] = len(s.answer.blocks)
 		s.answer.blocks = append(s.answer.blocks, block{})
 	}
@@ -137,6 +143,7 @@ func (s *stream) open(index int, start []byte) []byte {
 	if b == nil {
 		return nil
 	}
+	s.size += int64(len(start))
 	within(start, "toolUse", func(value []byte) {
 		b.kind = callBlock
 		b.takeCall(bytes.Clone(value))
@@ -163,6 +170,7 @@ func (s *stream) delta(index int, raw []byte) (out []byte) {
 	if b == nil {
 		return nil
 	}
+	s.size += int64(len(raw))
 	_, _ = rawjson.Object(raw, func(key, value []byte) {
 		switch string(key) {
 		case "text":

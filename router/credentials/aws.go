@@ -72,6 +72,9 @@ func NewAWS(service, region string, from AWSSource) *AWS {
 	return &AWS{region: region, service: service, from: from, signer: v4.NewSigner(), now: time.Now}
 }
 
+// SetClock has signatures made by another clock. It is called before the first.
+func (a *AWS) SetClock(now func() time.Time) { a.now = now }
+
 // Format prints the service for every verb.
 func (a *AWS) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "AWS signature for %s in %s", a.service, a.region)

@@ -86,7 +86,7 @@ model_list:
   - model_name: a
     litellm_params: {model: openai/gpt-4o, api_key: os.environ/UNSET}
   - model_name: b
-    litellm_params: {model: bedrock/llama, api_base: "https://x"}
+    litellm_params: {model: sagemaker/llama, api_base: "https://x"}
   - model_name: c
     litellm_params: {model: acme/x}
   - litellm_params: {model: openai/x, api_key: k}
@@ -124,7 +124,7 @@ router_settings:
 	got := strings.Split(err.Error(), "\n")
 	want := []string{
 		`c.yaml:4: model_list[0].litellm_params.api_key: the environment variable UNSET is not set`,
-		`c.yaml:6: the group "b" has no deployment that can be used: line 6: "bedrock/llama": "bedrock" speaks a protocol of its own, not OpenAI's: put a gateway that speaks OpenAI's protocol in front of it`,
+		`c.yaml:6: the group "b" has no deployment that can be used: line 6: "sagemaker/llama": "sagemaker" speaks a protocol of its own, not OpenAI's: put a gateway that speaks OpenAI's protocol in front of it`,
 		`c.yaml:8: the group "c" has no deployment that can be used: line 8: "acme/x": unknown provider "acme": set api_base to the address of its OpenAI-compatible endpoint`,
 		`c.yaml:9: model_list[3].model_name: missing; it is the name that requests ask for`,
 		`c.yaml:10: model_list[4].litellm_params: missing; it says which model it is and where`,
@@ -205,7 +205,14 @@ func TestLocate(t *testing.T) {
 		{"gemini-2.5-pro", "", false, "gemini", "gemini-2.5-pro"},
 		{"acme/x", "", false, "unknown provider", ""},
 		{"azure/x", "", true, "azure", "x"},
-		{"x", "bedrock", true, "protocol of its own", ""},
+		{"x", "sagemaker", true, "protocol of its own", ""},
+		{"x", "bedrock", true, "bedrock", "x"},
+		{"bedrock/invoke/x", "", false, "bedrock", "x"},
+		{"bedrock/converse/anthropic.claude-v2", "", false, "bedrock_converse", "anthropic.claude-v2"},
+		{"bedrock/mantle/anthropic.claude-opus-4-8", "", false, "bedrock_mantle", "anthropic.claude-opus-4-8"},
+		{"bedrock/eu-central-1/x", "", false, "bedrock", "eu-central-1/x"},
+		{"bedrock/agent/X", "", false, "chat completions", ""},
+		{"bedrock/amazon.titan-embed-text-v2:0", "", false, "chat completions", ""},
 		{"openai/", "", false, "no model behind", ""},
 	} {
 		base := ""

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"pelton/router"
@@ -40,9 +38,6 @@ func (l *loader) params(p *pending, section entry) {
 		base = resolve(at.value).Value
 	}
 	where, err := locate(name, kind, base)
-	if err == nil && where.provider == "bedrock" && !l.hasKey(entries) {
-		err = errors.New("a key of Bedrock's is needed: set api_key, or AWS_BEARER_TOKEN_BEDROCK in the environment")
-	}
 	if err != nil {
 		p.leftOut = fmt.Sprintf("%q: %v", name, err)
 		l.warn(p.line, section.path+".model", fmt.Sprintf("the deployment is left out: %s", p.leftOut))
@@ -140,15 +135,6 @@ func (l *loader) param(p *pending, e entry, body map[string]json.RawMessage) {
 			l.unused(e, hints[e.key])
 		}
 	}
-}
-
-// hasKey reports whether a deployment on Bedrock has a key or a token: it is not
-// asked by a signature.
-func (l *loader) hasKey(entries []entry) bool {
-	_, set := l.lookup("AWS_BEARER_TOKEN_BEDROCK")
-	return set || slices.ContainsFunc(entries, func(e entry) bool {
-		return e.key == "api_key" || e.key == "token_file" || e.key == "token_command"
-	})
 }
 
 // times reads how long a call may take and how often it is tried; false means

@@ -1,6 +1,7 @@
 package litellm
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -59,6 +60,10 @@ var providers = map[string]provider{
 	"vertex_ai":      vertex,
 	"vertex_ai_beta": vertex,
 
+	"bedrock":          bedrock,
+	"bedrock_converse": bedrock, // Anthropic's models, too
+	"bedrock_mantle":   mantle,
+
 	"azure": {baseEnv: "AZURE_API_BASE", keyEnvs: []string{"AZURE_API_KEY", "AZURE_OPENAI_API_KEY"}},
 
 	"custom_openai": {keyless: true},
@@ -79,14 +84,31 @@ var vertex = provider{protocol: "vertex_ai", keyless: true, settings: map[string
 	"vertex_credentials": {"VERTEXAI_CREDENTIALS"}, "vertex_ai_credentials": nil,
 }}
 
+// bedrock is Amazon Bedrock. Without a key of Bedrock's requests are signed, by the
+// keys given or by what AWS's own search finds.
+var bedrock = provider{
+	protocol: "bedrock", keyless: true, baseEnv: "AWS_BEDROCK_RUNTIME_ENDPOINT", keyEnvs: []string{"AWS_BEARER_TOKEN_BEDROCK"},
+	settings: map[string][]string{
+		"aws_region_name":   {"AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"},
+		"aws_access_key_id": nil, "aws_secret_access_key": nil, "aws_session_token": nil, "aws_profile_name": nil,
+		"aws_role_name": nil, "aws_session_name": nil, "aws_external_id": nil,
+		"aws_bedrock_runtime_endpoint": nil, "model_id": nil,
+	},
+}
+
+// mantle is Bedrock at the address where it speaks OpenAI's protocol, and
+// Anthropic's for the models of theirs.
+var mantle = provider{
+	protocol: "bedrock_mantle", baseEnv: "BEDROCK_MANTLE_API_BASE", keyEnvs: []string{"BEDROCK_MANTLE_API_KEY", "AWS_BEARER_TOKEN_BEDROCK"},
+	settings: map[string][]string{"aws_region_name": {"BEDROCK_MANTLE_REGION", "AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"}},
+}
+
 // claudes lists the services that have models of Anthropic's among others, and
 // speak Anthropic's protocol for these.
 var claudes = map[string]provider{
-	"azure_ai": {protocol: "anthropic_azure", baseEnv: "AZURE_AI_API_BASE", keyEnvs: []string{"AZURE_AI_API_KEY"}},
-	"bedrock": {
-		protocol: "anthropic_bedrock", keyEnvs: []string{"AWS_BEARER_TOKEN_BEDROCK"},
-		settings: map[string][]string{"aws_region_name": {"AWS_REGION_NAME", "AWS_REGION", "AWS_DEFAULT_REGION"}},
-	},
+	"azure_ai":       {protocol: "anthropic_azure", baseEnv: "AZURE_AI_API_BASE", keyEnvs: []string{"AZURE_AI_API_KEY"}},
+	"bedrock_mantle": {protocol: "anthropic_mantle", keyless: true, baseEnv: mantle.baseEnv, keyEnvs: mantle.keyEnvs, settings: bedrock.settings},
+	"bedrock":        {protocol: "anthropic_bedrock", keyless: true, baseEnv: bedrock.baseEnv, keyEnvs: bedrock.keyEnvs, settings: bedrock.settings},
 	"vertex_ai":      {protocol: "anthropic_vertex", keyless: true, settings: vertex.settings},
 	"vertex_ai_beta": {protocol: "anthropic_vertex", keyless: true, settings: vertex.settings},
 }
@@ -95,7 +117,31 @@ var claudes = map[string]provider{
 // that service serves by Anthropic's protocol, and its name there.
 func claude(prefix, model string) (name string, ok bool) {
 	_, ok = claudes[prefix]
-	return strings.TrimPrefix(model, "invoke/"), ok && strings.Contains(model, "claude") && !strings.HasPrefix(model, "converse/")
+	return model, ok && strings.Contains(model, "claude")
+}
+
+// onBedrock reads what stands behind bedrock/: the way to the model, where one is
+// named, and the model.
+func onBedrock(model string) (prefix, name string, err error) {
+	way, rest, _ := strings.Cut(model, "/")
+	switch way {
+	case "converse":
+		prefix, name = "bedrock_converse", rest
+	case "mantle":
+		prefix, name = "bedrock_mantle", rest
+	case "invoke":
+		prefix, name = "bedrock", rest
+	case "agent", "agentcore", "async_invoke":
+		return "", "", fmt.Errorf("Bedrock is asked for chat completions of models alone, not by %q", way)
+	default:
+		prefix, name = "bedrock", model
+	}
+	for _, kind := range []string{"embed", "rerank", "stability.", "nova-canvas", "nova-reel", "nova-sonic", "titan-image"} {
+		if strings.Contains(name, kind) {
+			return "", "", errors.New("Bedrock is asked for chat completions alone, which this model does not give")
+		}
+	}
+	return prefix, name, nil
 }
 
 // serviceOf is how the model behind a prefix is served; a provider without
@@ -119,7 +165,6 @@ func speaksOpenAI(base string) bool {
 // what to do about it. An api_base does not make them OpenAI-compatible.
 var foreign = map[string]string{
 	"azure_ai":  `write "openai/MODEL" with the resource's OpenAI-compatible api_base, which ends in /openai/v1, instead`,
-	"bedrock":   gateway,
 	"cohere":    `write "openai/MODEL" with api_base "https://api.cohere.ai/compatibility/v1" instead`,
 	"replicate": gateway,
 	"sagemaker": gateway,
@@ -155,6 +200,12 @@ func locate(model, custom, base string) (target, error) {
 			model = rest
 		}
 		prefix, rest, split = custom, model, true
+	}
+	if prefix == "bedrock" && split {
+		var err error
+		if prefix, rest, err = onBedrock(rest); err != nil {
+			return target{}, err
+		}
 	}
 	if name, ok := claude(prefix, rest); ok && split && !own(prefix, base) {
 		return target{prefix, name}, nil

@@ -15,6 +15,7 @@ var samplesEnv = map[string]string{
 	"OPENAI_API_KEY": testKey, "ANTHROPIC_API_KEY": "sk-ant", "AZURE_API_KEY_EU": "az-eu", "AZURE_API_KEY_CA": "az-ca",
 	"AZURE_API_BASE": "https://res.openai.azure.com", "AZURE_VERSION": "2024-10-21", "AZURE_AD_TOKEN": "eyJ",
 	"GROQ_API_KEY": "gsk", "OPENROUTER_API_KEY": "sk-or", "TOGETHER_API_KEY": "tg", "GEMINI_API_KEY": "gem", "DEEPSEEK_API_KEY": "ds",
+	"CUSTOM_AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "CUSTOM_AWS_SECRET_ACCESS_KEY": "wJalrXUt",
 }
 
 // Files in the style of LiteLLM's documentation. Each says in its comments what

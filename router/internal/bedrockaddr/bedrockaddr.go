@@ -5,7 +5,6 @@ package bedrockaddr
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 
@@ -34,13 +33,15 @@ func Of(u protocol.Upstream) (Address, error) {
 			region = named
 		}
 	}
-	if err := CheckRegion(region); err != nil {
-		return a, err
-	}
 	a.Region = region
 	for _, host := range []string{u.Settings["aws_bedrock_runtime_endpoint"], u.BaseURL} {
 		if host != "" {
 			a.Host = strings.TrimRight(host, "/")
+		}
+	}
+	if a.Host == "" || region != "" {
+		if err := CheckRegion(region); err != nil {
+			return a, err
 		}
 	}
 	if a.Host == "" {
@@ -49,31 +50,33 @@ func Of(u protocol.Upstream) (Address, error) {
 	return a, nil
 }
 
-// Model is the address of a model's operation, such as converse. Every character
-// of its name that is not a letter, a digit, or one of -_.~ is escaped, as AWS's
-// own clients do it.
-func (a Address) Model(name, operation string) string {
-	id, _ := split(name)
+// ID is what stands for a model in its address: its name without LiteLLM's
+// prefixes, or model_id. It is not escaped.
+func (a Address) ID(name string) string {
 	if a.id != "" && name == a.model {
-		id = a.id
+		return a.id
 	}
-	return a.Host + "/model/" + strings.ReplaceAll(url.QueryEscape(id), "+", "%20") + "/" + operation
+	id, _ := split(name)
+	return id
 }
 
-// Authorizer is what proves who asks: a token, a key of Bedrock's as a bearer, or
-// a signature by what [credentials.AWSSettings] finds.
-func (a Address) Authorizer(u protocol.Upstream) (credentials.Authorizer, error) {
+// Authorizer is what proves to a service of AWS's who asks: a token, a key of
+// Bedrock's as a bearer, or a signature by what [credentials.AWSSettings] finds.
+func Authorizer(u protocol.Upstream, service, region string) (credentials.Authorizer, error) {
 	switch {
 	case u.Token != nil:
 		return credentials.Token(u.Token), nil
 	case u.Key != "":
 		return credentials.Bearer(u.Key), nil
 	}
+	if err := CheckRegion(region); err != nil { // it is part of a signature
+		return nil, err
+	}
 	from, err := credentials.AWSSettings(u.Settings, u.Transport)
 	if err != nil {
 		return nil, err
 	}
-	return credentials.NewAWS("bedrock", a.Region, from), nil
+	return credentials.NewAWS(service, region, from), nil
 }
 
 // regionName is what a region of AWS's is called, of any partition.
