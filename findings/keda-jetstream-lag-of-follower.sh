@@ -2,9 +2,8 @@
 # KEDA v2.21.0 (github.com/kedacore/keda/v2): after a failed search for the leader the JetStream
 # scaler reports a follower's lag, 0.
 #
-# Expected: an error at each poll until the consumer's leader has been found and asked. The
-# scaler searches for it because, as its comments say, only the leader's figures count; those of
-# a follower are not.
+# Expected: an error at each poll until the consumer's leader has been found and asked: the
+# scaler searches for it because a follower does not know what the consumer has pending.
 #
 # Seen: the first poll fails, as the search meets a node that is down. It has already remembered
 # the leader's name, so the second takes the follower that it asked for the leader: lag 0, not

@@ -4,7 +4,7 @@
 #
 # Expected: 3 input and 4 output tokens at the list price. Cohere's answer has
 # usage.billed_units, described in its API reference as the billed amounts, next to
-# usage.tokens, which also counts Cohere's own prompt template.
+# usage.tokens, which is all that the model read and wrote.
 #
 # Seen: usage and cost are those of usage.tokens: 70 in and 5 out. This short request looks
 # nearly five times dearer than its bill.

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # PyArrow 26.0.1 (PyPI): read_json rounds an integer above 2^63 to a double.
 #
-# Expected: uint64, which Arrow has and which holds the number, or an error. A sampling seed or
-# an id may be any unsigned 64-bit number.
+# Expected: uint64, which Arrow has and which holds the number, or an error. The documentation
+# promises int64 for numbers, and float64 when one that is no integer is met.
 #
 # Seen: type double: 18446744073709551557 becomes 1.8446744073709552e+19, and a neighbouring id
 # becomes the same value.
