@@ -91,6 +91,7 @@ func main() {
 }
 GO
 go mod init finding >go.log 2>&1
-timeout 500 go get github.com/nats-io/nats-server/v2@v2.15.2 github.com/nats-io/nats.go@v1.55.0 github.com/cloudevents/sdk-go/protocol/nats_jetstream/v2@v2.16.2 github.com/cloudevents/sdk-go/v2@v2.16.2 >>go.log 2>&1
+timeout 500 go get github.com/nats-io/nats-server/v2@v2.15.2 github.com/nats-io/nats.go@v1.55.0 \
+	github.com/cloudevents/sdk-go/protocol/nats_jetstream/v2@v2.16.2 github.com/cloudevents/sdk-go/v2@v2.16.2 >>go.log 2>&1
 timeout 500 go build -o check . >>go.log 2>&1 || { cat go.log; exit 1; }
 timeout 60 ./check

@@ -18,6 +18,7 @@ timeout 90 env/bin/python - <<'PY'
 import http.server
 import json
 import threading
+import time
 
 asked = []
 
@@ -42,7 +43,6 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 url = f"http://127.0.0.1:{server.server_port}"
 
-import time
 
 def answer(n):
     times.append(time.monotonic())

@@ -42,6 +42,7 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 url = f"http://127.0.0.1:{server.server_port}"
 
+
 def answer(n):
     part, tokens = ({"functionCall": {"name": "price", "args": {}}}, 1000) if n < 4 else ({"text": "3"}, 10)
     return 200, {}, {

@@ -42,6 +42,7 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 url = f"http://127.0.0.1:{server.server_port}"
 
+
 def answer(_):
     calls = [{"id": f"call_{i}", "type": "function", "function": {"name": "Person", "arguments": json.dumps({"name": name})}}
              for i, name in enumerate(["Ada", "Grace"])]

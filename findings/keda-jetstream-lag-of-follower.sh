@@ -111,6 +111,7 @@ func newScaler(endpoint string) (*natsJetStreamScaler, error) {
 }
 GO
 go mod init finding >go.log 2>&1
-timeout 500 go get k8s.io/api@v0.36.4 k8s.io/apimachinery@v0.36.4 k8s.io/metrics@v0.36.4 github.com/go-logr/logr@v1.4.4 >>go.log 2>&1
+timeout 500 go get k8s.io/api@v0.36.4 k8s.io/apimachinery@v0.36.4 \
+	k8s.io/metrics@v0.36.4 github.com/go-logr/logr@v1.4.4 >>go.log 2>&1
 timeout 500 go build -mod=mod -o check . >>go.log 2>&1 || { cat go.log; exit 1; }
 timeout 60 ./check

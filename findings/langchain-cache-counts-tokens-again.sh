@@ -40,9 +40,11 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 url = f"http://127.0.0.1:{server.server_port}"
 
+
 def answer(_):
-    return 200, {}, {"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-4o", "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}, "choices": [
-        {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "ok"}}]}
+    return 200, {}, {"id": "c", "object": "chat.completion", "created": 1, "model": "gpt-4o",
+        "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}, "choices": [{
+            "index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "ok"}}]}
 
 
 from langchain_core.caches import InMemoryCache

@@ -43,6 +43,7 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
 threading.Thread(target=server.serve_forever, daemon=True).start()
 url = f"http://127.0.0.1:{server.server_port}"
 
+
 def answer(_):
     return 200, {}, {
         "id": "x", "finish_reason": "COMPLETE", "message": {"role": "assistant", "content": [{"type": "text", "text": "Hello!"}]},
