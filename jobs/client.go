@@ -232,7 +232,7 @@ func (c *Client) Run(ctx context.Context, job schema.Job) ([]schema.Result, erro
 	for result, err := range h.Collect(ctx, order) {
 		if err != nil {
 			if ctx.Err() != nil {
-				h.cancelBehind(ctx)
+				cancelBehind(ctx, h)
 			}
 			return results, err
 		}
@@ -258,4 +258,14 @@ func requestLines(requests []schema.Request) io.Reader {
 		_ = w.Close()
 	}()
 	return r
+}
+
+// cancelBehind cancels the job of a caller whose own context has ended.
+func cancelBehind(ctx context.Context, h *Handle) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	marker := schema.Cancel{Reason: "the caller has gone"}
+	if err := h.st.Cancels.Publish(ctx, h.queue, h.id, marker); err != nil {
+		h.st.Log.Warn().Err(err).Str("job", h.id).Msg("could not cancel the job")
+	}
 }

@@ -24,6 +24,9 @@ func (h *Handle) Ordered(ctx context.Context) iter.Seq2[*schema.Result, error] {
 	return h.Collect(ctx, schema.OrderInput)
 }
 
+// reading is a job whose results are read.
+type reading struct{ *Handle }
+
 // CollectOption changes one [Handle.Collect].
 type CollectOption func(*collect)
 
@@ -66,7 +69,7 @@ func (h *Handle) Collect(ctx context.Context, order schema.Order, options ...Col
 				return
 			}
 			if it.End() {
-				if err := h.endError(ctx, it, n, c.from == 0); err != nil {
+				if err := (reading{h}).endError(ctx, it, n, c.from == 0); err != nil {
 					yield(nil, err)
 				}
 				return
@@ -135,7 +138,7 @@ func (h *Handle) AgedOut(ctx context.Context) (bool, error) {
 }
 
 // endError is what the final state says to a reader of n results.
-func (h *Handle) endError(ctx context.Context, it store.Entry, n int, fromStart bool) error {
+func (h reading) endError(ctx context.Context, it store.Entry, n int, fromStart bool) error {
 	state, err := schema.ParseState(it.Data)
 	if err != nil {
 		return fmt.Errorf("the end of job %s: %w", h.id, err)

@@ -94,13 +94,3 @@ func (h *Handle) Cancel(ctx context.Context, reason string) error {
 	}
 	return h.st.Cancels.PublishSteadily(ctx, h.queue, h.id, schema.Cancel{Reason: reason})
 }
-
-// cancelBehind cancels the job of a caller whose own context has ended.
-func (h *Handle) cancelBehind(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	marker := schema.Cancel{Reason: "the caller has gone"}
-	if err := h.st.Cancels.Publish(ctx, h.queue, h.id, marker); err != nil {
-		h.st.Log.Warn().Err(err).Str("job", h.id).Msg("could not cancel the job")
-	}
-}

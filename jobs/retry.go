@@ -64,7 +64,7 @@ func (h *Handle) Retry(ctx context.Context) (*Handle, error) {
 	if err != nil {
 		return nil, err
 	}
-	done, err := h.succeeded(ctx, rec)
+	done, err := rerun{h}.succeeded(ctx, rec)
 	if err != nil {
 		return nil, err
 	}
@@ -77,11 +77,11 @@ func (h *Handle) Retry(ctx context.Context) (*Handle, error) {
 	}
 	options := []SubmitOption{retryOf(h.id)}
 	if job.Input == nil {
-		job.Requests = h.remaining(job.Requests, done)
+		job.Requests = rerun{h}.remaining(job.Requests, done)
 		retried, err := client.Submit(ctx, *job, options...)
 		return retried, err
 	}
-	input, err := h.remainingLines(ctx, job, done)
+	input, err := rerun{h}.remainingLines(ctx, job, done)
 	if err != nil {
 		return nil, err
 	}
@@ -93,8 +93,11 @@ func (h *Handle) Retry(ctx context.Context) (*Handle, error) {
 
 func retryOf(job string) SubmitOption { return func(s *submission) { s.retryOf = job } }
 
+// rerun is what of a job is to run again.
+type rerun struct{ *Handle }
+
 // succeeded returns the indexes that need not run again.
-func (h *Handle) succeeded(ctx context.Context, rec *store.Record) (done bitset.Set, err error) {
+func (h rerun) succeeded(ctx context.Context, rec *store.Record) (done bitset.Set, err error) {
 	n := 0
 	err = h.st.Results.EachMeta(ctx, h.queue, h.id, func(out store.ResultMeta) error {
 		if out.Status == schema.StatusSucceeded && out.Index < rec.Total && done.Add(out.Index) {
@@ -142,7 +145,7 @@ func (c *Client) retryID(ctx context.Context, rec *store.Record) (string, error)
 }
 
 // remaining returns the requests that are to run again.
-func (h *Handle) remaining(requests []schema.Request, done bitset.Set) []schema.Request {
+func (h rerun) remaining(requests []schema.Request, done bitset.Set) []schema.Request {
 	var rest []schema.Request
 	for i, r := range requests {
 		if !done.Has(i) {
@@ -152,7 +155,7 @@ func (h *Handle) remaining(requests []schema.Request, done bitset.Set) []schema.
 	return rest
 }
 
-func (h *Handle) named(r schema.Request, index int) schema.Request {
+func (h rerun) named(r schema.Request, index int) schema.Request {
 	if r.CustomID == "" {
 		r.CustomID = h.id + "." + strconv.Itoa(index)
 	}
@@ -160,7 +163,7 @@ func (h *Handle) named(r schema.Request, index int) schema.Request {
 }
 
 // remainingLines streams them from the job's input.
-func (h *Handle) remainingLines(ctx context.Context, job *schema.Job, done bitset.Set) (io.ReadCloser, error) {
+func (h rerun) remainingLines(ctx context.Context, job *schema.Job, done bitset.Set) (io.ReadCloser, error) {
 	bucket, name := h.st.Names.InputBucket(), job.Input.Object
 	info, err := h.st.Objects.Info(ctx, bucket, name)
 	if err != nil {
@@ -178,7 +181,7 @@ func (h *Handle) remainingLines(ctx context.Context, job *schema.Job, done bitse
 	return r, nil
 }
 
-func (h *Handle) copyRemaining(w io.Writer, input io.Reader, job *schema.Job, done bitset.Set) error {
+func (h rerun) copyRemaining(w io.Writer, input io.Reader, job *schema.Job, done bitset.Set) error {
 	lines := schema.NewLineReader(input, h.st.Limits(), job.Defaults)
 	lines.Endpoint = job.Input.Endpoint
 	lines.SkipInvalid = true // an invalid line is judged again by the new job's owner

@@ -44,7 +44,7 @@ func (h *Handle) Stored(ctx context.Context, order schema.Order) iter.Seq2[Store
 		for n := 0; ; n++ {
 			it, err := from.Next(ctx)
 			if err == nil && it.End() {
-				if err = h.allRead(it.Data, n); err == nil {
+				if err = (reading{h}).allRead(it.Data, n); err == nil {
 					return
 				}
 			}
@@ -62,7 +62,7 @@ func (h *Handle) Stored(ctx context.Context, order schema.Order) iter.Seq2[Store
 	}
 }
 
-func (h *Handle) allRead(end []byte, n int) error {
+func (h reading) allRead(end []byte, n int) error {
 	state, err := schema.ParseState(end)
 	if err != nil {
 		return fmt.Errorf("the end of job %s: %w", h.id, err)
@@ -76,15 +76,15 @@ func (h *Handle) allRead(end []byte, n int) error {
 // SoFar yields the results that are stored now, in the order in which they came,
 // and does not wait for more.
 func (h *Handle) SoFar(ctx context.Context) iter.Seq2[Stored, error] {
-	return h.soFar(ctx, false)
+	return reading{h}.soFar(ctx, false)
 }
 
 // Sizes is SoFar without the bytes: quick, whatever the results hold.
 func (h *Handle) Sizes(ctx context.Context) iter.Seq2[Stored, error] {
-	return h.soFar(ctx, true)
+	return reading{h}.soFar(ctx, true)
 }
 
-func (h *Handle) soFar(ctx context.Context, headers bool) iter.Seq2[Stored, error] {
+func (h reading) soFar(ctx context.Context, headers bool) iter.Seq2[Stored, error] {
 	return func(yield func(Stored, error) bool) {
 		err := h.st.Results.EachStored(ctx, h.key(), 0, headers, func(it store.Entry, _ uint64) error {
 			var err error

@@ -51,7 +51,7 @@ func (h *Handle) Wait(ctx context.Context, options ...WaitOption) (*schema.State
 		defer stop()
 	}
 	state, err := h.State(ctx)
-	for ctx.Err() == nil && h.comes(err) {
+	for ctx.Err() == nil && (reading{h}).comes(err) {
 		if err = sleep(ctx, expectEvery); err == nil {
 			state, err = h.State(ctx)
 		}
@@ -68,12 +68,12 @@ func (h *Handle) Wait(ctx context.Context, options ...WaitOption) (*schema.State
 		return state, err
 	}
 	w.show(state)
-	return h.follow(ctx, snapshots, events, &w)
+	return reading{h}.follow(ctx, snapshots, events, &w)
 }
 
 // comes reports whether the state that err says cannot be read is to be waited
 // for: the job is yet to come, or the broker is away.
-func (h *Handle) comes(err error) bool {
+func (h reading) comes(err error) bool {
 	switch {
 	case err == nil:
 		return false
@@ -87,7 +87,7 @@ func (h *Handle) comes(err error) bool {
 
 // follow waits for the end, which is stored, and meanwhile passes snapshots and
 // events on, which are not.
-func (h *Handle) follow(ctx context.Context, snapshots, events <-chan *nats.Msg, w *waiting) (*schema.State, error) {
+func (h reading) follow(ctx context.Context, snapshots, events <-chan *nats.Msg, w *waiting) (*schema.State, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	type finalState struct {
 		state *schema.State
