@@ -3,6 +3,8 @@ package litellm
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"pelton/router"
@@ -52,8 +54,10 @@ func (l *loader) address(p *pending, base string, line int, section entry) {
 		own := base != ""
 		if !own {
 			base = prov.base
-			if value, ok := l.lookup(prov.baseEnv); ok {
-				base, from = value, "environment variable "+prov.baseEnv
+			for _, name := range slices.Backward(strings.Fields(prov.baseEnv)) {
+				if value, ok := l.lookup(name); ok {
+					base, from = value, "environment variable "+name
+				}
 			}
 		}
 		if base == "" && prov.protocol == "" {
@@ -71,9 +75,7 @@ func (l *loader) address(p *pending, base string, line int, section entry) {
 		} else if p.APIKey.Empty() && base == prov.base && !prov.keyless && p.TokenFile == "" && len(p.TokenCommand) == 0 {
 			l.problem(section.line, fmt.Sprintf("%s: no key for %s: set api_key, or %s in the environment", section.path, p.provider, strings.Join(prov.keyEnvs, " or ")))
 		}
-		if _, rest, _ := strings.Cut(base, "://"); prov.ownPath != "" && !strings.Contains(strings.TrimRight(rest, "/"), "/") {
-			base = strings.TrimRight(base, "/") + prov.ownPath
-		}
+		base = prov.placed(p, base)
 	}
 	p.BaseURL = base
 	if !p.TakesEntra() && !p.Token.Empty() { // the same, by another name
@@ -90,6 +92,27 @@ func (l *loader) address(p *pending, base string, line int, section entry) {
 		return
 	}
 	p.Deployment = d
+}
+
+// placed names the model as the service does, and puts the key where the service
+// wants it. It returns the address.
+func (prov provider) placed(p *pending, base string) string {
+	if prov.ownPath != "" && !hasPath(base) {
+		base = strings.TrimRight(base, "/") + prov.ownPath
+	}
+	if prov.place != nil {
+		base, p.Model = prov.place(base, p.Model)
+	}
+	if prov.auth != nil && !p.APIKey.Empty() {
+		bearer, headers := prov.auth(p.APIKey.Reveal())
+		all := make(map[string]router.Secret, len(headers)+len(p.Headers))
+		for name, value := range headers {
+			all[name] = router.NewSecret(value)
+		}
+		maps.Copy(all, p.Headers)
+		p.APIKey, p.Headers = router.NewSecret(bearer), all
+	}
+	return base
 }
 
 // settings fills in from the environment what the provider's protocol needs and

@@ -125,7 +125,7 @@ router_settings:
 	want := []string{
 		`c.yaml:4: model_list[0].litellm_params.api_key: the environment variable UNSET is not set`,
 		`c.yaml:6: the group "b" has no deployment that can be used: line 6: "sagemaker/llama": "sagemaker" speaks a protocol of its own, not OpenAI's: put a gateway that speaks OpenAI's protocol in front of it`,
-		`c.yaml:8: the group "c" has no deployment that can be used: line 8: "acme/x": unknown provider "acme": set api_base to the address of its OpenAI-compatible endpoint`,
+		`c.yaml:8: the group "c" has no deployment that can be used: line 8: "acme/x": unknown provider "acme": write "openai/x", with the address of its OpenAI-compatible endpoint as api_base, instead`,
 		`c.yaml:9: model_list[3].model_name: missing; it is the name that requests ask for`,
 		`c.yaml:10: model_list[4].litellm_params: missing; it says which model it is and where`,
 		`c.yaml:12: model_list[5].litellm_params.timeout: "soon" must be a number of seconds above 0`,

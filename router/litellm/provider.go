@@ -5,18 +5,24 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"pelton/router"
 )
 
 // provider is a service that the router can ask, by the prefix that LiteLLM gives
 // its models.
 type provider struct {
 	base    string   // base URL when none is configured; empty: api_base is needed
-	baseEnv string   // environment variable that replaces base
+	baseEnv string   // environment variables that replace base, with blanks between, the first that is set counts
 	keyEnvs []string // environment variables that hold a key, the first that is set counts
 	keyless bool     // a server of one's own, which may need no key
-	ownPath string   // appended to a base URL without a path: what LiteLLM's native protocol does not need and OpenAI's does
+	ownPath string   // appended to a base URL without a path
+
+	// place says where a model lies, and its name there. nil: at base, by its name.
+	place func(base, model string) (string, string)
+
+	// auth makes of a key what goes as a bearer, if anything, and headers. nil: a bearer.
+	auth func(key string) (bearer string, headers map[string]string)
+
+	note string // what is particular to it, for people, in Markdown
 
 	// protocol is the one that the service speaks: a key of the router's table.
 	// Empty: OpenAI's. One with another may know its own address.
@@ -27,35 +33,11 @@ type provider struct {
 	settings map[string][]string
 }
 
-// providers lists the prefixes that stand for an OpenAI-compatible service.
-// Base URLs and variables are LiteLLM's, except where LiteLLM talks to a
-// service in another protocol and the service offers OpenAI's as well.
+// providers lists the prefixes of services with a protocol of their own. Those
+// that speak OpenAI's are the [services].
 var providers = map[string]provider{
-	"openai":                 {base: router.DefaultBaseURL, baseEnv: "OPENAI_BASE_URL", keyEnvs: []string{"OPENAI_API_KEY"}},
-	"text-completion-openai": {base: router.DefaultBaseURL, baseEnv: "OPENAI_BASE_URL", keyEnvs: []string{"OPENAI_API_KEY"}},
-	"anthropic":              {protocol: "anthropic", base: "https://api.anthropic.com", baseEnv: "ANTHROPIC_API_BASE", keyEnvs: []string{"ANTHROPIC_API_KEY"}},
-	"anyscale":               {base: "https://api.endpoints.anyscale.com/v1", baseEnv: "ANYSCALE_API_BASE", keyEnvs: []string{"ANYSCALE_API_KEY"}},
-	"cerebras":               {base: "https://api.cerebras.ai/v1", baseEnv: "CEREBRAS_API_BASE", keyEnvs: []string{"CEREBRAS_API_KEY"}},
-	"codestral":              {base: "https://codestral.mistral.ai/v1", baseEnv: "CODESTRAL_API_BASE", keyEnvs: []string{"CODESTRAL_API_KEY"}},
-	"dashscope":              {base: "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", baseEnv: "DASHSCOPE_API_BASE", keyEnvs: []string{"DASHSCOPE_API_KEY"}},
-	"deepinfra":              {base: "https://api.deepinfra.com/v1/openai", baseEnv: "DEEPINFRA_API_BASE", keyEnvs: []string{"DEEPINFRA_API_KEY"}},
-	"deepseek":               {base: "https://api.deepseek.com/v1", baseEnv: "DEEPSEEK_API_BASE", keyEnvs: []string{"DEEPSEEK_API_KEY"}},
-	"fireworks_ai":           {base: "https://api.fireworks.ai/inference/v1", baseEnv: "FIREWORKS_API_BASE", keyEnvs: []string{"FIREWORKS_API_KEY", "FIREWORKS_AI_API_KEY"}},
-	"gemini":                 {protocol: "gemini", baseEnv: "GEMINI_API_BASE", keyEnvs: []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"}},
-	"github":                 {base: "https://models.inference.ai.azure.com", baseEnv: "GITHUB_API_BASE", keyEnvs: []string{"GITHUB_API_KEY"}},
-	"groq":                   {base: "https://api.groq.com/openai/v1", baseEnv: "GROQ_API_BASE", keyEnvs: []string{"GROQ_API_KEY"}},
-	"meta_llama":             {base: "https://api.llama.com/compat/v1", baseEnv: "LLAMA_API_BASE", keyEnvs: []string{"LLAMA_API_KEY"}},
-	"mistral":                {base: "https://api.mistral.ai/v1", baseEnv: "MISTRAL_API_BASE", keyEnvs: []string{"MISTRAL_API_KEY"}},
-	"moonshot":               {base: "https://api.moonshot.ai/v1", baseEnv: "MOONSHOT_API_BASE", keyEnvs: []string{"MOONSHOT_API_KEY"}},
-	"nebius":                 {base: "https://api.studio.nebius.ai/v1", baseEnv: "NEBIUS_API_BASE", keyEnvs: []string{"NEBIUS_API_KEY"}},
-	"novita":                 {base: "https://api.novita.ai/v3/openai", baseEnv: "NOVITA_API_BASE", keyEnvs: []string{"NOVITA_API_KEY"}},
-	"nvidia_nim":             {base: "https://integrate.api.nvidia.com/v1", baseEnv: "NVIDIA_NIM_API_BASE", keyEnvs: []string{"NVIDIA_NIM_API_KEY"}},
-	"openrouter":             {base: "https://openrouter.ai/api/v1", baseEnv: "OPENROUTER_API_BASE", keyEnvs: []string{"OPENROUTER_API_KEY"}},
-	"perplexity":             {base: "https://api.perplexity.ai", baseEnv: "PERPLEXITY_API_BASE", keyEnvs: []string{"PERPLEXITYAI_API_KEY", "PERPLEXITY_API_KEY"}},
-	"sambanova":              {base: "https://api.sambanova.ai/v1", baseEnv: "SAMBANOVA_API_BASE", keyEnvs: []string{"SAMBANOVA_API_KEY"}},
-	"together_ai":            {base: "https://api.together.xyz/v1", baseEnv: "TOGETHER_AI_API_BASE", keyEnvs: []string{"TOGETHER_API_KEY", "TOGETHER_AI_API_KEY", "TOGETHERAI_API_KEY", "TOGETHER_AI_TOKEN"}},
-	"volcengine":             {base: "https://ark.cn-beijing.volces.com/api/v3", baseEnv: "VOLCENGINE_API_BASE", keyEnvs: []string{"VOLCENGINE_API_KEY"}},
-	"xai":                    {base: "https://api.x.ai/v1", baseEnv: "XAI_API_BASE", keyEnvs: []string{"XAI_API_KEY"}},
+	"anthropic": {protocol: "anthropic", base: "https://api.anthropic.com", baseEnv: "ANTHROPIC_API_BASE", keyEnvs: []string{"ANTHROPIC_API_KEY"}},
+	"gemini":    {protocol: "gemini", baseEnv: "GEMINI_API_BASE", keyEnvs: []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"}},
 
 	"vertex_ai":      vertex,
 	"vertex_ai_beta": vertex,
@@ -65,15 +47,6 @@ var providers = map[string]provider{
 	"bedrock_mantle":   mantle,
 
 	"azure": {baseEnv: "AZURE_API_BASE", keyEnvs: []string{"AZURE_API_KEY", "AZURE_OPENAI_API_KEY"}},
-
-	"custom_openai": {keyless: true},
-	"hosted_vllm":   {baseEnv: "HOSTED_VLLM_API_BASE", keyEnvs: []string{"HOSTED_VLLM_API_KEY"}, keyless: true},
-	"litellm_proxy": {baseEnv: "LITELLM_PROXY_API_BASE", keyEnvs: []string{"LITELLM_PROXY_API_KEY"}, keyless: true},
-	"llamafile":     {base: "http://127.0.0.1:8080/v1", baseEnv: "LLAMAFILE_API_BASE", keyless: true},
-	"lm_studio":     {base: "http://127.0.0.1:1234/v1", baseEnv: "LM_STUDIO_API_BASE", keyEnvs: []string{"LM_STUDIO_API_KEY"}, keyless: true},
-	"ollama":        {base: "http://127.0.0.1:11434", baseEnv: "OLLAMA_API_BASE", keyless: true, ownPath: "/v1"},
-	"ollama_chat":   {base: "http://127.0.0.1:11434", baseEnv: "OLLAMA_API_BASE", keyless: true, ownPath: "/v1"},
-	"openai_like":   {baseEnv: "OPENAI_LIKE_API_BASE", keyEnvs: []string{"OPENAI_LIKE_API_KEY"}, keyless: true},
 }
 
 // vertex is Vertex AI: LiteLLM has two names for each of its settings. Without
@@ -150,7 +123,17 @@ func serviceOf(prefix, model string) provider {
 	if _, ok := claude(prefix, model); ok {
 		return claudes[prefix]
 	}
+	if p, ok := services[prefix]; ok {
+		return p
+	}
 	return providers[prefix]
+}
+
+// known reports whether a prefix stands for a service.
+func known(prefix string) bool {
+	_, compatible := services[prefix]
+	_, native := providers[prefix]
+	return compatible || native
 }
 
 // speaksOpenAI reports whether an address says that OpenAI's protocol is spoken
@@ -164,11 +147,24 @@ func speaksOpenAI(base string) bool {
 // foreign lists prefixes of services that speak a protocol of their own, with
 // what to do about it. An api_base does not make them OpenAI-compatible.
 var foreign = map[string]string{
-	"azure_ai":  `write "openai/MODEL" with the resource's OpenAI-compatible api_base, which ends in /openai/v1, instead`,
 	"cohere":    `write "openai/MODEL" with api_base "https://api.cohere.ai/compatibility/v1" instead`,
 	"replicate": gateway,
 	"sagemaker": gateway,
 	"watsonx":   gateway,
+
+	"chatgpt":        gateway,
+	"cloudflare":     `write "openai/MODEL" with api_base "https://api.cloudflare.com/client/v4/accounts/ACCOUNT/ai/v1" instead`,
+	"gigachat":       `write "openai/MODEL" with api_base "https://gigachat.devices.sberbank.ru/api/v1" and a token_command that prints its tokens instead`,
+	"github_copilot": gateway,
+	"nlp_cloud":      gateway,
+	"oci":            gateway,
+	"petals":         gateway,
+	"predibase":      `write "openai/MODEL" with api_base "https://serving.app.predibase.com/TENANT/deployments/v2/llms/MODEL/v1" instead`,
+	"sagemaker_chat": gateway,
+	"sagemaker_nova": gateway,
+	"triton":         gateway,
+	"vllm":           `write "hosted_vllm/MODEL" with the server's api_base instead`,
+	"watsonx_text":   gateway,
 }
 
 const gateway = "put a gateway that speaks OpenAI's protocol in front of it"
@@ -186,7 +182,7 @@ func isV1(base string) bool {
 
 // target is where a configured model lies: its service, and its name there.
 type target struct {
-	provider string // a key of providers, or empty for a server known by its address only
+	provider string // a key of services or providers, or empty for a server known by its address only
 	model    string
 }
 
@@ -216,7 +212,7 @@ func locate(model, custom, base string) (target, error) {
 	if (prefix == "azure" || own(prefix, base)) && isV1(base) && split {
 		return target{"openai", rest}, nil
 	}
-	if _, ok := providers[prefix]; ok && split {
+	if split && known(prefix) {
 		if rest == "" {
 			return target{}, fmt.Errorf("no model behind %q", prefix+"/")
 		}
@@ -226,7 +222,7 @@ func locate(model, custom, base string) (target, error) {
 	case hasBase:
 		return target{"", model}, nil // the slash, if any, is part of the name there
 	case split:
-		return target{}, fmt.Errorf("unknown provider %q: set api_base to the address of its OpenAI-compatible endpoint", prefix)
+		return target{}, fmt.Errorf("unknown provider %q: write \"openai/%s\", with the address of its OpenAI-compatible endpoint as api_base, instead", prefix, rest)
 	case strings.HasPrefix(model, "claude"):
 		return target{"anthropic", model}, nil
 	case strings.HasPrefix(model, "gemini"):

@@ -17,7 +17,7 @@ func TestPresets(t *testing.T) {
 	for model, want := range map[string]string{
 		"openrouter/anthropic/claude-3.5-sonnet": "https://openrouter.ai/api/v1/chat/completions",
 		"groq/llama-3.3-70b-versatile":           "https://api.groq.com/openai/v1/chat/completions",
-		"together_ai/Qwen/Qwen2.5-7B":            "https://api.together.xyz/v1/chat/completions",
+		"together_ai/Qwen/Qwen2.5-7B":            "https://api.together.ai/v1/chat/completions",
 		"ollama/llama3":                          "http://127.0.0.1:11434/v1/chat/completions",
 		"lm_studio/qwen3":                        "http://127.0.0.1:1234/v1/chat/completions",
 		"llamafile/x":                            "http://127.0.0.1:8080/v1/chat/completions",

@@ -21,7 +21,7 @@ import (
 	"pelton/schema"
 )
 
-var update = flag.Bool("update", false, "write the configuration table into the README, and docs/reference.md")
+var update = flag.Bool("update", false, "write the tables of variables and services into their documents, and docs/reference.md")
 
 // each calls f with every block in one of the languages.
 func each(t *testing.T, f func(t *testing.T, d document, b block), langs ...string) {
@@ -41,20 +41,32 @@ func each(t *testing.T, f func(t *testing.T, d document, b block), langs ...stri
 }
 
 func TestConfigurationTable(t *testing.T) {
-	path := filepath.Join(root, "README.md")
+	checkTable(t, "README.md", "Variable", config.Table())
+}
+
+// The services in the documentation are those of the code.
+func TestServicesTable(t *testing.T) {
+	checkTable(t, "docs/providers.md", "Prefix", litellm.Table())
+}
+
+// checkTable holds the table of a document whose first column has that heading
+// against the code's, or writes it there.
+func checkTable(t *testing.T, file, heading, want string) {
+	t.Helper()
+	path := filepath.Join(root, file)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	table := regexp.MustCompile(`(?m)^\| Variable \|.*\n(\|.*\n)+`)
+	table := regexp.MustCompile(`(?m)^\| ` + heading + ` \|.*\n(\|.*\n)+`)
 	if *update {
-		text = table.ReplaceAllLiteral(text, []byte(config.Table()))
+		text = table.ReplaceAllLiteral(text, []byte(want))
 		if err := os.WriteFile(path, text, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got := string(table.Find(text)); got != config.Table() {
-		t.Errorf("the table in the README is not that of the code; run go test ./internal/dev/docs -update\n%s", config.Table())
+	if got := string(table.Find(text)); got != want {
+		t.Errorf("the table in %s is not that of the code; run go test ./internal/dev/docs -update\n%s", file, want)
 	}
 }
 
