@@ -1,6 +1,10 @@
 package anthropic
 
-import "math"
+import (
+	"math"
+
+	"pelton/router/protocol"
+)
 
 // Claude is what the name of a model of Anthropic's says of it, for protocols
 // that carry such a model in another way than by Messages.
@@ -29,23 +33,26 @@ type Thinking struct {
 // before it, and fills in what came of it. drop leaves out what the model has no
 // place for. out must not be empty.
 func (t *Thinking) Append(out []byte, model string, drop bool) ([]byte, error) {
-	r := request{model: modelOf(model), name: model, drop: drop, bound: t.MaxTokens}
-	r.thinking, r.effort, r.output = t.Thinking, t.Effort, t.Output
-	if r.bound == 0 {
-		r.bound = math.MaxInt32
+	w := thinking{refusals: refusals{drop: drop}, model: modelOf(model), bound: t.MaxTokens}
+	w.name = model
+	w.thinking, w.effort, w.output = t.Thinking, t.Effort, t.Output
+	if w.bound == 0 {
+		w.bound = math.MaxInt32
 	}
-	out = r.appendThinking(out)
-	if t.Ponders = r.ponders; r.ponders {
-		t.Budget = r.budget()
+	out = w.append(out)
+	if t.Ponders = w.on; w.on {
+		t.Budget = w.budget(&w.model)
 	}
-	return out, r.err
+	return out, w.err
 }
 
 // AppendSchema appends a schema in the form that structured answers take: what
 // lies outside of it stands in descriptions. The error is for a schema that
 // cannot be said in it.
 func AppendSchema(out, raw []byte) ([]byte, error) {
-	var r request
-	out = r.appendSchema(out, raw)
-	return out, r.err
+	var a answerSchema
+	if out = a.append(out, raw); a.open {
+		return out, protocol.Unsupported(server, "response_format", "Anthropic takes no schema with additionalProperties: name the properties, and set additionalProperties to false")
+	}
+	return out, nil
 }

@@ -8,9 +8,14 @@ import (
 	"pelton/internal/rawjson"
 )
 
-// conversation is the state of writing messages: Anthropic's turns, of which one
+// conversation writes the messages: Anthropic's turns, of which one
 // holds all that one side says in a row, results of tools included.
 type conversation struct {
+	refusals
+	names     toolNames
+	system    []byte // Anthropic's own
+	midSystem bool   // the model takes system messages behind the first turn
+
 	index int  // of the message being read
 	turn  byte // the open turn: 'u', 'a', or 0 for none
 	begun bool // a turn was written
@@ -24,61 +29,60 @@ type conversation struct {
 	// to within the buffer.
 	from, to int
 
-	called  [][]byte // names of tools in the history, as they are written
-	results int      // of the old role function, and calls: they have no ids
+	results int // of the old role function, and calls: they have no ids
 	calls   int
 }
 
-// appendMessages appends the system prompt and the messages.
-func (r *request) appendMessages(out []byte) []byte {
-	if r.messages == nil {
-		r.fail("messages", "messages: missing")
+// append appends the system prompt and the messages.
+func (c *conversation) append(out, messages []byte) []byte {
+	if messages == nil {
+		c.fail("messages", "messages: missing")
 		return out
 	}
 	prompt := false
-	array, _ := rawjson.Array(r.messages, func(raw []byte) {
+	array, _ := rawjson.Array(messages, func(raw []byte) {
 		var m message
 		_, _ = rawjson.Object(raw, m.take)
 		switch isSystem := m.is("system") || m.is("developer"); {
-		case isSystem && r.begun:
-			r.waiting = append(r.waiting, m.content)
+		case isSystem && c.begun:
+			c.waiting = append(c.waiting, m.content)
 		case isSystem:
 			if !prompt {
 				out, prompt = append(out, `,"system":[`...), true
 			}
-			out = r.appendContent(out, &m, false)
+			out = c.appendContent(out, &m, false)
 		default:
-			if !r.begun {
-				out = r.beginMessages(out, prompt)
+			if !c.begun {
+				out = c.begin(out, prompt)
 			}
-			out = r.appendMessage(out, &m)
+			out = c.appendMessage(out, &m)
 		}
-		r.index++
+		c.index++
 	})
 	switch {
 	case !array:
-		r.fail("messages", "messages: must be an array")
-	case !r.begun:
-		r.fail("messages", "messages: Anthropic needs a message besides the system prompt")
+		c.fail("messages", "messages: must be an array")
+	case !c.begun:
+		c.fail("messages", "messages: Anthropic needs a message besides the system prompt")
 	}
-	if r.turn == 'a' && len(r.waiting) == 0 {
-		out = r.trimEnd(out)
+	if c.turn == 'a' && len(c.waiting) == 0 {
+		out = c.trimEnd(out)
 	}
-	if out = r.closeTurn(out); len(r.waiting) > 0 { // no other place is left
-		out = r.closeTurn(r.appendWaiting(r.openTurn(out, 'u')))
+	if out = c.closeTurn(out); len(c.waiting) > 0 { // no other place is left
+		out = c.closeTurn(c.appendWaiting(c.openTurn(out, 'u')))
 	}
 	return append(out, ']')
 }
 
-// beginMessages ends the system prompt, if there is one, and begins the messages.
-func (r *request) beginMessages(out []byte, prompt bool) []byte {
-	switch r.begun = true; {
-	case prompt && r.system != nil:
-		r.fail("system", "system: given besides messages of the role system; keep one")
+// begin ends the system prompt, if there is one, and begins the messages.
+func (c *conversation) begin(out []byte, prompt bool) []byte {
+	switch c.begun = true; {
+	case prompt && c.system != nil:
+		c.fail("system", "system: given besides messages of the role system; keep one")
 	case prompt:
 		out = append(out, ']')
-	case r.system != nil:
-		out = append(append(out, `,"system":`...), r.system...)
+	case c.system != nil:
+		out = append(append(out, `,"system":`...), c.system...)
 	}
 	return append(out, `,"messages":[`...)
 }
@@ -119,51 +123,51 @@ func (m *message) take(key, value []byte) {
 }
 
 // appendMessage appends one message to the turn that it belongs to.
-func (r *request) appendMessage(out []byte, m *message) []byte {
+func (c *conversation) appendMessage(out []byte, m *message) []byte {
 	switch {
 	case m.is("user"):
-		out = r.openTurn(out, 'u')
-		if !r.midSystem {
-			out = r.appendWaiting(out)
+		out = c.openTurn(out, 'u')
+		if !c.midSystem {
+			out = c.appendWaiting(out)
 		}
 		before := len(out)
-		if out = r.appendContent(out, m, false); len(out) == before {
-			r.fail(r.at("content"), r.at("content")+": empty, which Anthropic refuses")
+		if out = c.appendContent(out, m, false); len(out) == before {
+			c.fail(c.at("content"), c.at("content")+": empty, which Anthropic refuses")
 		}
 	case m.is("tool"), m.is("function"):
-		out = r.appendResult(r.openTurn(out, 'u'), m)
+		out = c.appendResult(c.openTurn(out, 'u'), m)
 	case m.is("assistant"):
-		out = r.appendAssistant(out, m)
+		out = c.appendAssistant(out, m)
 	default:
-		r.fail(r.at("role"), r.at("role")+": must be system, developer, user, assistant or tool")
+		c.fail(c.at("role"), c.at("role")+": must be system, developer, user, assistant or tool")
 	}
 	return out
 }
 
 // appendAssistant appends what the assistant said: its thoughts as they came,
 // its words, and its calls. Where that is nothing the message is left out.
-func (r *request) appendAssistant(out []byte, m *message) []byte {
-	start, turn := len(out), r.turn
-	waiting := r.waiting
-	out = r.openTurn(out, 'a')
+func (c *conversation) appendAssistant(out []byte, m *message) []byte {
+	start, turn := len(out), c.turn
+	waiting := c.waiting
+	out = c.openTurn(out, 'a')
 	before := len(out)
 	_, _ = rawjson.Array(m.blocks, func(raw []byte) { out = appendThought(out, raw) })
-	out = r.appendContent(out, m, true)
+	out = c.appendContent(out, m, true)
 	if rawjson.IsString(m.refusal) && !blank(m.refusal) {
-		out = r.appendText(out, m.refusal, nil)
+		out = c.appendText(out, m.refusal, nil)
 	}
 	position := 0
 	_, _ = rawjson.Array(m.calls, func(raw []byte) {
-		out = r.appendCall(out, raw, position)
+		out = c.appendCall(out, raw, position)
 		position++
 	})
 	if m.call != nil {
-		at := func(field string) string { return r.at("function_call." + field) }
-		out = r.appendFunction(out, m.call, []byte("function_call_"+strconv.Itoa(r.calls)), at)
-		r.calls++
+		at := func(field string) string { return c.at("function_call." + field) }
+		out = c.appendFunction(out, m.call, []byte("function_call_"+strconv.Itoa(c.calls)), at)
+		c.calls++
 	}
 	if len(out) == before {
-		r.turn, r.waiting = turn, waiting
+		c.turn, c.waiting = turn, waiting
 		return out[:start]
 	}
 	return out
@@ -196,19 +200,19 @@ func appendThought(out, raw []byte) []byte {
 }
 
 // at names a field of the message being read.
-func (r *request) at(field string) string { return fmt.Sprintf("messages[%d].%s", r.index, field) }
+func (c *conversation) at(field string) string { return fmt.Sprintf("messages[%d].%s", c.index, field) }
 
 // openTurn opens a turn of one side, where none is open. System messages between
 // two of the assistant's make a turn of the user's.
-func (r *request) openTurn(out []byte, side byte) []byte {
-	between := side == 'a' && len(r.waiting) > 0
-	if r.turn == side && !between {
+func (c *conversation) openTurn(out []byte, side byte) []byte {
+	between := side == 'a' && len(c.waiting) > 0
+	if c.turn == side && !between {
 		return out
 	}
-	if out = r.closeTurn(out); side == 'a' && len(r.waiting) > 0 {
-		out = r.closeTurn(r.appendWaiting(r.openTurn(out, 'u')))
+	if out = c.closeTurn(out); side == 'a' && len(c.waiting) > 0 {
+		out = c.closeTurn(c.appendWaiting(c.openTurn(out, 'u')))
 	}
-	r.turn, r.to = side, 0
+	c.turn, c.to = side, 0
 	if side == 'a' {
 		return append(comma(out), `{"role":"assistant","content":[`...)
 	}
@@ -217,65 +221,65 @@ func (r *request) openTurn(out []byte, side byte) []byte {
 
 // closeTurn closes the open turn. Behind one of the user's stands what the system
 // said meanwhile.
-func (r *request) closeTurn(out []byte) []byte {
+func (c *conversation) closeTurn(out []byte) []byte {
 	switch {
-	case r.turn == 0:
+	case c.turn == 0:
 		return out
-	case r.turn == 'u' && len(r.waiting) > 0 && r.midSystem:
+	case c.turn == 'u' && len(c.waiting) > 0 && c.midSystem:
 		out = append(out, `]},{"role":"system","content":[`...)
-		out = r.appendWaiting(out)
-	case r.turn == 'u':
-		out = r.appendWaiting(out)
+		out = c.appendWaiting(out)
+	case c.turn == 'u':
+		out = c.appendWaiting(out)
 	}
-	r.turn = 0
+	c.turn = 0
 	return append(out, `]}`...)
 }
 
 // appendWaiting appends the system messages that wait.
-func (r *request) appendWaiting(out []byte) []byte {
-	for _, content := range r.waiting {
-		out = r.appendContent(out, &message{content: content}, false)
+func (c *conversation) appendWaiting(out []byte) []byte {
+	for _, content := range c.waiting {
+		out = c.appendContent(out, &message{content: content}, false)
 	}
-	r.waiting = nil
+	c.waiting = nil
 	return out
 }
 
 // trimEnd cuts white space from the end of what the assistant is to go on from:
 // Anthropic refuses it there.
-func (r *request) trimEnd(out []byte) []byte {
-	if r.to == 0 {
+func (c *conversation) trimEnd(out []byte) []byte {
+	if c.to == 0 {
 		return out
 	}
-	kept := r.from + len(trimRight(out[r.from:r.to]))
-	return append(out[:kept], out[r.to:]...)
+	kept := c.from + len(trimRight(out[c.from:c.to]))
+	return append(out[:kept], out[c.to:]...)
 }
 
 // appendContent appends the content of a message, a text or a list of parts.
-func (r *request) appendContent(out []byte, m *message, assistant bool) []byte {
+func (c *conversation) appendContent(out []byte, m *message, assistant bool) []byte {
 	switch {
 	case m.content == nil:
 	case rawjson.IsString(m.content):
 		if !blank(m.content) {
-			out = r.appendText(out, m.content, m.cache)
+			out = c.appendText(out, m.content, m.cache)
 		}
 	case rawjson.IsArray(m.content):
 		position := 0
 		_, _ = rawjson.Array(m.content, func(raw []byte) {
-			out = r.appendPart(out, raw, position, assistant)
+			out = c.appendPart(out, raw, position, assistant)
 			position++
 		})
 	default:
-		r.fail(r.at("content"), r.at("content")+": must be a text or an array of parts")
+		c.fail(c.at("content"), c.at("content")+": must be a text or an array of parts")
 	}
 	return out
 }
 
 // appendText appends a block of text, which is written as it came.
-func (r *request) appendText(out, text, cache []byte) []byte {
+func (c *conversation) appendText(out, text, cache []byte) []byte {
 	out = append(comma(out), `{"type":"text","text":`...)
-	r.from = len(out) + 1
+	c.from = len(out) + 1
 	out = append(out, text...)
-	r.to = len(out) - 1
+	c.to = len(out) - 1
 	if cache != nil {
 		out = append(append(out, `,"cache_control":`...), cache...)
 	}
@@ -283,14 +287,14 @@ func (r *request) appendText(out, text, cache []byte) []byte {
 }
 
 // appendResult appends what a tool gave.
-func (r *request) appendResult(out []byte, m *message) []byte {
+func (c *conversation) appendResult(out []byte, m *message) []byte {
 	out = append(comma(out), `{"type":"tool_result","tool_use_id":"`...)
 	switch {
 	case m.is("function"): // the result of the call before, as there are no ids
-		out = strconv.AppendInt(append(out, "function_call_"...), int64(r.results), 10)
-		r.results++
+		out = strconv.AppendInt(append(out, "function_call_"...), int64(c.results), 10)
+		c.results++
 	case m.id == nil:
-		r.fail(r.at("tool_call_id"), r.at("tool_call_id")+": missing")
+		c.fail(c.at("tool_call_id"), c.at("tool_call_id")+": missing")
 	default:
 		out = appendSafe(out, plain(m.id))
 	}
@@ -299,7 +303,7 @@ func (r *request) appendResult(out []byte, m *message) []byte {
 	case rawjson.IsString(m.content):
 		out = append(append(out, `,"content":`...), m.content...)
 	case m.content != nil:
-		out = append(r.appendContent(append(out, `,"content":[`...), m, false), ']')
+		out = append(c.appendContent(append(out, `,"content":[`...), m, false), ']')
 	}
 	if m.cache != nil {
 		out = append(append(out, `,"cache_control":`...), m.cache...)
@@ -308,8 +312,8 @@ func (r *request) appendResult(out []byte, m *message) []byte {
 }
 
 // appendCall appends one of an assistant's calls.
-func (r *request) appendCall(out, raw []byte, position int) []byte {
-	at := func(field string) string { return r.at(fmt.Sprintf("tool_calls[%d].%s", position, field)) }
+func (c *conversation) appendCall(out, raw []byte, position int) []byte {
+	at := func(field string) string { return c.at(fmt.Sprintf("tool_calls[%d].%s", position, field)) }
 	var id, function, kind []byte
 	_, _ = rawjson.Object(raw, func(key, value []byte) {
 		switch string(key) {
@@ -322,13 +326,13 @@ func (r *request) appendCall(out, raw []byte, position int) []byte {
 		}
 	})
 	if kind != nil && string(kind) != `"function"` {
-		r.fail(at("type"), at("type")+": Anthropic knows functions alone")
+		c.fail(at("type"), at("type")+": Anthropic knows functions alone")
 	}
 	inner := func(field string) string { return at("function." + field) }
-	return r.appendFunction(out, function, plain(id), inner)
+	return c.appendFunction(out, function, plain(id), inner)
 }
 
-func (r *request) appendFunction(out, function, id []byte, at func(string) string) []byte {
+func (c *conversation) appendFunction(out, function, id []byte, at func(string) string) []byte {
 	var name, arguments []byte
 	_, _ = rawjson.Object(function, func(key, value []byte) {
 		switch string(key) {
@@ -339,30 +343,20 @@ func (r *request) appendFunction(out, function, id []byte, at func(string) strin
 		}
 	})
 	if !rawjson.IsString(name) {
-		r.fail(at("name"), at("name")+": missing")
+		c.fail(at("name"), at("name")+": missing")
 		return out
 	}
-	r.remember(name)
-	r.to = 0
+	c.names.remember(name)
+	c.to = 0
 	out = append(appendSafe(append(comma(out), `{"type":"tool_use","id":"`...), id), `","name":`...)
-	out = append(r.appendName(out, name), `,"input":`...)
+	out = append(c.names.append(out, name), `,"input":`...)
 	start := len(out)
 	out = rawjson.AppendText(out, arguments)
 	if len(bytes.TrimSpace(out[start:])) == 0 {
 		out = append(out[:start], "{}"...)
 	}
 	if object, _ := rawjson.Object(out[start:], nil); !object {
-		r.fail(at("arguments"), at("arguments")+": must be a JSON object as text")
+		c.fail(at("arguments"), at("arguments")+": must be a JSON object as text")
 	}
 	return append(out, '}')
-}
-
-// remember keeps the name of a tool that was called.
-func (r *request) remember(name []byte) {
-	for _, known := range r.called {
-		if bytes.Equal(known, name) {
-			return
-		}
-	}
-	r.called = append(r.called, name)
 }

@@ -6,14 +6,15 @@ import (
 
 // model is what a model's name says of what it takes.
 type model struct {
-	limit     int  // the longest answer
-	adaptive  bool // how much it thinks is told by effort, not by a budget
-	xhigh     bool // it takes the efforts xhigh and max; max alone where only adaptive is set
-	schema    bool // it takes output_config.format
-	sampling  bool // it takes temperature, top_p and top_k
-	midSystem bool // it takes system messages within a conversation
-	thinks    bool // it thinks unless told not to
-	always    bool // it cannot be told not to think
+	name      string // as the call has it
+	limit     int    // the longest answer
+	adaptive  bool   // how much it thinks is told by effort, not by a budget
+	xhigh     bool   // it takes the efforts xhigh and max; max alone where only adaptive is set
+	schema    bool   // it takes output_config.format
+	sampling  bool   // it takes temperature, top_p and top_k
+	midSystem bool   // it takes system messages within a conversation
+	thinks    bool   // it thinks unless told not to
+	always    bool   // it cannot be told not to think
 }
 
 // unknownModel is a model of which the name says nothing: it gets what it is

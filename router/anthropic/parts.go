@@ -32,44 +32,44 @@ func (p *part) take(key, value []byte) {
 
 // appendPart appends a part of a message as a block. One of a type that OpenAI
 // does not know is Anthropic's own, and stays as it is.
-func (r *request) appendPart(out, raw []byte, position int, assistant bool) []byte {
+func (c *conversation) appendPart(out, raw []byte, position int, assistant bool) []byte {
 	var p part
 	_, _ = rawjson.Object(raw, p.take)
-	at := func(field string) string { return r.at(fmt.Sprintf("content[%d].%s", position, field)) }
+	at := func(field string) string { return c.at(fmt.Sprintf("content[%d].%s", position, field)) }
 	switch string(p.kind) {
 	case `"text"`:
 		if !rawjson.IsString(p.text) {
-			r.fail(at("text"), at("text")+": must be a text")
+			c.fail(at("text"), at("text")+": must be a text")
 		} else if !blank(p.text) {
-			out = r.appendText(out, p.text, p.cache)
+			out = c.appendText(out, p.text, p.cache)
 		}
 		return out
 	case `"refusal"`:
 		if rawjson.IsString(p.refusal) && !blank(p.refusal) {
-			out = r.appendText(out, p.refusal, p.cache)
+			out = c.appendText(out, p.refusal, p.cache)
 		}
 		return out
 	case `"image_url"`:
-		return r.appendImage(out, &p, at)
+		return c.appendImage(out, &p, at)
 	case `"file"`:
-		return r.appendFile(out, &p, at)
+		return c.appendFile(out, &p, at)
 	case `"input_audio"`:
-		r.unsupported(at("type"), "it does not hear")
+		c.unsupported(at("type"), "it does not hear")
 		return out
 	case `"thinking"`, `"redacted_thinking"`:
 		if assistant {
 			return appendThought(out, raw)
 		}
 	case "":
-		r.fail(at("type"), at("type")+": missing")
+		c.fail(at("type"), at("type")+": missing")
 		return out
 	}
-	r.to = 0
+	c.to = 0
 	return append(comma(out), raw...)
 }
 
 // appendImage appends a picture, by its address or as it is.
-func (r *request) appendImage(out []byte, p *part, at func(string) string) []byte {
+func (c *conversation) appendImage(out []byte, p *part, at func(string) string) []byte {
 	url := p.image
 	if rawjson.IsObject(p.image) {
 		_, _ = rawjson.Object(p.image, func(key, value []byte) {
@@ -81,10 +81,10 @@ func (r *request) appendImage(out []byte, p *part, at func(string) string) []byt
 	text := plain(url)
 	switch {
 	case len(text) == 0:
-		r.fail(at("image_url.url"), at("image_url.url")+": missing")
+		c.fail(at("image_url.url"), at("image_url.url")+": missing")
 		return out
 	case bytes.HasPrefix(text, []byte("data:")):
-		return r.appendData(out, text, p, at("image_url.url"))
+		return c.appendData(out, text, p, at("image_url.url"))
 	}
 	out = append(comma(out), `{"type":"image","source":{"type":"url","url":`...)
 	return p.end(append(append(out, url...), '}'))
@@ -92,7 +92,7 @@ func (r *request) appendImage(out []byte, p *part, at func(string) string) []byt
 
 // appendFile appends a document: one that is in the request, or one that was
 // uploaded to Anthropic.
-func (r *request) appendFile(out []byte, p *part, at func(string) string) []byte {
+func (c *conversation) appendFile(out []byte, p *part, at func(string) string) []byte {
 	var data, id []byte
 	_, _ = rawjson.Object(p.file, func(key, value []byte) {
 		switch string(key) {
@@ -105,28 +105,28 @@ func (r *request) appendFile(out []byte, p *part, at func(string) string) []byte
 	text := plain(data)
 	switch {
 	case bytes.HasPrefix(text, []byte("data:")):
-		return r.appendData(out, text, p, at("file.file_data"))
+		return c.appendData(out, text, p, at("file.file_data"))
 	case bytes.HasPrefix(text, []byte("https://")), bytes.HasPrefix(text, []byte("http://")):
 		out = append(comma(out), `{"type":"document","source":{"type":"url","url":`...)
 		return p.end(append(append(out, data...), '}'))
 	case len(text) > 0:
-		r.fail(at("file.file_data"), at("file.file_data")+": must be an address, or data:TYPE;base64,…")
+		c.fail(at("file.file_data"), at("file.file_data")+": must be an address, or data:TYPE;base64,…")
 	case rawjson.IsString(id):
 		out = append(comma(out), `{"type":"document","source":{"type":"file","file_id":`...)
 		return p.end(append(append(out, id...), '}'))
 	default:
-		r.fail(at("file"), at("file")+": has no file_data and no file_id")
+		c.fail(at("file"), at("file")+": has no file_data and no file_id")
 	}
 	return out
 }
 
 // appendData appends what is in a data: address: a picture, or a document.
-func (r *request) appendData(out, url []byte, p *part, at string) []byte {
+func (c *conversation) appendData(out, url []byte, p *part, at string) []byte {
 	kind, data, split := bytes.Cut(url[len("data:"):], []byte(","))
 	kind, encoded := bytes.CutSuffix(kind, []byte(";base64"))
 	kind, _, _ = bytes.Cut(kind, []byte(";"))
 	if !split || !encoded {
-		r.fail(at, at+": must be data:TYPE;base64,…")
+		c.fail(at, at+": must be data:TYPE;base64,…")
 		return out
 	}
 	switch {
@@ -135,7 +135,7 @@ func (r *request) appendData(out, url []byte, p *part, at string) []byte {
 	case bytes.HasPrefix(kind, []byte("text/")):
 		text, err := base64.StdEncoding.DecodeString(string(data))
 		if err != nil {
-			r.fail(at, at+": is no base64")
+			c.fail(at, at+": is no base64")
 			return out
 		}
 		out = append(comma(out), `{"type":"document","source":{"type":"text","media_type":"text/plain","data":`...)
@@ -143,7 +143,7 @@ func (r *request) appendData(out, url []byte, p *part, at string) []byte {
 	case string(kind) == "application/pdf":
 		out = append(comma(out), `{"type":"document","source":{"type":"base64","media_type":`...)
 	default:
-		r.fail(at, fmt.Sprintf("%s: Anthropic takes pictures, PDF and texts, and no %q", at, kind))
+		c.fail(at, fmt.Sprintf("%s: Anthropic takes pictures, PDF and texts, and no %q", at, kind))
 		return out
 	}
 	out = append(rawjson.AppendString(out, kind), `,"data":`...)

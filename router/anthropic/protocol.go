@@ -106,10 +106,11 @@ func (p *Protocol) Encode(ctx context.Context, c *protocol.Call) error {
 		c.Req = p.list.WithContext(ctx)
 		return p.authorize(ctx, c, nil)
 	}
-	r := request{model: p.known, name: c.Model, via: &p.via, drop: p.drop, stream: c.Streamed}
+	r := request{refusals: refusals{drop: p.drop}, model: p.known, via: &p.via, stream: c.Streamed}
 	if c.Model != p.model {
 		r.model = modelOf(c.Model)
 	}
+	r.name = c.Model
 	r.limit = p.limit(c, &r)
 	body, err := r.append(make([]byte, 0, len(c.Body)+len(c.Body)/4+512), c.Body)
 	if err != nil {

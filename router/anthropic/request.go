@@ -6,7 +6,6 @@ import (
 
 	"pelton/internal/rawjson"
 	"pelton/router/protocol"
-	"pelton/schema"
 )
 
 // request is one body of OpenAI's chat completions on its way into one of
@@ -15,21 +14,18 @@ import (
 // The body is read where it stands and written into one buffer: texts are
 // copied as they are written, and nothing is decoded that need not be.
 type request struct {
+	refusals
 	model
-	name   string // of the model
 	via    *transport
-	drop   bool // what Anthropic has no place for is left out
 	stream bool // the answer is to be streamed to the reader
-	err    error
 	note   note
 
 	bound     int  // max_tokens as sent
 	defaulted bool // it is the model's, for the body has none
 	tier      bool // service_tier is to be standard_only
-	ponders   bool // the model is told to think
 
 	fields
-	conversation
+	wanted
 }
 
 // fields are the members of a body that are looked at more than once, or out of
@@ -37,7 +33,6 @@ type request struct {
 type fields struct {
 	messages, maxTokens, maxCompletion, stop      []byte
 	tools, toolChoice, parallel                   []byte
-	format, effort, thinking, output              []byte
 	user, identifier, metadata, temperature, topP []byte
 	topK, betas, system                           []byte // system: Anthropic's own
 }
@@ -52,15 +47,6 @@ type note struct {
 	room      int  // what the server said that it can be; 0: nothing
 	again     bool // it was signed again, after the signature was refused
 }
-
-// renamed is a tool's name in the request, and the one that was sent.
-type renamed struct{ name, sent string }
-
-// schemaTool is the tool by which models without structured answers give one.
-const schemaTool = "json_tool_call"
-
-// server is Anthropic's name in what people read.
-const server = "Anthropic"
 
 // append appends the body to send to out. Where it returns an error, what it
 // wrote is of no use.
@@ -79,44 +65,34 @@ func (r *request) append(out, body []byte) ([]byte, error) {
 	})
 	if !object {
 		r.fail("", "the body is no JSON object")
+	}
+	if r.err != nil {
 		return out, r.err
 	}
 	out = r.appendMaxTokens(out)
-	out = r.appendMessages(out)
-	out = r.appendTools(out)
-	out = r.appendThinking(out)
-	out = r.appendSampling(out)
+	said := conversation{refusals: r.refusals, names: toolNames{tools: r.tools}, system: r.system, midSystem: r.midSystem}
+	if out = said.append(out, r.messages); said.err != nil {
+		return out, said.err
+	}
+	given := tools{refusals: r.refusals, model: r.model, names: said.names, choice: r.toolChoice, parallel: r.parallel, format: r.format}
+	if out = given.append(out); given.err != nil {
+		return out, given.err
+	}
+	r.note.renamed, r.note.schema = given.names.renamed, given.schemaOnly
+	thought := thinking{refusals: r.refusals, model: r.model, wanted: r.wanted, bound: r.bound}
+	if out = thought.append(out); thought.err != nil {
+		return out, thought.err
+	}
+	out = r.appendSampling(out, thought.on)
 	out = r.appendStop(out)
 	out = r.appendUser(out)
-	if len(r.via.betas) > 0 || r.betas != nil || r.structured() && r.via.schemaBeta != "" {
+	if len(r.via.betas) > 0 || r.betas != nil || r.structured(&r.model) && r.via.schemaBeta != "" {
 		out = r.appendBetas(out)
 	}
 	if long := r.via.asStream && r.bound > longAnswer; (r.stream || long) && !r.via.streamInURL {
 		out = append(out, `,"stream":true`...)
 	}
 	return append(out, '}'), r.err
-}
-
-// fail notes what is wrong with the request, which no deployment would take.
-func (r *request) fail(param, message string) {
-	if r.err == nil {
-		r.err = &schema.Error{Class: schema.ClassRequestFatal, Code: schema.CodeInvalidRequest, Param: param, Message: message}
-	}
-}
-
-// unsupported notes a parameter that Anthropic has no place for.
-func (r *request) unsupported(param, why string) {
-	if r.err == nil {
-		r.err = protocol.Unsupported(server, param, why)
-	}
-}
-
-// leaveOut notes a parameter that Anthropic has no place for, unless it may be
-// left out.
-func (r *request) leaveOut(param, why string) {
-	if !r.drop {
-		r.unsupported(param, why)
-	}
 }
 
 // take keeps a member of the body. It reports false for one that goes out as it
@@ -213,6 +189,35 @@ var foreign = map[string]string{
 	"prompt_cache_key":   "mark what is to be cached by cache_control instead",
 }
 
+// takeFormat reads response_format.
+func (r *request) takeFormat(value []byte) {
+	var kind, inner []byte
+	_, _ = rawjson.Object(value, func(key, value []byte) {
+		switch string(key) {
+		case "type":
+			kind = value
+		case "json_schema":
+			inner = value
+		}
+	})
+	switch string(kind) {
+	case `"text"`:
+	case `"json_schema"`:
+		_, _ = rawjson.Object(inner, func(key, value []byte) {
+			if string(key) == "schema" && rawjson.IsObject(value) {
+				r.format = value
+			}
+		})
+		if r.format == nil {
+			r.fail("response_format", "response_format.json_schema.schema: missing")
+		}
+	case `"json_object"`:
+		r.leaveOut("response_format", "it has no mode for JSON without a schema: give one by json_schema")
+	default:
+		r.fail("response_format", "response_format.type: must be text, json_object or json_schema")
+	}
+}
+
 // takeTier maps the tier of service; it reports false where it goes out as it is.
 func (r *request) takeTier(value []byte) bool {
 	switch string(value) {
@@ -239,15 +244,16 @@ func (r *request) appendMaxTokens(out []byte) []byte {
 		return append(out, given...)
 	}
 	r.bound = r.limit
-	if budget := r.budget(); budget > 0 {
+	if budget := r.budget(&r.model); budget > 0 {
 		r.bound = min(r.bound, budget+4096)
 	}
 	r.defaulted = true
 	return strconv.AppendInt(out, int64(r.bound), 10)
 }
 
-// appendSampling appends what steers the choice of words.
-func (r *request) appendSampling(out []byte) []byte {
+// appendSampling appends what steers the choice of words, of a model that thinks
+// or does not.
+func (r *request) appendSampling(out []byte, thinks bool) []byte {
 	for _, p := range [...]struct {
 		name  string
 		value []byte
@@ -258,7 +264,7 @@ func (r *request) appendSampling(out []byte) []byte {
 		case !r.sampling && p.name != "top_k" && one: // what it does anyway
 		case !r.sampling:
 			r.leaveOut(p.name, "the model "+r.name+" takes none")
-		case p.name == "temperature" && r.ponders && !one:
+		case p.name == "temperature" && thinks && !one:
 			r.leaveOut(p.name, "a model that thinks takes no other than 1")
 		case p.name == "temperature" && above(p.value, 1):
 			r.leaveOut(p.name, "it takes 0 to 1")
@@ -337,7 +343,7 @@ func (r *request) appendBetas(out []byte) []byte {
 	for _, beta := range r.via.betas {
 		out = rawjson.AppendString(comma(out), beta)
 	}
-	if r.structured() && r.via.schemaBeta != "" {
+	if r.structured(&r.model) && r.via.schemaBeta != "" {
 		out = rawjson.AppendString(comma(out), r.via.schemaBeta)
 	}
 	_, _ = rawjson.Array(r.betas, func(value []byte) { out = append(comma(out), value...) })

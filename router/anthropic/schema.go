@@ -12,9 +12,13 @@ import (
 // value as they are, as Anthropic's own SDKs do it: nothing of a schema is lost,
 // and nothing is added to it but the false that closes an object.
 
-// appendSchema appends the schema raw in that form. It sets r.err where the
-// schema says what cannot be said.
-func (r *request) appendSchema(out, raw []byte) []byte {
+// answerSchema writes a schema in that form.
+type answerSchema struct {
+	open bool // an object may have further members, which cannot be said
+}
+
+// append appends the schema raw.
+func (a *answerSchema) append(out, raw []byte) []byte {
 	if !rawjson.IsObject(raw) {
 		return append(out, raw...)
 	}
@@ -38,13 +42,13 @@ func (r *request) appendSchema(out, raw []byte) []byte {
 		case "type", "$ref", "enum", "const", "title", "required", "default":
 			out = appendMember(out, key, value)
 		case "items":
-			out = r.appendSchema(appendKey(out, key), value)
+			out = a.append(appendKey(out, key), value)
 		case "properties", "$defs", "definitions":
-			out = r.appendSchemas(appendKey(out, key), value)
+			out = a.appendMembers(appendKey(out, key), value)
 		case "anyOf", "allOf":
-			out = r.appendList(appendKey(out, key), value)
+			out = a.appendList(appendKey(out, key), value)
 		case "oneOf":
-			out = r.appendList(appendKey(out, []byte("anyOf")), value)
+			out = a.appendList(appendKey(out, []byte("anyOf")), value)
 		case "format":
 			if formats[string(value)] {
 				out = appendMember(out, key, value)
@@ -64,7 +68,7 @@ func (r *request) appendSchema(out, raw []byte) []byte {
 	})
 	if properties != nil || bytes.Contains(kind, []byte(`"object"`)) {
 		if closed != nil && string(closed) != "false" {
-			r.unsupported("response_format", "Anthropic takes no schema with additionalProperties: name the properties, and set additionalProperties to false")
+			a.open = true
 		}
 		out = append(comma(out), `"additionalProperties":false`...)
 	}
@@ -80,15 +84,15 @@ var formats = map[string]bool{
 	`"hostname"`: true, `"uri"`: true, `"ipv4"`: true, `"ipv6"`: true, `"uuid"`: true,
 }
 
-func (r *request) appendSchemas(out, raw []byte) []byte {
+func (a *answerSchema) appendMembers(out, raw []byte) []byte {
 	out = append(out, '{')
-	_, _ = rawjson.Object(raw, func(key, value []byte) { out = r.appendSchema(appendKey(out, key), value) })
+	_, _ = rawjson.Object(raw, func(key, value []byte) { out = a.append(appendKey(out, key), value) })
 	return append(out, '}')
 }
 
-func (r *request) appendList(out, raw []byte) []byte {
+func (a *answerSchema) appendList(out, raw []byte) []byte {
 	out = append(out, '[')
-	_, _ = rawjson.Array(raw, func(value []byte) { out = r.appendSchema(comma(out), value) })
+	_, _ = rawjson.Array(raw, func(value []byte) { out = a.append(comma(out), value) })
 	return append(out, ']')
 }
 

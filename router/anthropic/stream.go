@@ -23,21 +23,21 @@ type source interface {
 // stream makes chunks of OpenAI's form of Anthropic's events, and an answer of all
 // that came.
 type stream struct {
-	from   source
-	reply  protocol.Reply
-	answer answer
-	at     []int // the block of each index of Anthropic's
-	calls  int   // of the reader's tools so far
-	number []int // of each block that is such a call
-	size   int64 // of what is held
-	limit  int64
-	buf    []byte
-	head   []byte
-	fault  []byte // the error that ended it
-	role   bool   // it was told who speaks
-	grew   bool
-	told   bool // the usage
-	ended  bool
+	from       source
+	reply      protocol.Reply
+	answer     answer
+	at         []int // the block of each index of Anthropic's
+	calls      int   // of the reader's tools so far
+	number     []int // of each block that is such a call
+	size       int64 // of what is held
+	limit      int64
+	buf        []byte
+	head       []byte
+	fault      []byte // the error that ended it
+	role       bool   // it was told who speaks
+	grew       bool
+	usageChunk bool // it was given
+	ended      bool
 }
 
 func isEvents(h http.Header) bool {
@@ -106,10 +106,10 @@ func (s *stream) Next() ([]byte, error) {
 // finish tells the usage, where that was asked for, and ends the stream.
 func (s *stream) finish() ([]byte, error) {
 	s.ended = true
-	if s.told || !s.answer.note.usage || s.answer.reason == nil || !s.answer.usage.known {
+	if s.usageChunk || !s.answer.note.usage || s.answer.reason == nil || !s.answer.usage.known {
 		return nil, io.EOF
 	}
-	s.told = true
+	s.usageChunk = true
 	s.buf = append(append(s.buf[:0], s.head...), `],"usage":`...)
 	s.buf = append(s.answer.usage.append(s.buf), '}')
 	return s.buf, nil
