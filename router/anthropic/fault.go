@@ -24,7 +24,7 @@ func (p *Protocol) failed(c *protocol.Call, reply protocol.Reply, made protocol.
 	if p.refused(reply.Status) {
 		made.Fault.Class = schema.ClassTransient // with others
 	}
-	made.Again = p.learn(c, &made.Fault) || p.resign(c, made.Fault.Code, reply.Header.Get("Date"))
+	made.Again = p.learn(c, &made.Fault) || p.resign(c, &made.Fault, reply.Header.Get("Date"))
 	if c.Req != nil && reply.Status == http.StatusNotFound && !made.Fault.NamesModel() {
 		made.Hint = fmt.Sprintf("; is the base URL complete? The request went to %s", c.Req.URL.Path)
 	}
@@ -157,13 +157,14 @@ func (p *Protocol) learn(c *protocol.Call, f *protocol.Fault) bool {
 }
 
 // resign reports whether the request is to be made again with another signature.
-func (p *Protocol) resign(c *protocol.Call, exception, date string) bool {
+func (p *Protocol) resign(c *protocol.Call, f *protocol.Fault, date string) bool {
 	aws, signs := p.auth.(*credentials.AWS)
 	n, ok := c.Note.(*note)
-	if !signs || !ok || n.again || !aws.Renew(exception, date) {
+	if !signs || !ok || n.again || !aws.Renew(f.Code, date) {
 		return false
 	}
 	n.again = true
+	f.Class = schema.ClassTransient // the deployment is not out
 	return true
 }
 

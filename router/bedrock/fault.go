@@ -20,6 +20,7 @@ func (p *Protocol) failed(c *protocol.Call, reply protocol.Reply, made protocol.
 	}
 	if n := noteOf(c); p.aws != nil && !n.again && p.aws.Renew(made.Fault.Code, reply.Header.Get("Date")) {
 		n.again, made.Again = true, true
+		made.Fault.Class = schema.ClassTransient // the deployment is not out
 	}
 	if c.Req != nil && reply.Status == http.StatusNotFound && !made.Fault.NamesModel() {
 		made.Hint = fmt.Sprintf("; is the base URL complete? The request went to %s", c.Req.URL.Path)

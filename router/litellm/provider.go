@@ -105,13 +105,13 @@ func onBedrock(model string) (prefix, name string, err error) {
 	case "invoke":
 		prefix, name = "bedrock", rest
 	case "agent", "agentcore", "async_invoke":
-		return "", "", fmt.Errorf("Bedrock is asked for chat completions of models alone, not by %q", way)
+		return "", "", fmt.Errorf("chat completions of models are all that Bedrock is asked for, and %q is something else", way)
 	default:
 		prefix, name = "bedrock", model
 	}
 	for _, kind := range []string{"embed", "rerank", "stability.", "nova-canvas", "nova-reel", "nova-sonic", "titan-image"} {
 		if strings.Contains(name, kind) {
-			return "", "", errors.New("Bedrock is asked for chat completions alone, which this model does not give")
+			return "", "", errors.New("chat completions are all that Bedrock is asked for, and this model gives none")
 		}
 	}
 	return prefix, name, nil
