@@ -13,7 +13,7 @@ import (
 // encodeEmbeddings appends to out the request for the body of an embeddings
 // request: batchEmbedContents, or Vertex AI's predict.
 func encodeEmbeddings(out, body []byte, model string, to target) ([]byte, error) {
-	r := request{target: to, out: append(out, '{'), index: -1}
+	r := output{target: to, out: append(out, '{')}
 	var input, dimensions, task, title []byte
 	if object, _ := rawjson.Object(body, func(key, value []byte) {
 		switch name := string(rawjson.Key(key)); name {

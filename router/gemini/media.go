@@ -36,9 +36,9 @@ func partOf(raw []byte) (p part) {
 }
 
 // contentPart writes one part of a turn.
-func (r *request) contentPart(t turn, raw []byte) {
-	r.part++
-	if r.err != nil {
+func (c *conversation) contentPart(t turn, raw []byte) {
+	c.part++
+	if c.err != nil {
 		return
 	}
 	var p part
@@ -46,38 +46,38 @@ func (r *request) contentPart(t turn, raw []byte) {
 	switch string(p.kind) {
 	case `"text"`, `"refusal"`:
 		if !rawjson.IsString(p.text) {
-			r.bad(r.at(".text"), "must be text")
+			c.bad(c.at(".text"), "must be text")
 			return
 		}
-		r.appendText(t, p.text)
+		c.appendText(t, p.text)
 	default:
 		if t == systemTurn {
-			r.bad(r.at(".type"), "must be text: a system message holds nothing else")
+			c.bad(c.at(".type"), "must be text: a system message holds nothing else")
 			return
 		}
-		r.open(t)
-		r.appendMedia(&p)
+		c.open(t)
+		c.appendMedia(&p)
 	}
 }
 
 // appendMedia writes a part that is no text.
-func (r *request) appendMedia(p *part) {
+func (c *conversation) appendMedia(p *part) {
 	switch string(p.kind) {
 	case `"image_url"`:
-		r.appendURL(p.image, ".image_url")
+		c.appendURL(p.image, ".image_url")
 	case `"video_url"`:
-		r.appendURL(p.video, ".video_url")
+		c.appendURL(p.video, ".video_url")
 	case `"input_audio"`:
-		r.appendAudio(p.audio)
+		c.appendAudio(p.audio)
 	case `"file"`:
-		r.appendFile(p.file)
+		c.appendFile(p.file)
 	default:
-		r.bad(r.at(".type"), "%s is no kind of part that can be carried to Gemini", p.kind)
+		c.bad(c.at(".type"), "%s is no kind of part that can be carried to Gemini", p.kind)
 	}
 }
 
 // appendURL writes an image or a film: an object with a url, or the url alone.
-func (r *request) appendURL(raw []byte, field string) {
+func (c *conversation) appendURL(raw []byte, field string) {
 	url, format, detail := raw, []byte(nil), []byte(nil)
 	if rawjson.IsObject(raw) {
 		url = nil
@@ -93,17 +93,17 @@ func (r *request) appendURL(raw []byte, field string) {
 		})
 	}
 	if !rawjson.IsString(url) {
-		r.bad(r.at(field), "needs a url")
+		c.bad(c.at(field), "needs a url")
 		return
 	}
 	level := resolution(detail)
-	if !r.three {
-		r.resolution, level = max(r.resolution, level), 0
+	if !c.three {
+		c.resolution, level = max(c.resolution, level), 0
 	}
-	r.appendData(url, format, field)
+	c.appendData(url, format, field)
 	if level > 0 {
-		r.out = append(r.out[:len(r.out)-1], `,"media_resolution":{"level":"`...)
-		r.out = append(append(r.out, resolutions[level]...), `"}}`...)
+		c.out = append(c.out[:len(c.out)-1], `,"media_resolution":{"level":"`...)
+		c.out = append(append(c.out, resolutions[level]...), `"}}`...)
 	}
 }
 
@@ -126,7 +126,7 @@ func resolution(detail []byte) int {
 
 // appendData writes what a URL stands for: bytes where it holds them, else the
 // address, where the server goes and gets it.
-func (r *request) appendData(url, format []byte, field string) {
+func (c *conversation) appendData(url, format []byte, field string) {
 	text := inner(url)
 	if bytes.IndexByte(text, '\\') >= 0 {
 		text = rawjson.AppendText(nil, url)
@@ -135,25 +135,25 @@ func (r *request) appendData(url, format []byte, field string) {
 	if kind, ok := bytes.CutPrefix(head, []byte("data:")); isData && ok {
 		kind, encoded := bytes.CutSuffix(kind, []byte(";base64"))
 		if !encoded {
-			r.bad(r.at(field), "a data URL must be base64")
+			c.bad(c.at(field), "a data URL must be base64")
 			return
 		}
 		kind, _, _ = bytes.Cut(kind, []byte(";"))
 		if named := inner(format); len(named) > 0 {
 			kind = named
 		}
-		r.appendInline(data, kind)
+		c.appendInline(data, kind)
 		return
 	}
-	r.appendAddress(string(text), inner(format), field)
+	c.appendAddress(string(text), inner(format), field)
 }
 
-func (r *request) appendInline(data, kind []byte) {
+func (c *conversation) appendInline(data, kind []byte) {
 	if string(kind) == "image/jpg" {
 		kind = []byte("image/jpeg")
 	}
-	r.out = rawjson.AppendString(append(r.out, `{"inline_data":{"data":`...), data)
-	r.out = append(rawjson.AppendString(append(r.out, `,"mime_type":`...), kind), "}}"...)
+	c.out = rawjson.AppendString(append(c.out, `{"inline_data":{"data":`...), data)
+	c.out = append(rawjson.AppendString(append(c.out, `,"mime_type":`...), kind), "}}"...)
 }
 
 // filesAPI is where files lie that were uploaded to Gemini.
@@ -162,16 +162,16 @@ const filesAPI = "https://generativelanguage.googleapis.com/"
 // appendAddress writes a file that lies elsewhere. Vertex AI fetches it; Gemini's
 // own API does so for files that were uploaded to it, for Google's storage and
 // for YouTube.
-func (r *request) appendAddress(address string, kind []byte, field string) {
+func (c *conversation) appendAddress(address string, kind []byte, field string) {
 	uploaded := strings.HasPrefix(address, filesAPI)
 	tube := strings.HasPrefix(address, "https://www.youtube.com/") || strings.HasPrefix(address, "https://youtu.be/")
 	switch {
-	case r.vertex && strings.HasPrefix(address, "http"), uploaded, tube, strings.HasPrefix(address, "gs://"):
+	case c.vertex && strings.HasPrefix(address, "http"), uploaded, tube, strings.HasPrefix(address, "gs://"):
 	case strings.HasPrefix(address, "http"):
-		r.bad(r.at(field), "Gemini's API does not fetch addresses: give the content as a data URL, or upload it to the Files API and give its URI")
+		c.bad(c.at(field), "Gemini's API does not fetch addresses: give the content as a data URL, or upload it to the Files API and give its URI")
 		return
 	default:
-		r.bad(r.at(field), "must be a data URL, a URI of the Files API, or a gs:// address")
+		c.bad(c.at(field), "must be a data URL, a URI of the Files API, or a gs:// address")
 		return
 	}
 	if len(kind) == 0 {
@@ -179,14 +179,14 @@ func (r *request) appendAddress(address string, kind []byte, field string) {
 		kind = []byte(mediaTypes[strings.ToLower(path.Ext(bare))])
 	}
 	if len(kind) == 0 && !uploaded && !tube {
-		r.bad(r.at(field), "the address does not tell the kind of file: give it as format, such as image/png")
+		c.bad(c.at(field), "the address does not tell the kind of file: give it as format, such as image/png")
 		return
 	}
-	r.out = append(r.out, `{"file_data":{`...)
+	c.out = append(c.out, `{"file_data":{`...)
 	if len(kind) > 0 {
-		r.out = append(rawjson.AppendString(append(r.out, `"mime_type":`...), kind), ',')
+		c.out = append(rawjson.AppendString(append(c.out, `"mime_type":`...), kind), ',')
 	}
-	r.out = append(rawjson.AppendString(append(r.out, `"file_uri":`...), address), "}}"...)
+	c.out = append(rawjson.AppendString(append(c.out, `"file_uri":`...), address), "}}"...)
 }
 
 // mediaTypes are the kinds of files that Gemini reads, by the ends of their names.
@@ -197,7 +197,7 @@ var mediaTypes = map[string]string{
 	".mp4": "video/mp4", ".mov": "video/mov", ".mpeg": "video/mpeg", ".mpg": "video/mpg", ".webm": "video/webm", ".wmv": "video/wmv", ".flv": "video/x-flv", ".3gp": "video/3gpp", ".avi": "video/avi",
 }
 
-func (r *request) appendAudio(raw []byte) {
+func (c *conversation) appendAudio(raw []byte) {
 	var data, format []byte
 	_, _ = rawjson.Object(raw, func(key, value []byte) {
 		switch string(key) {
@@ -208,18 +208,18 @@ func (r *request) appendAudio(raw []byte) {
 		}
 	})
 	if !rawjson.IsString(data) || len(inner(format)) == 0 {
-		r.bad(r.at(".input_audio"), "needs data and a format")
+		c.bad(c.at(".input_audio"), "needs data and a format")
 		return
 	}
-	r.out = append(append(append(r.out, `{"inline_data":{"data":`...), data...), `,"mime_type":"`...)
+	c.out = append(append(append(c.out, `{"inline_data":{"data":`...), data...), `,"mime_type":"`...)
 	if bytes.IndexByte(format, '/') < 0 {
-		r.out = append(r.out, "audio/"...)
+		c.out = append(c.out, "audio/"...)
 	}
-	r.out = append(append(r.out, inner(format)...), `"}}`...)
+	c.out = append(append(c.out, inner(format)...), `"}}`...)
 }
 
 // appendFile writes a document: its bytes, or where it lies.
-func (r *request) appendFile(raw []byte) {
+func (c *conversation) appendFile(raw []byte) {
 	var data, id, format []byte
 	_, _ = rawjson.Object(raw, func(key, value []byte) {
 		switch string(key) {
@@ -233,10 +233,10 @@ func (r *request) appendFile(raw []byte) {
 	})
 	switch {
 	case rawjson.IsString(data):
-		r.appendData(data, format, ".file.file_data")
+		c.appendData(data, format, ".file.file_data")
 	case rawjson.IsString(id):
-		r.appendData(id, format, ".file.file_id")
+		c.appendData(id, format, ".file.file_id")
 	default:
-		r.bad(r.at(".file"), "needs file_data or file_id")
+		c.bad(c.at(".file"), "needs file_data or file_id")
 	}
 }

@@ -54,159 +54,169 @@ func (m *message) take(key, value []byte) {
 	}
 }
 
+// conversation writes the messages.
+type conversation struct {
+	output
+	index, part int  // of the message and its part that are being read; -1: none
+	turn        turn // that is open
+	system      int  // where its parts begin
+	made        []call
+	resolution  int // the highest that an image asks for, before Gemini 3
+}
+
 // contents writes the messages: system_instruction and contents. System text
 // that stands before everything else is the instruction; what comes later stays
 // in its place, as a user turn, and so does a system text without any other.
-func (r *request) contents() {
-	if array, _ := rawjson.Array(r.messages, r.message); !array {
-		r.bad("messages", "must be an array of messages")
+func (c *conversation) contents(messages []byte) {
+	if array, _ := rawjson.Array(messages, c.message); !array {
+		c.bad("messages", "must be an array of messages")
 	}
 	switch {
-	case r.err != nil:
-	case r.turn == noTurn:
-		r.bad("messages", "there is none with anything in it")
-	case r.turn == systemTurn:
-		parts := bytes.Clone(r.out[r.system:])
-		r.out = append(r.out[:1], `"contents":[{"role":"user","parts":[`...)
-		r.out = append(append(r.out, parts...), "]}]"...)
+	case c.err != nil:
+	case c.turn == noTurn:
+		c.bad("messages", "there is none with anything in it")
+	case c.turn == systemTurn:
+		parts := bytes.Clone(c.out[c.system:])
+		c.out = append(c.out[:1], `"contents":[{"role":"user","parts":[`...)
+		c.out = append(append(c.out, parts...), "]}]"...)
 	default:
-		r.out = append(r.out, "]}]"...)
+		c.out = append(c.out, "]}]"...)
 	}
-	r.index = -1
+	c.index = -1
 }
 
 // open makes room for another part of a turn.
-func (r *request) open(t turn) {
-	if t == r.turn {
-		r.out = append(r.out, ',')
+func (c *conversation) open(t turn) {
+	if t == c.turn {
+		c.out = append(c.out, ',')
 		return
 	}
 	switch {
 	case t == systemTurn:
-		r.out = append(r.out, `"system_instruction":{"parts":[`...)
-		r.system = len(r.out)
-	case r.turn == noTurn:
-		r.out = append(r.out, `"contents":[`...)
-	case r.turn == systemTurn:
-		r.out = append(r.out, `]},"contents":[`...)
+		c.out = append(c.out, `"system_instruction":{"parts":[`...)
+		c.system = len(c.out)
+	case c.turn == noTurn:
+		c.out = append(c.out, `"contents":[`...)
+	case c.turn == systemTurn:
+		c.out = append(c.out, `]},"contents":[`...)
 	default:
-		r.out = append(r.out, "]},"...)
+		c.out = append(c.out, "]},"...)
 	}
-	switch r.turn = t; t {
+	switch c.turn = t; t {
 	case userTurn, resultTurn:
-		r.out = append(r.out, `{"role":"user","parts":[`...)
+		c.out = append(c.out, `{"role":"user","parts":[`...)
 	case modelTurn:
-		r.out = append(r.out, `{"role":"model","parts":[`...)
+		c.out = append(c.out, `{"role":"model","parts":[`...)
 	}
 }
 
 // at names the place that is being read.
-func (r *request) at(field string) string {
-	if r.part >= 0 {
-		return fmt.Sprintf("messages[%d].content[%d]%s", r.index, r.part, field)
+func (c *conversation) at(field string) string {
+	if c.part >= 0 {
+		return fmt.Sprintf("messages[%d].content[%d]%s", c.index, c.part, field)
 	}
-	return fmt.Sprintf("messages[%d]%s", r.index, field)
+	return fmt.Sprintf("messages[%d]%s", c.index, field)
 }
 
-func (r *request) message(raw []byte) {
-	r.index++
-	r.part = -1
-	if r.err != nil {
+func (c *conversation) message(raw []byte) {
+	c.index++
+	c.part = -1
+	if c.err != nil {
 		return
 	}
 	var m message
 	if object, _ := rawjson.Object(raw, m.take); !object {
-		r.bad(r.at(""), "is no object")
+		c.bad(c.at(""), "is no object")
 		return
 	}
 	switch string(m.role) {
 	case `"system"`, `"developer"`:
-		if r.turn == noTurn || r.turn == systemTurn {
-			r.text(systemTurn, &m)
+		if c.turn == noTurn || c.turn == systemTurn {
+			c.text(systemTurn, &m)
 		} else {
-			r.text(userTurn, &m)
+			c.text(userTurn, &m)
 		}
 	case `"user"`:
-		before, was := len(r.out), r.turn
-		r.text(userTurn, &m)
-		if len(r.out) == before && r.turn == was {
-			r.bad(r.at(".content"), "is empty")
+		before, was := len(c.out), c.turn
+		c.text(userTurn, &m)
+		if len(c.out) == before && c.turn == was {
+			c.bad(c.at(".content"), "is empty")
 		}
 	case `"assistant"`:
-		r.assistant(&m)
+		c.assistant(&m)
 	case `"tool"`, `"function"`:
-		r.result(&m)
+		c.result(&m)
 	default:
-		r.bad(r.at(".role"), "must be system, developer, user, assistant, tool or function")
+		c.bad(c.at(".role"), "must be system, developer, user, assistant, tool or function")
 	}
 }
 
 // text writes a message's content.
-func (r *request) text(t turn, m *message) {
+func (c *conversation) text(t turn, m *message) {
 	switch {
 	case m.content == nil:
 	case rawjson.IsString(m.content):
-		r.appendText(t, m.content)
+		c.appendText(t, m.content)
 	case rawjson.IsArray(m.content):
-		rawjson.Array(m.content, func(raw []byte) { r.contentPart(t, raw) })
-		r.part = -1
+		rawjson.Array(m.content, func(raw []byte) { c.contentPart(t, raw) })
+		c.part = -1
 	default:
-		r.bad(r.at(".content"), "must be text or an array of parts")
+		c.bad(c.at(".content"), "must be text or an array of parts")
 	}
 }
 
 // appendText writes a part with a text; empty ones say nothing, and Gemini
 // refuses them.
-func (r *request) appendText(t turn, text []byte) {
+func (c *conversation) appendText(t turn, text []byte) {
 	if len(text) > 2 {
-		r.open(t)
-		r.out = append(append(append(r.out, `{"text":`...), text...), '}')
+		c.open(t)
+		c.out = append(append(append(c.out, `{"text":`...), text...), '}')
 	}
 }
 
 // assistant writes a turn of the model. Thoughts and signatures go back to where
 // they came from.
-func (r *request) assistant(m *message) {
+func (c *conversation) assistant(m *message) {
 	if len(m.reasoning) > 2 && rawjson.IsString(m.reasoning) {
-		r.open(modelTurn)
-		r.out = append(append(append(r.out, `{"thought":true,"text":`...), m.reasoning...), '}')
+		c.open(modelTurn)
+		c.out = append(append(append(c.out, `{"thought":true,"text":`...), m.reasoning...), '}')
 	}
 	called := rawjson.IsArray(m.calls) && !isEmpty(m.calls) || m.function != nil
 	switch {
 	case rawjson.IsString(m.content):
-		r.said(m, called)
+		c.said(m, called)
 	case m.content != nil:
-		r.text(modelTurn, m)
+		c.text(modelTurn, m)
 	case rawjson.IsString(m.refusal) && !called: // what it said
-		r.appendText(modelTurn, m.refusal)
+		c.appendText(modelTurn, m.refusal)
 	}
 	if m.images != nil {
-		rawjson.Array(m.images, func(raw []byte) { r.contentPart(modelTurn, raw) })
-		r.part = -1
+		rawjson.Array(m.images, func(raw []byte) { c.contentPart(modelTurn, raw) })
+		c.part = -1
 	}
 	switch {
 	case rawjson.IsArray(m.calls):
 		number := 0
 		rawjson.Array(m.calls, func(raw []byte) {
-			r.toolCall(raw, number)
+			c.toolCall(raw, number)
 			number++
 		})
 	case m.function != nil:
-		r.functionCall(toolCall{function: m.function}, r.at(".function_call"), true)
+		c.functionCall(toolCall{function: m.function}, c.at(".function_call"), true)
 	}
 }
 
 // said writes an assistant's text, with the signature that came with it.
-func (r *request) said(m *message, called bool) {
+func (c *conversation) said(m *message, called bool) {
 	if len(m.content) == 2 && called {
 		return
 	}
-	r.open(modelTurn)
-	r.out = append(append(r.out, `{"text":`...), m.content...)
+	c.open(modelTurn)
+	c.out = append(append(c.out, `{"text":`...), m.content...)
 	if signature := firstSignature(m.own); signature != nil && !bytes.Contains(m.calls, signature) {
-		r.out = append(append(r.out, `,"thoughtSignature":`...), signature...)
+		c.out = append(append(c.out, `,"thoughtSignature":`...), signature...)
 	}
-	r.out = append(r.out, '}')
+	c.out = append(c.out, '}')
 }
 
 // firstSignature is the first of thought_signatures.
@@ -237,82 +247,82 @@ func inner(raw []byte) []byte {
 }
 
 // result writes what a tool gave back.
-func (r *request) result(m *message) {
+func (c *conversation) result(m *message) {
 	id := plainID(inner(m.callID))
 	name := inner(m.name)
-	for i := len(r.made) - 1; i >= 0 && m.callID != nil; i-- {
-		if bytes.Equal(r.made[i].id, id) {
-			name = r.made[i].name
+	for i := len(c.made) - 1; i >= 0 && m.callID != nil; i-- {
+		if bytes.Equal(c.made[i].id, id) {
+			name = c.made[i].name
 			break
 		}
 	}
 	if len(name) == 0 {
-		r.bad(r.at(".tool_call_id"), "no call before it has this id")
+		c.bad(c.at(".tool_call_id"), "no call before it has this id")
 		return
 	}
 	var said, media []byte
-	r.open(resultTurn)
-	r.out = append(r.out, `{"function_response":{"name":`...)
-	r.appendName(name)
-	r.out = append(r.out, `,"response":`...)
+	c.open(resultTurn)
+	c.out = append(c.out, `{"function_response":{"name":`...)
+	c.appendName(name)
+	c.out = append(c.out, `,"response":`...)
 	said, media = m.content, nil
 	if rawjson.IsArray(m.content) {
-		said, media = r.resultParts(m.content)
+		said, media = c.resultParts(m.content)
 	}
-	r.appendResponse(said)
-	if r.three && len(id) > 0 {
-		r.out = append(append(append(r.out, `,"id":"`...), id...), '"')
+	c.appendResponse(said)
+	if c.three && len(id) > 0 {
+		c.out = append(append(append(c.out, `,"id":"`...), id...), '"')
 	}
 	switch {
 	case media == nil:
-		r.out = append(r.out, "}}"...)
-	case r.three:
-		r.out = append(append(append(r.out, `,"parts":[`...), media...), "]}}"...)
+		c.out = append(c.out, "}}"...)
+	case c.three:
+		c.out = append(append(append(c.out, `,"parts":[`...), media...), "]}}"...)
 	default: // pictures stand beside the result
-		r.out = append(append(append(r.out, "}},"...), media...), ""...)
+		c.out = append(append(append(c.out, "}},"...), media...), ""...)
 	}
 }
 
 // resultParts takes a result of several parts apart: the text as one string, and
 // the rest as Gemini's parts.
-func (r *request) resultParts(content []byte) (said, media []byte) {
+func (c *conversation) resultParts(content []byte) (said, media []byte) {
 	said = []byte{'"'}
-	written := r.out
-	r.out = nil
+	written := c.out
+	c.out = nil
 	rawjson.Array(content, func(raw []byte) {
-		r.part++
+		c.part++
 		p := partOf(raw)
 		if string(p.kind) == `"text"` {
 			said = append(said, inner(p.text)...)
 			return
 		}
-		if len(r.out) > 0 {
-			r.out = append(r.out, ',')
+		if len(c.out) > 0 {
+			c.out = append(c.out, ',')
 		}
-		r.appendMedia(&p)
+		c.appendMedia(&p)
 	})
-	media, r.out, r.part = r.out, written, -1
+	media, c.out, c.part = c.out, written, -1
 	return append(said, '"'), media
 }
 
 // appendResponse writes a result as the object that Gemini wants: itself where it
 // is one, else within one.
-func (r *request) appendResponse(said []byte) {
-	before := len(r.out)
+func (c *conversation) appendResponse(said []byte) {
+	before := len(c.out)
 	if rawjson.IsString(said) {
-		r.out = rawjson.AppendText(r.out, said)
-		if text := bytes.TrimSpace(r.out[before:]); rawjson.IsObject(text) {
+		c.out = rawjson.AppendText(c.out, said)
+		if text := bytes.TrimSpace(c.out[before:]); rawjson.IsObject(text) {
 			if object, _ := rawjson.Object(text, nil); object {
 				return
 			}
 		}
-		r.out = r.out[:before]
+		c.out = c.out[:before]
 	} else if rawjson.IsObject(said) {
-		r.out = append(r.out, said...)
+		c.out = append(c.out, said...)
 		return
 	}
 	if said == nil {
 		said = []byte(`""`)
 	}
-	r.out = append(append(append(r.out, `{"content":`...), said...), '}')
+	c.out = append(append(append(c.out, `{"content":`...), said...), '}')
 }

@@ -12,12 +12,12 @@ const maxName = 128
 
 // appendName writes a function's name, given without its quotes. One that Gemini
 // does not take is rewritten; [originalName] finds it again.
-func (r *request) appendName(name []byte) {
+func (o *output) appendName(name []byte) {
 	if !rewritten(name) {
-		r.out = append(append(append(r.out, '"'), name...), '"')
+		o.out = append(append(append(o.out, '"'), name...), '"')
 		return
 	}
-	r.out = append(appendRewritten(append(r.out, '"'), name), '"')
+	o.out = append(appendRewritten(append(o.out, '"'), name), '"')
 }
 
 // rewritten reports whether a function's name has to be: Gemini takes letters,

@@ -1,12 +1,7 @@
 package gemini
 
 import (
-	"bytes"
-	"fmt"
-
 	"pelton/internal/rawjson"
-	"pelton/router/protocol"
-	"pelton/schema"
 )
 
 // target is where a request goes, as far as its form depends on that.
@@ -24,50 +19,35 @@ type target struct {
 // The names of members are those that LiteLLM sends, some with underscores:
 // Google reads either form.
 func encodeChat(out, body []byte, to target) ([]byte, error) {
-	r := request{target: to, out: append(out, '{'), index: -1}
+	r := request{output: output{target: to, out: append(out, '{')}}
 	if object, _ := rawjson.Object(body, r.take); !object {
 		r.bad("", "the body is no JSON object")
 	}
-	if r.err == nil {
-		r.contents()
+	if r.err != nil {
+		return r.out, r.err
 	}
-	if r.err == nil {
-		r.appendTools()
-		r.appendOwn()
-		r.appendConfig()
+	c := conversation{output: r.output, index: -1}
+	if c.contents(r.messages); c.err != nil {
+		return c.out, c.err
 	}
-	return append(r.out, '}'), r.err
+	t := tools{c.output, r.toolParams}
+	t.append()
+	r.output = t.output
+	r.appendOwn()
+	g := generation{output: r.output, generationParams: r.generationParams, resolution: c.resolution}
+	g.append()
+	return append(g.out, '}'), g.err
 }
 
 // request is a body on its way to Gemini's form. Values are as they are written,
 // nil where they are absent or null.
 type request struct {
-	target
-	out []byte
-	err error // the first thing that cannot be carried
-
-	messages                            []byte
-	tools, functions, choice, calls     []byte
-	format, stop, n, limit, oldLimit    []byte
-	logprobs, topLogprobs               []byte
-	effort, thinking, modalities, audio []byte
-	plain                               [len(plainParams)][]byte
-	generation, safety, cached, labels  []byte
-	metadata, tier, search              []byte
-	configured                          bool // generationConfig is open
-	resolution                          int  // the highest that an image asks for, before Gemini 3
-
-	// Of the messages.
-	index, part int  // of the message and its part that are being read; -1: none
-	turn        turn // that is open
-	system      int  // where its parts begin
-	made        []call
-}
-
-// plainParams go into generationConfig as they are.
-var plainParams = [...]struct{ name, to string }{
-	{"temperature", "temperature"}, {"top_p", "top_p"}, {"top_k", "top_k"}, {"seed", "seed"},
-	{"presence_penalty", "presence_penalty"}, {"frequency_penalty", "frequency_penalty"},
+	output
+	toolParams
+	generationParams
+	messages               []byte
+	safety, cached, labels []byte
+	metadata, tier         []byte
 }
 
 // take keeps one member of the body.
@@ -133,7 +113,7 @@ func (r *request) takeRest(key, value []byte) {
 	case "safety_settings", "safetySettings":
 		r.safety = value
 	case "generationConfig", "generation_config":
-		r.generation = value
+		r.own = value
 	case "cached_content", "cachedContent":
 		r.cached = value
 	case "labels":
@@ -159,40 +139,6 @@ func (r *request) takeRest(key, value []byte) {
 	}
 }
 
-// unsupported notes a parameter that has no place.
-func (r *request) unsupported(param, why string) {
-	if r.err == nil && !r.drop {
-		r.err = protocol.Unsupported("Gemini", param, why)
-	}
-}
-
-// bad notes what is wrong with the request.
-func (r *request) bad(param, format string, args ...any) {
-	if r.err != nil {
-		return
-	}
-	message := fmt.Sprintf(format, args...)
-	if param != "" {
-		message = param + ": " + message
-	}
-	r.err = &schema.Error{Class: schema.ClassRequestFatal, Code: schema.CodeInvalidRequest, Param: param, Message: message}
-}
-
-// member begins another member of the request.
-func (r *request) member(name string) {
-	if r.out[len(r.out)-1] != '{' {
-		r.out = append(r.out, ',')
-	}
-	r.out = append(append(append(r.out, '"'), name...), `":`...)
-}
-
-func (r *request) put(name string, value []byte) {
-	if value != nil {
-		r.member(name)
-		r.out = append(r.out, value...)
-	}
-}
-
 // appendOwn writes what stands beside contents, tools and generationConfig.
 func (r *request) appendOwn() {
 	r.put("safetySettings", r.safety)
@@ -215,157 +161,4 @@ func (r *request) appendOwn() {
 	default:
 		r.put("serviceTier", r.tier)
 	}
-}
-
-// config begins another member of generationConfig. It reports false where the
-// body's own generationConfig has it.
-func (r *request) config(name string) bool {
-	if r.generation != nil {
-		own := false
-		_, _ = rawjson.Object(r.generation, func(key, _ []byte) { own = own || sameName(key, name) })
-		if own {
-			return false
-		}
-	}
-	if !r.configured {
-		r.configured = true
-		r.member("generationConfig")
-		r.out = append(r.out, '{')
-	}
-	r.member(name)
-	return true
-}
-
-func (r *request) setConfig(name string, value []byte) {
-	if value != nil && r.config(name) {
-		r.out = append(r.out, value...)
-	}
-}
-
-// sameName compares names of members with and without underscores.
-func sameName(a []byte, b string) bool {
-	return bytes.EqualFold(bytes.ReplaceAll(a, []byte("_"), nil), bytes.ReplaceAll([]byte(b), []byte("_"), nil))
-}
-
-// appendConfig writes generationConfig.
-func (r *request) appendConfig() {
-	for i, value := range r.plain {
-		switch name := plainParams[i].name; {
-		case value == nil:
-		case i < 3 && !r.samples:
-			r.unsupported(name, "this model does not heed it")
-		case i > 3 && r.three && !isZero(value):
-			r.unsupported(name, "Gemini 3 and later have no penalties")
-		case i > 3 && r.three:
-		default:
-			r.setConfig(plainParams[i].to, value)
-		}
-	}
-	r.setConfig("candidate_count", r.n)
-	if r.limit == nil {
-		r.limit = r.oldLimit
-	}
-	r.setConfig("max_output_tokens", r.limit)
-	if rawjson.IsString(r.stop) && r.config("stop_sequences") {
-		r.out = append(append(append(r.out, '['), r.stop...), ']')
-	} else if !rawjson.IsString(r.stop) {
-		r.setConfig("stop_sequences", r.stop)
-	}
-	if string(r.logprobs) == "true" {
-		r.setConfig("responseLogprobs", r.logprobs)
-		r.setConfig("logprobs", r.topLogprobs)
-	}
-	r.appendFormat()
-	r.appendThinking()
-	r.appendModalities()
-	if r.resolution > 0 && r.config("mediaResolution") {
-		r.out = append(append(append(r.out, '"'), resolutions[r.resolution]...), '"')
-	}
-	if r.generation != nil {
-		if object, _ := rawjson.Object(r.generation, r.ownConfig); !object {
-			r.bad("generationConfig", "must be an object")
-		}
-	}
-	if r.configured {
-		r.out = append(r.out, '}')
-	}
-}
-
-// ownConfig writes a member of the body's own generationConfig.
-func (r *request) ownConfig(key, value []byte) {
-	generation := r.generation
-	r.generation = nil
-	r.setConfig(string(key), value)
-	r.generation = generation
-}
-
-func isZero(number []byte) bool { return len(bytes.Trim(number, "-0.")) == 0 }
-
-// appendFormat writes what response_format asks for.
-func (r *request) appendFormat() {
-	if r.format == nil {
-		return
-	}
-	var kind, wrapped, given []byte
-	_, _ = rawjson.Object(r.format, func(key, value []byte) {
-		switch string(key) {
-		case "type":
-			kind = value
-		case "json_schema":
-			wrapped = value
-		}
-	})
-	switch rawjson.Text(kind) {
-	case "text":
-		return
-	case "json_object":
-	case "json_schema":
-		_, _ = rawjson.Object(wrapped, func(key, value []byte) {
-			if string(key) == "schema" {
-				given = value
-			}
-		})
-		if !rawjson.IsObject(given) {
-			r.bad("response_format.json_schema.schema", "must be a JSON Schema")
-			return
-		}
-	default:
-		r.unsupported("response_format", "its type must be text, json_object or json_schema")
-		return
-	}
-	if r.config("response_mime_type") {
-		r.out = append(r.out, `"application/json"`...)
-	}
-	r.setConfig("response_json_schema", given)
-}
-
-// appendModalities writes what kinds of answer are asked for, and by which voice.
-func (r *request) appendModalities() {
-	if r.modalities != nil && string(r.modalities) != `["text"]` && r.config("responseModalities") {
-		r.out = append(r.out, '[')
-		if array, _ := rawjson.Array(r.modalities, func(value []byte) {
-			if r.out[len(r.out)-1] != '[' {
-				r.out = append(r.out, ',')
-			}
-			r.out = append(r.out, bytes.ToUpper(value)...)
-		}); !array {
-			r.bad("modalities", "must be an array")
-		}
-		r.out = append(r.out, ']')
-	}
-	if r.audio == nil {
-		return
-	}
-	_, _ = rawjson.Object(r.audio, func(key, value []byte) {
-		switch string(key) {
-		case "voice":
-			if r.config("speechConfig") {
-				r.out = append(append(append(r.out, `{"voiceConfig":{"prebuiltVoiceConfig":{"voiceName":`...), value...), "}}}"...)
-			}
-		case "format":
-			if string(value) != `"pcm16"` {
-				r.unsupported("audio.format", "Gemini gives pcm16 alone")
-			}
-		}
-	})
 }

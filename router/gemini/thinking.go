@@ -10,67 +10,67 @@ import (
 // thinking in Anthropic's form, which counts where both are given. From Gemini 3
 // on there are levels, and thinking cannot be switched off; before it there are
 // budgets.
-func (r *request) appendThinking() {
-	effort := rawjson.Text(r.effort)
+func (g *generation) appendThinking() {
+	effort := rawjson.Text(g.effort)
 	switch {
-	case r.thinking != nil:
-		r.appendBudget()
-	case r.effort == nil:
-	case !r.thinks && effort != "none":
-		r.unsupported("reasoning_effort", "this model does not think")
-	case !r.thinks:
-	case r.three:
-		r.appendLevel(effort)
+	case g.thinking != nil:
+		g.appendBudget()
+	case g.effort == nil:
+	case !g.thinks && effort != "none":
+		g.unsupported("reasoning_effort", "this model does not think")
+	case !g.thinks:
+	case g.three:
+		g.appendLevel(effort)
 	default:
-		budget, ok := r.budget(effort)
+		budget, ok := g.budget(effort)
 		if !ok {
-			r.unsupported("reasoning_effort", "it must be none, minimal, low, medium or high")
+			g.unsupported("reasoning_effort", "it must be none, minimal, low, medium or high")
 			return
 		}
-		r.think("thinkingBudget", strconv.Itoa(budget), effort != "none")
+		g.think("thinkingBudget", strconv.Itoa(budget), effort != "none")
 	}
 }
 
-func (r *request) appendLevel(effort string) {
+func (g *generation) appendLevel(effort string) {
 	level := effort
 	switch effort {
 	case "low", "medium", "high":
 	case "none", "minimal": // the least there is
-		if level = "low"; r.level0 {
+		if level = "low"; g.level0 {
 			level = "minimal"
 		}
 	case "xhigh":
-		if !r.xhigh {
-			r.unsupported("reasoning_effort", "this model has no level xhigh")
+		if !g.xhigh {
+			g.unsupported("reasoning_effort", "this model has no level xhigh")
 			return
 		}
 	default:
-		r.unsupported("reasoning_effort", "it must be none, minimal, low, medium or high")
+		g.unsupported("reasoning_effort", "it must be none, minimal, low, medium or high")
 		return
 	}
-	r.think("thinkingLevel", `"`+level+`"`, effort != "none")
+	g.think("thinkingLevel", `"`+level+`"`, effort != "none")
 }
 
 // leastBudget is the least that the model can think, short of not at all.
-func (r *request) leastBudget() int {
+func (g *generation) leastBudget() int {
 	switch {
-	case r.lite:
+	case g.lite:
 		return 512
-	case r.pro || !r.flash:
+	case g.pro || !g.flash:
 		return 128
 	}
 	return 1
 }
 
-func (r *request) budget(effort string) (tokens int, ok bool) {
+func (g *generation) budget(effort string) (tokens int, ok bool) {
 	switch effort {
 	case "none":
-		if r.pro { // it cannot but think
-			return r.leastBudget(), true
+		if g.pro { // it cannot but think
+			return g.leastBudget(), true
 		}
 		return 0, true
 	case "minimal":
-		return r.leastBudget(), true
+		return g.leastBudget(), true
 	case "low":
 		return 1024, true
 	case "medium":
@@ -83,23 +83,23 @@ func (r *request) budget(effort string) (tokens int, ok bool) {
 
 // think writes thinkingConfig; name is empty where only the thoughts are asked
 // for.
-func (r *request) think(name, value string, thoughts bool) {
-	if !r.config("thinkingConfig") {
+func (g *generation) think(name, value string, thoughts bool) {
+	if !g.config("thinkingConfig") {
 		return
 	}
-	r.out = append(r.out, '{')
+	g.out = append(g.out, '{')
 	if name != "" {
-		r.member(name)
-		r.out = append(r.out, value...)
+		g.member(name)
+		g.out = append(g.out, value...)
 	}
-	r.member("includeThoughts")
-	r.out = append(strconv.AppendBool(r.out, thoughts), '}')
+	g.member("includeThoughts")
+	g.out = append(strconv.AppendBool(g.out, thoughts), '}')
 }
 
 // appendBudget writes thinking as Anthropic's API has it.
-func (r *request) appendBudget() {
+func (g *generation) appendBudget() {
 	var kind, tokens []byte
-	_, _ = rawjson.Object(r.thinking, func(key, value []byte) {
+	_, _ = rawjson.Object(g.thinking, func(key, value []byte) {
 		switch string(key) {
 		case "type":
 			kind = value
@@ -109,19 +109,19 @@ func (r *request) appendBudget() {
 	})
 	switch rawjson.Text(kind) {
 	case "disabled":
-		if r.three {
-			r.appendLevel("none")
+		if g.three {
+			g.appendLevel("none")
 			return
 		}
-		budget, _ := r.budget("none")
-		r.think("thinkingBudget", strconv.Itoa(budget), false)
+		budget, _ := g.budget("none")
+		g.think("thinkingBudget", strconv.Itoa(budget), false)
 	case "enabled", "adaptive":
 		name := ""
 		if tokens != nil {
 			name = "thinkingBudget"
 		}
-		r.think(name, string(tokens), true)
+		g.think(name, string(tokens), true)
 	default:
-		r.unsupported("thinking", "its type must be enabled, adaptive or disabled")
+		g.unsupported("thinking", "its type must be enabled, adaptive or disabled")
 	}
 }

@@ -22,14 +22,14 @@ func (c *toolCall) take(key, value []byte) {
 	}
 }
 
-func (r *request) toolCall(raw []byte, number int) {
-	var c toolCall
-	_, _ = rawjson.Object(raw, c.take)
-	if c.function == nil {
-		r.bad(r.at(".tool_calls"), "call %d is none of a function", number)
+func (c *conversation) toolCall(raw []byte, number int) {
+	var call toolCall
+	_, _ = rawjson.Object(raw, call.take)
+	if call.function == nil {
+		c.bad(c.at(".tool_calls"), "call %d is none of a function", number)
 		return
 	}
-	r.functionCall(c, r.at(".tool_calls"), number == 0)
+	c.functionCall(call, c.at(".tool_calls"), number == 0)
 }
 
 // signatureMark stands in a call's id before its thought signature, where LiteLLM
@@ -48,9 +48,9 @@ const anySignature = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="
 
 // functionCall writes a call of the model's, first says that it is its turn's
 // first.
-func (r *request) functionCall(c toolCall, where string, first bool) {
+func (c *conversation) functionCall(t toolCall, where string, first bool) {
 	var name, arguments, own []byte
-	_, _ = rawjson.Object(c.function, func(key, value []byte) {
+	_, _ = rawjson.Object(t.function, func(key, value []byte) {
 		switch string(key) {
 		case "name":
 			name = value
@@ -61,41 +61,41 @@ func (r *request) functionCall(c toolCall, where string, first bool) {
 		}
 	})
 	if len(inner(name)) == 0 {
-		r.bad(where, "a call has no name")
+		c.bad(where, "a call has no name")
 		return
 	}
-	id := plainID(inner(c.id))
-	r.made = append(r.made, call{id, inner(name)})
-	r.open(modelTurn)
-	r.out = append(r.out, `{"function_call":{"name":`...)
-	r.appendName(inner(name))
-	r.out = append(r.out, `,"args":`...)
-	before := len(r.out)
+	id := plainID(inner(t.id))
+	c.made = append(c.made, call{id, inner(name)})
+	c.open(modelTurn)
+	c.out = append(c.out, `{"function_call":{"name":`...)
+	c.appendName(inner(name))
+	c.out = append(c.out, `,"args":`...)
+	before := len(c.out)
 	if rawjson.IsObject(arguments) {
-		r.out = append(r.out, arguments...)
+		c.out = append(c.out, arguments...)
 	} else {
-		r.out = rawjson.AppendText(r.out, arguments)
+		c.out = rawjson.AppendText(c.out, arguments)
 	}
-	switch object, _ := rawjson.Object(r.out[before:], nil); {
+	switch object, _ := rawjson.Object(c.out[before:], nil); {
 	case object:
-	case len(bytes.TrimSpace(r.out[before:])) == 0:
-		r.out = append(r.out[:before], "{}"...)
+	case len(bytes.TrimSpace(c.out[before:])) == 0:
+		c.out = append(c.out[:before], "{}"...)
 	default:
-		r.bad(where, "the arguments of the call of %s are no JSON object", inner(name))
+		c.bad(where, "the arguments of the call of %s are no JSON object", inner(name))
 		return
 	}
-	if r.three && len(id) > 0 {
-		r.out = append(append(append(r.out, `,"id":"`...), id...), '"')
+	if c.three && len(id) > 0 {
+		c.out = append(append(append(c.out, `,"id":"`...), id...), '"')
 	}
-	r.out = append(r.out, '}')
-	signature := signatureOf(&c, own)
-	if signature == nil && first && r.three {
+	c.out = append(c.out, '}')
+	signature := signatureOf(&t, own)
+	if signature == nil && first && c.three {
 		signature = []byte(anySignature)
 	}
 	if signature != nil {
-		r.out = append(append(append(r.out, `,"thoughtSignature":"`...), signature...), '"')
+		c.out = append(append(append(c.out, `,"thoughtSignature":"`...), signature...), '"')
 	}
-	r.out = append(r.out, '}')
+	c.out = append(c.out, '}')
 }
 
 // signatureOf finds a call's thought signature: where this package and LiteLLM
@@ -128,64 +128,76 @@ func signatureOf(c *toolCall, inFunction []byte) (signature []byte) {
 	return signature
 }
 
-// appendTools writes the tools and how they are to be used.
-func (r *request) appendTools() {
+// tools writes the tools. Values are as they are written.
+type tools struct {
+	output
+	toolParams
+}
+
+// toolParams are the parameters of the body that say which tools there are, and
+// how they are to be used.
+type toolParams struct {
+	tools, functions, choice, calls, search []byte
+}
+
+// append writes the tools and how they are to be used.
+func (t *tools) append() {
 	var declared, others, strict bool
 	each := func(declare func(function []byte), other func(raw []byte)) {
-		if r.tools != nil {
+		if t.tools != nil {
 			number := 0
-			if array, _ := rawjson.Array(r.tools, func(raw []byte) {
-				r.tool(raw, number, declare, other)
+			if array, _ := rawjson.Array(t.tools, func(raw []byte) {
+				t.tool(raw, number, declare, other)
 				number++
 			}); !array {
-				r.bad("tools", "must be an array")
+				t.bad("tools", "must be an array")
 			}
 		}
-		if r.functions != nil {
-			rawjson.Array(r.functions, declare)
+		if t.functions != nil {
+			rawjson.Array(t.functions, declare)
 		}
 	}
 	each(func(function []byte) {
 		if !declared {
 			declared = true
-			r.member("tools")
-			r.out = append(r.out, `[{"function_declarations":[`...)
+			t.member("tools")
+			t.out = append(t.out, `[{"function_declarations":[`...)
 		} else {
-			r.out = append(r.out, ',')
+			t.out = append(t.out, ',')
 		}
-		strict = r.declare(function) || strict
+		strict = t.declare(function) || strict
 	}, func([]byte) { others = true })
 	switch {
 	case declared:
-		r.out = append(r.out, "]}"...)
-	case others || r.search != nil:
-		r.member("tools")
-		r.out = append(r.out, '[')
+		t.out = append(t.out, "]}"...)
+	case others || t.search != nil:
+		t.member("tools")
+		t.out = append(t.out, '[')
 	default:
-		r.appendChoice(false)
+		t.appendChoice(false)
 		return
 	}
 	own := func(raw []byte) {
-		if r.out[len(r.out)-1] != '[' {
-			r.out = append(r.out, ',')
+		if t.out[len(t.out)-1] != '[' {
+			t.out = append(t.out, ',')
 		}
-		r.out = append(r.out, raw...)
+		t.out = append(t.out, raw...)
 	}
 	if others {
 		each(func([]byte) {}, own)
 	}
-	if r.search != nil {
+	if t.search != nil {
 		own([]byte(`{"googleSearch":{}}`))
-		if string(r.search) != "{}" {
-			r.unsupported("web_search_options", "Google's search has no options: it must be {}")
+		if string(t.search) != "{}" {
+			t.unsupported("web_search_options", "Google's search has no options: it must be {}")
 		}
 	}
-	r.out = append(r.out, ']')
-	r.appendChoice(strict)
+	t.out = append(t.out, ']')
+	t.appendChoice(strict)
 }
 
 // tool takes one of the tools apart: a function, or one of Google's own.
-func (r *request) tool(raw []byte, number int, declare, other func(raw []byte)) {
+func (t *tools) tool(raw []byte, number int, declare, other func(raw []byte)) {
 	var kind, function []byte
 	_, _ = rawjson.Object(raw, func(key, value []byte) {
 		switch string(key) {
@@ -201,14 +213,14 @@ func (r *request) tool(raw []byte, number int, declare, other func(raw []byte)) 
 	case kind == nil && rawjson.IsObject(raw): // such as {"googleSearch":{}}
 		other(raw)
 	default:
-		r.bad("tools", "tool %d is neither a function nor one of Google's own, such as {\"googleSearch\":{}}", number)
+		t.bad("tools", "tool %d is neither a function nor one of Google's own, such as {\"googleSearch\":{}}", number)
 	}
 }
 
 // declare writes a function, and reports whether it is strict. The schema goes
 // into parameters where Google's own kind of schema has all that is in it, else
 // as the JSON Schema that it is.
-func (r *request) declare(function []byte) (strict bool) {
+func (t *tools) declare(function []byte) (strict bool) {
 	var name, description, parameters []byte
 	_, _ = rawjson.Object(function, func(key, value []byte) {
 		switch string(key) {
@@ -223,22 +235,22 @@ func (r *request) declare(function []byte) (strict bool) {
 		}
 	})
 	if len(inner(name)) == 0 {
-		r.bad("tools", "a function has no name")
+		t.bad("tools", "a function has no name")
 		return false
 	}
-	r.out = append(r.out, `{"name":`...)
-	r.appendName(inner(name))
+	t.out = append(t.out, `{"name":`...)
+	t.appendName(inner(name))
 	if rawjson.IsString(description) {
-		r.out = append(append(r.out, `,"description":`...), description...)
+		t.out = append(append(t.out, `,"description":`...), description...)
 	}
 	switch {
 	case rawjson.IsNull(parameters):
 	case isSubset(parameters):
-		r.out = append(append(r.out, `,"parameters":`...), parameters...)
+		t.out = append(append(t.out, `,"parameters":`...), parameters...)
 	default:
-		r.out = append(append(r.out, `,"parametersJsonSchema":`...), parameters...)
+		t.out = append(append(t.out, `,"parametersJsonSchema":`...), parameters...)
 	}
-	r.out = append(r.out, '}')
+	t.out = append(t.out, '}')
 	return strict
 }
 
@@ -269,12 +281,12 @@ func isSubset(raw []byte) bool {
 }
 
 // appendChoice writes which tools are to be called.
-func (r *request) appendChoice(strict bool) {
+func (t *tools) appendChoice(strict bool) {
 	var mode string
 	var named []byte
-	choice := r.choice
+	choice := t.choice
 	if choice == nil {
-		choice = r.calls
+		choice = t.calls
 	}
 	switch string(choice) {
 	case "":
@@ -291,21 +303,21 @@ func (r *request) appendChoice(strict bool) {
 	case `"required"`, `"any"`:
 		mode = "ANY"
 	default:
-		mode, named = r.namedChoice(choice)
+		mode, named = t.namedChoice(choice)
 	}
-	if r.err != nil || mode == "" {
+	if t.err != nil || mode == "" {
 		return
 	}
-	r.member("toolConfig")
-	r.out = append(append(append(r.out, `{"functionCallingConfig":{"mode":"`...), mode...), '"')
+	t.member("toolConfig")
+	t.out = append(append(append(t.out, `{"functionCallingConfig":{"mode":"`...), mode...), '"')
 	if named != nil {
-		r.out = append(append(append(r.out, `,"allowed_function_names":[`...), named...), ']')
+		t.out = append(append(append(t.out, `,"allowed_function_names":[`...), named...), ']')
 	}
-	r.out = append(r.out, "}}"...)
+	t.out = append(t.out, "}}"...)
 }
 
 // namedChoice reads a choice that names functions: one, or those allowed.
-func (r *request) namedChoice(choice []byte) (mode string, named []byte) {
+func (t *tools) namedChoice(choice []byte) (mode string, named []byte) {
 	var name, function, allowed []byte
 	_, _ = rawjson.Object(choice, func(key, value []byte) {
 		switch string(key) {
@@ -324,17 +336,17 @@ func (r *request) namedChoice(choice []byte) (mode string, named []byte) {
 			}
 		})
 	}
-	written := r.out
-	r.out = nil
-	defer func() { r.out = written }()
+	written := t.out
+	t.out = nil
+	defer func() { t.out = written }()
 	if allowed == nil {
 		names(function)
 		if len(inner(name)) == 0 {
-			r.bad("tool_choice", "must be auto, none, required, or name a function")
+			t.bad("tool_choice", "must be auto, none, required, or name a function")
 			return "", nil
 		}
-		r.appendName(inner(name))
-		return "ANY", r.out
+		t.appendName(inner(name))
+		return "ANY", t.out
 	}
 	var how []byte
 	_, _ = rawjson.Object(allowed, func(key, value []byte) {
@@ -348,16 +360,16 @@ func (r *request) namedChoice(choice []byte) (mode string, named []byte) {
 						names(value)
 					}
 				})
-				if len(r.out) > 0 {
-					r.out = append(r.out, ',')
+				if len(t.out) > 0 {
+					t.out = append(t.out, ',')
 				}
-				r.appendName(inner(name))
+				t.appendName(inner(name))
 			})
 		}
 	})
 	if string(how) != `"required"` {
-		r.unsupported("tool_choice", "Gemini can be held to some functions only where one must be called")
+		t.unsupported("tool_choice", "Gemini can be held to some functions only where one must be called")
 		return "", nil
 	}
-	return "ANY", r.out
+	return "ANY", t.out
 }
