@@ -8,6 +8,7 @@ import (
 
 // model is what a model's name says of what it takes beyond Converse's own form.
 type model struct {
+	name    string
 	family  family
 	claude  anthropic.Claude // of the family claude
 	formats bool             // it takes outputConfig.textFormat
@@ -29,13 +30,13 @@ func modelOf(name string) model {
 	switch {
 	case has("claude"):
 		known := anthropic.ClaudeOf(name)
-		return model{family: claude, claude: known, formats: known.Structured()}
+		return model{name: name, family: claude, claude: known, formats: known.Structured()}
 	case has("nova-2"):
-		return model{family: nova2}
+		return model{name: name, family: nova2}
 	case has("amazon.nova"):
-		return model{family: nova}
+		return model{name: name, family: nova}
 	case has("gpt-oss"):
-		return model{family: gptOSS, formats: true}
+		return model{name: name, family: gptOSS, formats: true}
 	}
-	return model{formats: !has("meta.llama") && !has("cohere.") && !has("ai21.") && !has("amazon.titan")}
+	return model{name: name, formats: !has("meta.llama") && !has("cohere.") && !has("ai21.") && !has("amazon.titan")}
 }

@@ -40,10 +40,10 @@ func (p *part) take(key, value []byte) {
 
 // appendPart appends a part of a message as a block. One without a type is of
 // Converse's own form, and stays as it is.
-func (r *request) appendPart(out, raw []byte, position int) []byte {
+func (c *conversation) appendPart(out, raw []byte, position int) []byte {
 	var p part
 	_, _ = rawjson.Object(raw, p.take)
-	at := func(field string) string { return r.at(fmt.Sprintf("content[%d].%s", position, field)) }
+	at := func(field string) string { return c.at(fmt.Sprintf("content[%d].%s", position, field)) }
 	start, text := len(out), false
 	switch string(p.kind) {
 	case `"text"`, `"guarded_text"`, `"refusal"`:
@@ -53,30 +53,30 @@ func (r *request) appendPart(out, raw []byte, position int) []byte {
 		}
 		switch text = true; {
 		case !rawjson.IsString(said):
-			r.fail(at("text"), at("text")+": must be a text")
-		case len(said) == 2 || r.turn == 'a' && blank(said):
+			c.fail(at("text"), at("text")+": must be a text")
+		case len(said) == 2 || c.turn == 'a' && blank(said):
 		case string(p.kind) == `"guarded_text"`:
 			out = appendGuarded(out, said)
 		default:
-			out = r.appendSaid(out, said)
+			out = c.appendSaid(out, said)
 		}
 	case `"image_url"`:
-		out = r.appendMedia(out, urlOf(p.image), "", at("image_url.url"))
+		out = c.appendMedia(out, urlOf(p.image), "", at("image_url.url"))
 	case `"video_url"`:
-		out = r.appendMedia(out, urlOf(p.video), "", at("video_url.url"))
+		out = c.appendMedia(out, urlOf(p.video), "", at("video_url.url"))
 	case `"file"`:
-		out = r.appendFile(out, &p, at)
+		out = c.appendFile(out, &p, at)
 	case `"input_audio"`:
-		out = r.appendAudio(out, &p, at)
+		out = c.appendAudio(out, &p, at)
 	case `"thinking"`, `"redacted_thinking"`:
 		out = appendThought(out, raw)
 	case "":
 		out = append(comma(out), raw...)
 	default:
-		r.fail(at("type"), at("type")+": Bedrock knows no "+string(p.kind))
+		c.fail(at("type"), at("type")+": Bedrock knows no "+string(p.kind))
 	}
 	if !text {
-		r.to = 0
+		c.to = 0
 	}
 	if len(out) > start {
 		out = appendCache(out, p.cache)
@@ -135,67 +135,67 @@ func blockFor(kind, file string) (name, format string) {
 
 // appendMedia appends what is in a data: address, or lies in S3. title is a
 // document's name.
-func (r *request) appendMedia(out, url []byte, title, at string) []byte {
+func (c *conversation) appendMedia(out, url []byte, title, at string) []byte {
 	switch {
 	case len(url) == 0:
-		r.fail(at, at+": missing")
+		c.fail(at, at+": missing")
 		return out
 	case bytes.HasPrefix(url, []byte("s3://")):
 		name, format := blockFor("", string(url))
 		if name == "" {
-			r.fail(at, at+": the end of the name must say what it is, such as .png")
+			c.fail(at, at+": the end of the name must say what it is, such as .png")
 			return out
 		}
-		out = r.beginBlock(out, name, format, title)
+		out = c.beginBlock(out, name, format, title)
 		return append(rawjson.AppendString(append(out, `{"s3Location":{"uri":`...), url), `}}}}`...)
 	case !bytes.HasPrefix(url, []byte("data:")):
-		r.fail(at, at+": Bedrock fetches nothing from the web: send data:TYPE;base64,…, or an s3:// address where the model takes one")
+		c.fail(at, at+": Bedrock fetches nothing from the web: send data:TYPE;base64,…, or an s3:// address where the model takes one")
 		return out
 	}
 	kind, data, split := bytes.Cut(url[len("data:"):], []byte(","))
 	kind, encoded := bytes.CutSuffix(kind, []byte(";base64"))
 	kind, _, _ = bytes.Cut(kind, []byte(";"))
 	if !split || !encoded {
-		r.fail(at, at+": must be data:TYPE;base64,…")
+		c.fail(at, at+": must be data:TYPE;base64,…")
 		return out
 	}
 	name, format := blockFor(string(kind), "")
 	if name == "" {
-		r.fail(at, fmt.Sprintf("%s: Bedrock does not take %q", at, kind))
+		c.fail(at, fmt.Sprintf("%s: Bedrock does not take %q", at, kind))
 		return out
 	}
-	return r.appendBytes(out, name, format, title, data, at)
+	return c.appendBytes(out, name, format, title, data, at)
 }
 
-func (r *request) appendBytes(out []byte, name, format, title string, data []byte, at string) []byte {
+func (c *conversation) appendBytes(out []byte, name, format, title string, data []byte, at string) []byte {
 	if _, err := base64.StdEncoding.Decode(make([]byte, base64.StdEncoding.DecodedLen(len(data))), data); err != nil {
-		r.fail(at, at+": is no base64")
+		c.fail(at, at+": is no base64")
 		return out
 	}
-	out = r.beginBlock(out, name, format, title)
+	out = c.beginBlock(out, name, format, title)
 	return append(append(append(out, `{"bytes":"`...), data...), `"}}}`...)
 }
 
 // beginBlock appends a block up to its source.
-func (r *request) beginBlock(out []byte, name, format, title string) []byte {
+func (c *conversation) beginBlock(out []byte, name, format, title string) []byte {
 	out = append(append(append(comma(out), `{"`...), name...), `":{"format":"`...)
 	out = append(append(out, format...), '"')
 	if name == "document" {
-		out = rawjson.AppendString(append(out, `,"name":`...), r.titled(title))
+		out = rawjson.AppendString(append(out, `,"name":`...), c.titled(title))
 	}
 	return append(out, `,"source":`...)
 }
 
 // titled is a document's name as Converse takes it: letters, digits, single
 // blanks, hyphens and brackets, and no name twice.
-func (r *request) titled(title string) string {
+func (c *conversation) titled(title string) string {
 	var name []byte
-	for _, c := range []byte(title) {
-		if !allowed(c, "-()[]") {
-			c = ' '
+	for _, char := range []byte(title) {
+		if !allowed(char, "-()[]") {
+			char = ' '
 		}
-		if c != ' ' || len(name) > 0 && name[len(name)-1] != ' ' {
-			name = append(name, c)
+		if char != ' ' || len(name) > 0 && name[len(name)-1] != ' ' {
+			name = append(name, char)
 		}
 	}
 	text := string(bytes.TrimSpace(name[:min(len(name), 180)]))
@@ -203,15 +203,15 @@ func (r *request) titled(title string) string {
 		text = "document"
 	}
 	once := text
-	for n := 2; slices.Contains(r.documents, once); n++ {
+	for n := 2; slices.Contains(c.documents, once); n++ {
 		once = text + " " + strconv.Itoa(n)
 	}
-	r.documents = append(r.documents, once)
+	c.documents = append(c.documents, once)
 	return once
 }
 
 // appendFile appends a document, or any other file, that is in the request.
-func (r *request) appendFile(out []byte, p *part, at func(string) string) []byte {
+func (c *conversation) appendFile(out []byte, p *part, at func(string) string) []byte {
 	var data, name, id []byte
 	_, _ = rawjson.Object(p.file, func(key, value []byte) {
 		switch string(key) {
@@ -226,15 +226,15 @@ func (r *request) appendFile(out []byte, p *part, at func(string) string) []byte
 	title, url := rawjson.Text(name), plain(data)
 	if len(url) == 0 {
 		if url = plain(id); !bytes.HasPrefix(url, []byte("data:")) && !bytes.HasPrefix(url, []byte("s3://")) {
-			r.fail(at("file.file_data"), at("file.file_data")+": missing: Bedrock keeps no files")
+			c.fail(at("file.file_data"), at("file.file_data")+": missing: Bedrock keeps no files")
 			return out
 		}
 	}
-	return r.appendMedia(out, url, title, at("file.file_data"))
+	return c.appendMedia(out, url, title, at("file.file_data"))
 }
 
 // appendAudio appends sound.
-func (r *request) appendAudio(out []byte, p *part, at func(string) string) []byte {
+func (c *conversation) appendAudio(out []byte, p *part, at func(string) string) []byte {
 	var data, kind []byte
 	_, _ = rawjson.Object(p.audio, func(key, value []byte) {
 		switch string(key) {
@@ -247,11 +247,11 @@ func (r *request) appendAudio(out []byte, p *part, at func(string) string) []byt
 	format, ok := sounds[rawjson.Text(kind)]
 	switch {
 	case !ok:
-		r.fail(at("input_audio.format"), at("input_audio.format")+": Bedrock does not take "+string(kind))
+		c.fail(at("input_audio.format"), at("input_audio.format")+": Bedrock does not take "+string(kind))
 		return out
 	case len(inner(data)) == 0:
-		r.fail(at("input_audio.data"), at("input_audio.data")+": missing")
+		c.fail(at("input_audio.data"), at("input_audio.data")+": missing")
 		return out
 	}
-	return r.appendBytes(out, "audio", format, "", plain(data), at("input_audio.data"))
+	return c.appendBytes(out, "audio", format, "", plain(data), at("input_audio.data"))
 }

@@ -88,7 +88,7 @@ func (p *Protocol) Serves(endpoint schema.Endpoint) (ok, streams bool) {
 
 // Encode makes the request.
 func (p *Protocol) Encode(ctx context.Context, c *protocol.Call) error {
-	r := request{model: p.known, name: c.Model, drop: p.drop}
+	r := request{refusals: refusals{drop: p.drop}, model: p.known}
 	if c.Model != p.model {
 		r.model = modelOf(c.Model)
 	}

@@ -6,7 +6,6 @@ import (
 
 	"pelton/internal/rawjson"
 	"pelton/router/protocol"
-	"pelton/schema"
 )
 
 // request is one body of OpenAI's chat completions on its way into one of
@@ -15,18 +14,14 @@ import (
 // The body is read where it stands and written into one buffer: texts are
 // copied as they are written, and nothing is decoded that need not be.
 type request struct {
+	refusals
 	model
-	name  string // of the model
-	drop  bool   // what Converse has no place for is left out
-	err   error
-	note  note
-	guard bool // a guardrail looks at what the user says last
+	note   note
+	guard  bool   // a guardrail looks at what the user says last
+	extras extras // what goes to the model itself
 
 	fields
-	conversation
-	extras  []extra // what goes to the model itself
-	ponders bool    // the model is told to think
-	bound   []byte  // maxTokens
+	wanted
 }
 
 // fields are the members of a body that are looked at more than once, or out of
@@ -36,14 +31,7 @@ type fields struct {
 	temperature, topP, topK                  []byte
 	tools, toolChoice, parallel              []byte
 	format, formatName, formatText           []byte // of the schema that the answer is to have
-	effort, thinking, output, outputConfig   []byte
-	additional, paths, tier                  []byte
-}
-
-// extra is a member for the model itself.
-type extra struct {
-	key   string
-	value []byte
+	outputConfig, additional, paths, tier    []byte
 }
 
 // note is what the reader of the answer has to know of the request.
@@ -53,12 +41,6 @@ type note struct {
 	usage   bool      // the stream is to tell the usage
 	again   bool      // it was signed again, after the signature was refused
 }
-
-// renamed is a tool's name in the request, and the one that was sent.
-type renamed struct{ name, sent string }
-
-// server is Bedrock's name in what people read.
-const server = "Bedrock"
 
 // append appends the body to send to out. Where it returns an error, what it
 // wrote is of no use.
@@ -70,19 +52,35 @@ func (r *request) append(out, body []byte) ([]byte, error) {
 		case converses(key): // Converse's own
 			out = appendMember(out, key, value)
 		default: // the model's own, or nobody's: the server says so then
-			r.extras = append(r.extras, extra{string(key), value})
+			r.extras.add(string(key), value)
 		}
 	})
 	if !object {
 		r.fail("", "the body is no JSON object")
+	}
+	if r.err != nil {
 		return out, r.err
 	}
-	out = r.appendMessages(out)
-	out = r.appendTools(out)
-	r.think()
-	out = r.appendInference(out)
+	said := conversation{refusals: r.refusals, guard: r.guard}
+	if out = said.append(out, r.messages); said.err != nil {
+		return out, said.err
+	}
+	given := tools{
+		refusals: r.refusals, model: r.model, names: said.names, extras: r.extras,
+		given: r.tools, choice: r.toolChoice, parallel: r.parallel, format: r.format,
+	}
+	if out = given.append(out); given.err != nil {
+		return out, given.err
+	}
+	r.note.renamed, r.note.schema = given.names.renamed, given.schemaOnly
+	thought := thinking{refusals: r.refusals, model: r.model, wanted: r.wanted, extras: given.extras, bound: r.bound()}
+	if thought.note(); thought.err != nil {
+		return out, thought.err
+	}
+	r.extras = thought.extras
+	out = r.appendInference(out, thought.bound, thought.on)
 	out = r.appendFormat(out)
-	out = r.appendExtras(out)
+	out = r.appendExtras(out, thought.on)
 	return append(out, '}'), r.err
 }
 
@@ -94,28 +92,6 @@ func converses(key []byte) bool {
 		return true
 	}
 	return false
-}
-
-// fail notes what is wrong with the request, which no deployment would take.
-func (r *request) fail(param, message string) {
-	if r.err == nil {
-		r.err = &schema.Error{Class: schema.ClassRequestFatal, Code: schema.CodeInvalidRequest, Param: param, Message: message}
-	}
-}
-
-// unsupported notes a parameter that Bedrock has no place for.
-func (r *request) unsupported(param, why string) {
-	if r.err == nil {
-		r.err = protocol.Unsupported(server, param, why)
-	}
-}
-
-// leaveOut notes a parameter that Bedrock has no place for, unless it may be left
-// out.
-func (r *request) leaveOut(param, why string) {
-	if !r.drop {
-		r.unsupported(param, why)
-	}
 }
 
 // take keeps a member of the body. It reports false for one that it does not know.
@@ -220,18 +196,26 @@ func (r *request) takeTier(value []byte) {
 	}
 }
 
-// appendInference appends what steers the choice of words, and where the answer
-// ends.
-func (r *request) appendInference(out []byte) []byte {
+// bound is the bound on the answer that the body has; nil: none.
+func (r *request) bound() []byte {
+	if r.maxCompletion != nil {
+		return r.maxCompletion
+	}
+	return r.maxTokens
+}
+
+// appendInference appends what steers the choice of words, of a model that thinks
+// or does not, and where the answer ends, by bound at the latest.
+func (r *request) appendInference(out, bound []byte, thinks bool) []byte {
 	out = append(comma(out), `"inferenceConfig":{`...)
-	if r.bound != nil {
-		out = appendMember(out, "maxTokens", r.bound)
+	if bound != nil {
+		out = appendMember(out, "maxTokens", bound)
 	}
 	for _, p := range [...]struct {
 		name, own string
 		value     []byte
 	}{{"temperature", "temperature", r.temperature}, {"top_p", "topP", r.topP}} {
-		if p.value != nil && r.samples(p.name, p.value) {
+		if p.value != nil && r.samples(p.name, p.value, thinks) {
 			out = appendMember(out, p.own, p.value)
 		}
 	}
@@ -245,11 +229,11 @@ func (r *request) appendInference(out []byte) []byte {
 	if out = append(out, '}'); r.tier != nil {
 		out = appendMember(out, "serviceTier", r.tier)
 	}
-	if r.topK != nil && r.samples("top_k", r.topK) {
+	if r.topK != nil && r.samples("top_k", r.topK, thinks) {
 		if r.family == nova || r.family == nova2 {
-			r.extras = append(r.extras, extra{"inferenceConfig", append(append([]byte(`{"topK":`), r.topK...), '}')})
+			r.extras.add("inferenceConfig", append(append([]byte(`{"topK":`), r.topK...), '}'))
 		} else {
-			r.extras = append(r.extras, extra{"top_k", r.topK})
+			r.extras.add("top_k", r.topK)
 		}
 	}
 	return out
@@ -257,7 +241,7 @@ func (r *request) appendInference(out []byte) []byte {
 
 // samples reports whether a parameter of sampling is sent: what the model would
 // refuse is refused here, by name.
-func (r *request) samples(name string, value []byte) bool {
+func (r *request) samples(name string, value []byte, thinks bool) bool {
 	if r.family != claude {
 		return true
 	}
@@ -267,7 +251,7 @@ func (r *request) samples(name string, value []byte) bool {
 		return false
 	case !r.claude.Samples():
 		r.leaveOut(name, "the model "+r.name+" takes none")
-	case name == "temperature" && r.ponders && !one:
+	case name == "temperature" && thinks && !one:
 		r.leaveOut(name, "a model that thinks takes no other than 1")
 	case name == "temperature" && above(value, 1):
 		r.leaveOut(name, "it takes 0 to 1")
@@ -280,29 +264,4 @@ func (r *request) samples(name string, value []byte) bool {
 func above(raw []byte, most float64) bool {
 	n, err := strconv.ParseFloat(string(raw), 64)
 	return err == nil && n > most
-}
-
-// appendExtras appends what goes to the model itself, past Converse.
-func (r *request) appendExtras(out []byte) []byte {
-	if r.paths != nil {
-		out = appendMember(out, "additionalModelResponseFieldPaths", r.paths)
-	} else if r.ponders && r.family == claude {
-		out = append(comma(out), `"additionalModelResponseFieldPaths":["/usage/output_tokens_details"]`...)
-	}
-	if len(r.extras) == 0 && r.additional == nil {
-		return out
-	}
-	out = append(comma(out), `"additionalModelRequestFields":{`...)
-	own := map[string]bool{}
-	_, _ = rawjson.Object(r.additional, func(key, value []byte) {
-		own[string(key)] = true
-		out = appendMember(out, key, value)
-	})
-	for _, e := range r.extras {
-		if own[e.key] {
-			r.fail("additionalModelRequestFields", "additionalModelRequestFields."+e.key+": the body's own parameters say it, too; keep one")
-		}
-		out = appendMember(out, e.key, e.value)
-	}
-	return append(out, '}')
 }

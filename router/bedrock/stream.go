@@ -28,7 +28,6 @@ type stream struct {
 	failed []byte          // the same as it came
 	role   bool            // it was told who speaks
 	grew   bool
-	told   bool // the usage
 	ended  bool
 }
 
@@ -69,11 +68,10 @@ func (s *stream) Next() ([]byte, error) {
 
 // finish tells the usage, where that was asked for, and ends the stream.
 func (s *stream) finish() ([]byte, error) {
-	if s.told || !s.answer.note.usage || s.answer.reason == nil || !s.answer.usage.known {
-		s.ended = true
+	s.ended = true
+	if !s.answer.note.usage || s.answer.reason == nil || !s.answer.usage.known {
 		return nil, io.EOF
 	}
-	s.told, s.ended = true, true
 	s.buf = s.answer.usage.append(append(append(s.buf[:0], s.head...), `],"usage":`...))
 	s.buf = append(s.buf, '}')
 	return s.buf, nil

@@ -1,0 +1,74 @@
+package bedrock
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"pelton/internal/rawjson"
+	"pelton/router/anthropic"
+)
+
+// takeFormat reads response_format.
+func (r *request) takeFormat(value []byte) {
+	var kind, inside []byte
+	_, _ = rawjson.Object(value, func(key, value []byte) {
+		switch string(key) {
+		case "type":
+			kind = value
+		case "json_schema":
+			inside = value
+		}
+	})
+	switch string(kind) {
+	case `"text"`:
+	case `"json_schema"`:
+		_, _ = rawjson.Object(inside, func(key, value []byte) {
+			switch {
+			case string(key) == "schema" && rawjson.IsObject(value):
+				r.format = value
+			case string(key) == "name":
+				r.formatName = value
+			case string(key) == "description" && !rawjson.IsNull(value):
+				r.formatText = value
+			}
+		})
+		if r.format == nil {
+			r.fail("response_format", "response_format.json_schema.schema: missing")
+		}
+	case `"json_object"`:
+		r.leaveOut("response_format", "it has no mode for JSON without a schema: give one by json_schema")
+	default:
+		r.fail("response_format", "response_format.type: must be text, json_object or json_schema")
+	}
+}
+
+// appendFormat appends the form of the answer, for models that take one.
+func (r *request) appendFormat(out []byte) []byte {
+	switch {
+	case r.outputConfig != nil && r.format != nil:
+		r.fail("outputConfig", "outputConfig: given besides response_format; keep one")
+		return out
+	case r.outputConfig != nil:
+		return appendMember(out, "outputConfig", r.outputConfig)
+	case r.format == nil || !r.formats:
+		return out
+	}
+	closed, err := anthropic.AppendSchema(nil, r.format)
+	if err != nil {
+		r.unsupported("response_format", "it takes no schema with additionalProperties: name the properties, and set additionalProperties to false")
+		return out
+	}
+	var compact bytes.Buffer
+	if json.Compact(&compact, closed) == nil {
+		closed = compact.Bytes()
+	}
+	out = append(comma(out), `"outputConfig":{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":`...)
+	out = rawjson.AppendString(out, closed)
+	if rawjson.IsString(r.formatName) {
+		out = appendMember(out, "name", r.formatName)
+	}
+	if r.formatText != nil {
+		out = appendMember(out, "description", r.formatText)
+	}
+	return append(out, `}}}}`...)
+}
