@@ -115,22 +115,32 @@ func (prov provider) placed(p *pending, base string) string {
 	return base
 }
 
-// settings fills in from the environment what the provider's protocol needs and
-// the file does not say.
+// settings fills in what the service's dialect is, and from the environment what its
+// protocol needs and the file does not say.
 func (l *loader) settings(p *pending, prov provider) {
+	for name, words := range map[string]string{"renames": prov.renames, "lacks": prov.lacks} {
+		if words != "" && p.Protocol == "" {
+			p.set(name, words)
+		}
+	}
 	for name, variables := range prov.settings {
 		for _, variable := range variables {
 			if _, said := p.Settings[name]; said {
 				break
 			}
 			if value, ok := l.lookup(variable); ok {
-				if p.Settings == nil {
-					p.Settings = map[string]router.Secret{}
-				}
-				p.Settings[name] = router.NewSecret(value)
+				p.set(name, value)
 			}
 		}
 	}
+}
+
+// set gives the protocol a setting.
+func (p *pending) set(name, value string) {
+	if p.Settings == nil {
+		p.Settings = map[string]router.Secret{}
+	}
+	p.Settings[name] = router.NewSecret(value)
 }
 
 func (l *loader) lookup(name string) (string, bool) {

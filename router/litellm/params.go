@@ -117,7 +117,7 @@ func (l *loader) param(p *pending, e entry, body map[string]json.RawMessage) {
 	case "tags":
 		p.Tags = l.names(e)
 	case "drop_params":
-		if p.DropParams = l.yes(e); p.Protocol == "" {
+		if p.DropParams = l.yes(e); p.Protocol == "" && serviceOf(p.provider, p.Model).lacks == "" {
 			l.unused(e, hints[e.key])
 		}
 	case "extra_headers", "headers":

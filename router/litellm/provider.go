@@ -22,6 +22,9 @@ type provider struct {
 	// auth makes of a key what goes as a bearer, if anything, and headers. nil: a bearer.
 	auth func(key string) (bearer string, headers map[string]string)
 
+	renames string // a parameter's name and the service's for it, with a blank between
+	lacks   string // parameters that the service refuses, with blanks between: drop_params leaves them out
+
 	note string // what is particular to it, for people, in Markdown
 
 	// protocol is the one that the service speaks: a key of the router's table.

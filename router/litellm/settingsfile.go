@@ -86,7 +86,7 @@ func (l *loader) routerSettings(cfg *router.Config, section entry) {
 func (l *loader) dropParams(cfg *router.Config, e entry) {
 	drop, own := l.yes(e), false
 	for i := range cfg.Deployments {
-		if d := &cfg.Deployments[i]; d.Protocol != "" {
+		if d := &cfg.Deployments[i]; d.Protocol != "" || !d.Settings["lacks"].Empty() {
 			d.DropParams, own = d.DropParams || drop, true
 		}
 	}

@@ -3,7 +3,7 @@
 // OpenAI's bodies.
 //
 // The router's form is OpenAI's, so bytes go through unchanged both ways: a body
-// is sent as it came, but for the wish for usage in a stream, and an answer is
+// is sent as it came, but for the wish for usage in a stream and a server's dialect, and an answer is
 // the bytes that the server sent. What is read of them, errors, counts, and what
 // a success must hold, is read where it stands.
 //
@@ -30,11 +30,14 @@ type Protocol struct {
 	base      string                            // for hints
 	azure     bool
 	token     func(context.Context) (string, error)
+	edits     *edits      // nil: bodies go as they come
 	noOptions atomic.Bool // the server refuses stream_options
 }
 
 // New makes the protocol of a server that speaks OpenAI's. Its settings are
-// organization and project.
+// organization and project, and of the server's dialect in chat completions: renames, a
+// parameter's name and the server's for it, and lacks, the parameters that are left out
+// with DropParams; words with blanks between.
 func New(u protocol.Upstream) (protocol.Protocol, error) { return made(u, false) }
 
 // NewAzure makes the protocol of an Azure OpenAI resource: the base URL is the
@@ -47,7 +50,7 @@ func made(u protocol.Upstream, azure bool) (protocol.Protocol, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Protocol{requests: requests, base: u.BaseURL, azure: azure, token: u.Token}, nil
+	return &Protocol{requests: requests, base: u.BaseURL, azure: azure, token: u.Token, edits: newEdits(u)}, nil
 }
 
 // Serves reports whether there is such an endpoint.
@@ -74,6 +77,9 @@ func (p *Protocol) Encode(ctx context.Context, c *protocol.Call) error {
 		c.Req.URL = withModel(c.Req.URL, c.Model)
 	}
 	body := c.Body
+	if p.edits != nil && c.Endpoint == schema.ChatCompletions {
+		body = p.edits.apply(body)
+	}
 	if c.Streamed {
 		c.OwnHeader()["Accept"] = []string{"text/event-stream"}
 		if !p.noOptions.Load() {
