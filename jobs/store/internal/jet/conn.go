@@ -113,34 +113,29 @@ func (c *Conn) Request(ctx context.Context, subject string, data []byte) (*nats.
 	return reply, Explain(call.Or(err))
 }
 
-// Outgoing says what becomes of a message that is sent. The zero value is a
-// message to whoever listens, which nobody acknowledges.
+// Outgoing says how a stream is to store a message.
 type Outgoing struct {
-	Done  func(seq uint64, err error) // called once a stream has stored the message or not: see [publisher]
-	wait  bool                        // send waits for a stream's acknowledgement
+	Done  func(seq uint64, err error) // called once the message is stored or not: see [publisher]; nil: Send waits
 	again int                         // how often it is sent again while nobody answers for the stream
 }
 
-// Send is the only way out for a message of ours. It returns an acknowledgement
-// where it waits for one.
+// Send and [Conn.Broadcast] are the only ways out for a message of ours. Send is
+// for messages that a stream stores. It returns an acknowledgement where it waits
+// for one.
 func (c *Conn) Send(ctx context.Context, m *nats.Msg, how Outgoing) (*jetstream.PubAck, error) {
 	m = harnessMsg(m)
 	switch {
 	case how.Done != nil:
 		return nil, c.publisher.send(m, how.Done)
-	case how.wait && how.again == jetstream.DefaultPubRetryAttempts:
+	case how.again == jetstream.DefaultPubRetryAttempts:
 		return c.js.PublishMsg(ctx, m)
-	case how.wait:
-		return c.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(how.again))
 	}
-	return nil, c.nc.PublishMsg(m)
+	return c.js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(how.again))
 }
 
-// Broadcast sends a message to whoever listens, and does not wait.
-func (c *Conn) Broadcast(m *nats.Msg) error {
-	_, err := c.Send(context.Background(), m, Outgoing{})
-	return err
-}
+// Broadcast sends a message to whoever listens, and does not wait. The message
+// may lie on the caller's stack, as one of Send may not.
+func (c *Conn) Broadcast(m *nats.Msg) error { return c.nc.PublishMsg(harnessMsg(m)) }
 
 // Publish stores a message, or returns why not; [ErrDenied] at once.
 func (c *Conn) Publish(ctx context.Context, m *nats.Msg) (*jetstream.PubAck, error) {
@@ -156,7 +151,7 @@ func (c *Conn) PublishOnce(ctx context.Context, m *nats.Msg) error {
 func (c *Conn) publishAgain(ctx context.Context, m *nats.Msg, again int) (*jetstream.PubAck, error) {
 	ctx, call := c.watch.Guard(noDeadline{ctx}, m.Subject)
 	defer call.End()
-	ack, err := c.Send(ctx, m, Outgoing{wait: true, again: again})
+	ack, err := c.Send(ctx, m, Outgoing{again: again})
 	return ack, call.Or(err)
 }
 
