@@ -35,7 +35,7 @@ func answered(index int) *schema.Result {
 // BenchmarkStore stores results, 64 at a time.
 func BenchmarkStore(b *testing.B) {
 	e := testenv.New(b)
-	broker := e.Broker(queues)
+	broker := e.Store(queues)
 	b.ReportAllocs()
 	b.ResetTimer()
 	storeAll(b, e, broker, b.N, func(i int) int { return i })
@@ -71,7 +71,7 @@ func BenchmarkCollectShuffled(b *testing.B) {
 
 func benchmarkCollect(b *testing.B, index func(int) int) {
 	e := testenv.New(b)
-	broker := e.Broker(queues)
+	broker := e.Store(queues)
 	h, err := jobs.ClientOn(broker, "default").Submit(e.Ctx(), schema.Job{ID: "bench", Requests: testenv.Chats(b.N)})
 	if err != nil {
 		b.Fatal(err)

@@ -21,7 +21,7 @@ import (
 // An index that no job can have makes nobody hold a bit for each below it.
 func TestAbsurdIndexCostsNothing(t *testing.T) {
 	e := testenv.New(t)
-	e.Broker(queues)
+	e.Store(queues)
 	js, err := jetstream.New(e.Conn())
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func TestAbsurdIndexCostsNothing(t *testing.T) {
 // A name that is no job's reaches no other job's messages.
 func TestNamesReachNothingElse(t *testing.T) {
 	e := testenv.New(t, testenv.MaxPayload(64<<10))
-	b := e.Broker(queues)
+	b := e.Store(queues)
 	big := &schema.Result{ID: "a.0", Job: "a", Status: schema.StatusSucceeded,
 		Response: &schema.Response{StatusCode: 200, Body: []byte(`"` + strings.Repeat("x", 128<<10) + `"`)}}
 	if _, err := b.Results.Put(e.Ctx(), "default", big, 1); err != nil {
@@ -90,7 +90,7 @@ func TestNamesReachNothingElse(t *testing.T) {
 // A message that points to an object of any size does not have it read whole.
 func TestObjectsAreBounded(t *testing.T) {
 	e := testenv.New(t)
-	b := e.Broker(queues)
+	b := e.Store(queues)
 	js, err := jetstream.New(e.Conn())
 	if err != nil {
 		t.Fatal(err)

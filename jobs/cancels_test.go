@@ -14,7 +14,7 @@ import (
 func TestCancelOfAnEarlierJob(t *testing.T) {
 	t.Parallel()
 	e := testenv.New(t)
-	b := e.Broker(queues)
+	b := e.Store(queues)
 	watch := func() *store.CancelWatch {
 		t.Helper()
 		c, err := b.Cancels.Watch()

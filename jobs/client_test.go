@@ -130,7 +130,7 @@ func TestNotSetUp(t *testing.T) {
 
 func TestStoreFull(t *testing.T) {
 	e := testenv.New(t, testenv.Settings(store.Settings{StoreUsage: func() (int64, int64) { return 95, 100 }}))
-	b := e.Broker(queues)
+	b := e.Store(queues)
 	_, err := jobs.ClientOn(b, "default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(1)})
 	if !errors.Is(err, jobs.ErrStoreFull) {
 		t.Errorf("%v", err)
@@ -147,7 +147,7 @@ func TestStorage(t *testing.T) {
 	if _, err := client.Storage(e.Ctx()); !errors.Is(err, jobs.ErrNotSetUp) {
 		t.Errorf("%v", err)
 	}
-	e.Broker(queues)
+	e.Store(queues)
 	if _, err := client.Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(9)}); err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 func TestJobIsKnownBeforeItsRecord(t *testing.T) {
 	t.Parallel()
 	e := testenv.New(t)
-	b := e.Broker(queues)
+	b := e.Store(queues)
 	client := jobs.ClientOn(b, "default")
 	h, err := client.Submit(e.Ctx(), schema.Job{ID: "held", Requests: testenv.Chats(3)})
 	if err != nil {

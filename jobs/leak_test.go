@@ -36,7 +36,7 @@ func TestReadersLeaveNoConsumers(t *testing.T) {
 	if _, err := h.Wait(e.Ctx()); err != nil {
 		t.Fatal(err)
 	}
-	b := e.Broker(queues)
+	b := e.Store(queues)
 	js, err := jetstream.New(b.Conn())
 	if err != nil {
 		t.Fatal(err)

@@ -54,10 +54,16 @@ func (c *Client) SetQueueCap(ctx context.Context, queue string, limit int) error
 // installation takes. That none is there is [ErrNotSetUp].
 func (c *Client) Storage(ctx context.Context) (*store.Storage, error) { return c.st.Storage(ctx) }
 
-// What the store tells of itself.
+// QueueInfo, Storage, StreamInfo and Removed are what the store tells of itself.
 type (
-	QueueInfo  = store.QueueInfo
-	Storage    = store.Storage
+	QueueInfo = store.QueueInfo
+
+	// Storage is described at [QueueInfo].
+	Storage = store.Storage
+
+	// StreamInfo is described at [QueueInfo].
 	StreamInfo = store.StreamInfo
-	Removed    = store.Removed
+
+	// Removed is described at [QueueInfo].
+	Removed = store.Removed
 )

@@ -22,7 +22,7 @@ func TestAlone(t *testing.T) {
 	const total = 9000 // more than a tap holds
 	e := testenv.New(t, testenv.Settings(store.Settings{Alone: true}))
 	var b *store.Store
-	e.Worker(defaultQueue, func(c *worker.Config) { b = c.Broker })
+	e.Worker(defaultQueue, func(c *worker.Config) { b = c.Store })
 	h, err := jobs.ClientOn(b, "default").Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(total), Concurrency: 64})
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func cancelAlone(t *testing.T, slots, inFlight int) faultyllm.Stats {
 	e := testenv.New(t, testenv.Settings(store.Settings{Alone: true}))
 	var b *store.Store
 	e.Worker(defaultQueue, func(c *worker.Config) {
-		b = c.Broker
+		b = c.Store
 		if slots > 0 {
 			c.Slots = slots
 		}
@@ -112,7 +112,7 @@ func TestAloneStoresAgain(t *testing.T) {
 	t.Parallel()
 	e := testenv.New(t, testenv.Settings(store.Settings{Alone: true}))
 	var b *store.Store
-	e.Worker(defaultQueue, func(c *worker.Config) { b = c.Broker })
+	e.Worker(defaultQueue, func(c *worker.Config) { b = c.Store })
 	js, err := jetstream.New(e.Conn())
 	if err != nil {
 		t.Fatal(err)

@@ -26,7 +26,7 @@ type byHand struct {
 func takeByHand(e *testenv.Env, job schema.Job) *byHand {
 	t := e.T
 	t.Helper()
-	x := &byHand{b: e.Broker(defaultQueue)}
+	x := &byHand{b: e.Store(defaultQueue)}
 	cancels, err := x.b.Cancels.Watch()
 	if err != nil {
 		t.Fatal(err)

@@ -390,7 +390,7 @@ func TestCancel(t *testing.T) {
 
 func TestCancelReachesLateWorkers(t *testing.T) {
 	e := testenv.New(t)
-	e.Broker(defaultQueue)
+	e.Store(defaultQueue)
 	client := e.Client()
 	h, err := client.Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(10)})
 	if err != nil {

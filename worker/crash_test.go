@@ -328,9 +328,9 @@ func TestHardStopIsNoCancel(t *testing.T) {
 	soft, drain := context.WithCancel(t.Context())
 	hard := &ended{Context: context.Background(), done: make(chan struct{})}
 	gone := make(chan error)
-	b := e.Broker(defaultQueue)
+	b := e.Store(defaultQueue)
 	go func() {
-		gone <- worker.Run(soft, hard, worker.Config{Broker: b, Router: r, Queues: defaultQueue, Name: "first", Log: testenv.Logger(t)})
+		gone <- worker.Run(soft, hard, worker.Config{Store: b, Router: r, Queues: defaultQueue, Name: "first", Log: testenv.Logger(t)})
 	}()
 	h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(1)})
 	if err != nil {

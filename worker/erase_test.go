@@ -231,7 +231,7 @@ func removeErases(t *testing.T, large bool) {
 // A result that a worker stores behind a removal goes with the next one.
 func TestRemoveRemains(t *testing.T) {
 	e := testenv.New(t)
-	b := e.Broker(defaultQueue)
+	b := e.Store(defaultQueue)
 	late := &schema.Result{ID: "gone.3", Job: "gone", Index: 3, Status: schema.StatusSucceeded, Response: &schema.Response{StatusCode: 200, Body: []byte(`{}`)}}
 	if _, err := b.Results.Put(e.Ctx(), "default", late, 5); err != nil {
 		t.Fatal(err)

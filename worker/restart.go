@@ -37,7 +37,7 @@ func (w *worker) callAgain(ctx context.Context, it *queue.Item) (store.ResultMet
 	looked := time.Now()
 	var known *schema.Parked
 	err := w.retry(ctx, it, "look up earlier attempts", func(ctx context.Context) (err error) {
-		known, err = w.cfg.Broker.Parked.Get(ctx, it.Queue, it.Job, it.Index)
+		known, err = w.cfg.Store.Parked.Get(ctx, it.Queue, it.Job, it.Index)
 		return err
 	})
 	switch {
@@ -58,7 +58,7 @@ func (w *worker) callAgain(ctx context.Context, it *queue.Item) (store.ResultMet
 		}
 	}
 	err = w.retry(ctx, it, "count a start", func(ctx context.Context) (err error) {
-		known, err = w.cfg.Broker.Parked.CountStart(ctx, it.JobKey(), it.Index, it.Timeout, known)
+		known, err = w.cfg.Store.Parked.CountStart(ctx, it.JobKey(), it.Index, it.Timeout, known)
 		return err
 	})
 	if err != nil {
@@ -80,7 +80,7 @@ func (w *worker) callAgain(ctx context.Context, it *queue.Item) (store.ResultMet
 // findResult looks for a stored result.
 func (w *worker) findResult(ctx context.Context, it *queue.Item) (meta store.ResultMeta, stored bool, err error) {
 	err = w.retry(ctx, it, "look up a result", func(ctx context.Context) error {
-		meta, stored, err = w.cfg.Broker.Results.Meta(ctx, it.Queue, it.Job, it.Index)
+		meta, stored, err = w.cfg.Store.Results.Meta(ctx, it.Queue, it.Job, it.Index)
 		return err
 	})
 	return meta, stored, err
@@ -90,7 +90,7 @@ func (w *worker) findResult(ctx context.Context, it *queue.Item) (meta store.Res
 // was paused while another ended the job.
 func (w *worker) isOver(ctx context.Context, it *queue.Item) (over bool, err error) {
 	err = w.retry(ctx, it, "look up a job's end", func(ctx context.Context) error {
-		over, err = w.cfg.Broker.Results.Ended(ctx, it.Queue, it.Job)
+		over, err = w.cfg.Store.Results.Ended(ctx, it.Queue, it.Job)
 		return err
 	})
 	return over, err
@@ -101,7 +101,7 @@ func (w *worker) isOver(ctx context.Context, it *queue.Item) (over bool, err err
 func (w *worker) uncount(it *queue.Item, known *schema.Parked) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.hard), lastTry)
 	defer cancel()
-	if err := w.cfg.Broker.Parked.UncountStart(ctx, it.JobKey(), it.Index, known); err != nil {
+	if err := w.cfg.Store.Parked.UncountStart(ctx, it.JobKey(), it.Index, known); err != nil {
 		w.cfg.Log.Debug().Err(err).Str("job", it.Job).Int("index", it.Index).Msg("cannot take back a start")
 	}
 }

@@ -14,7 +14,7 @@ import (
 // not thrown away because the broker is down or full. Until it is taken no
 // further work is pulled. Only the hard stop ends the trying, after one more try.
 func (w *worker) store(it *queue.Item, result *schema.Result) (store.ResultMeta, error) {
-	meta, err := w.cfg.Broker.Results.Put(w.hard, it.Queue, result, it.Total)
+	meta, err := w.cfg.Store.Results.Put(w.hard, it.Queue, result, it.Total)
 	w.observeStored(it, result, err)
 	if err == nil {
 		return meta, nil
@@ -24,7 +24,7 @@ func (w *worker) store(it *queue.Item, result *schema.Result) (store.ResultMeta,
 
 func (w *worker) storeAgain(it *queue.Item, result *schema.Result) (meta store.ResultMeta, err error) {
 	try := func(ctx context.Context) error {
-		meta, err = w.cfg.Broker.Results.PutOrFind(ctx, it.Queue, result, it.Total)
+		meta, err = w.cfg.Store.Results.PutOrFind(ctx, it.Queue, result, it.Total)
 		return err
 	}
 	blocked := false
@@ -53,7 +53,7 @@ func (w *worker) storeAgain(it *queue.Item, result *schema.Result) (meta store.R
 func (w *worker) storeAsync(l queue.Lease, it *queue.Item, result *schema.Result) {
 	p := &pendingResult{w, l, it, result}
 	w.pending.Add(1)
-	w.cfg.Broker.Results.PutAsync(w.hard, it.Queue, result, it.Total, p.stored)
+	w.cfg.Store.Results.PutAsync(w.hard, it.Queue, result, it.Total, p.stored)
 }
 
 // pendingResult is the result of a request that has left its slot, and has yet to
@@ -91,7 +91,7 @@ func (p *pendingResult) end(meta store.ResultMeta, err error) {
 // it again at its ready time.
 func (w *worker) park(ctx context.Context, it *queue.Item, p *schema.Parked) (store.ResultMeta, error) {
 	err := w.retry(ctx, it, "park a request", func(ctx context.Context) error {
-		return w.cfg.Broker.Parked.Put(ctx, it.JobKey(), it.Index, p)
+		return w.cfg.Store.Parked.Put(ctx, it.JobKey(), it.Index, p)
 	})
 	return store.ResultMeta{Index: it.Index, Status: schema.StatusParked, ReadyAt: p.ReadyAt}, err
 }

@@ -27,7 +27,7 @@ func TestLongWaitIsParked(t *testing.T) {
 	if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.Calls == 1 && s.InFlight == 0 }); err != nil {
 		t.Fatal(err)
 	}
-	b := e.Broker(defaultQueue)
+	b := e.Store(defaultQueue)
 	var p *schema.Parked
 	for p == nil { // until the worker has stored it
 		if p, err = b.Parked.Get(e.Ctx(), "default", h.ID(), 0); err != nil {

@@ -64,7 +64,7 @@ const DefaultSlots = 256
 
 // Config says what a worker serves.
 type Config struct {
-	Broker   *store.Store   // required, set up
+	Store    *store.Store   // required, set up
 	Router   Router         // required
 	Queues   map[string]int // required: the queues to serve, and the cap each is made with
 	Slots    int            // calls at once, over all queues; 0: [DefaultSlots]
@@ -100,19 +100,19 @@ func Run(soft, hard context.Context, cfg Config) error {
 	}
 	w := &worker{cfg: cfg, hard: hard, suspectLock: make(chan struct{}, 1), groups: map[groupKey]*jobGroup{}}
 	var err error
-	if w.cancels, err = cfg.Broker.Cancels.Watch(); err != nil {
+	if w.cancels, err = cfg.Store.Cancels.Watch(); err != nil {
 		return fmt.Errorf("listen for cancels: %w", err)
 	}
 	defer w.cancels.Close()
-	requests := queue.New(cfg.Broker, cfg.Log)
+	requests := queue.New(cfg.Store, cfg.Log)
 	w.owner, err = owner.Start(hard, owner.Config{
-		Store: cfg.Broker, Feeder: requests, Queues: cfg.Queues, Name: cfg.Name, Cancels: w.cancels, Log: cfg.Log,
+		Store: cfg.Store, Feeder: requests, Queues: cfg.Queues, Name: cfg.Name, Cancels: w.cancels, Log: cfg.Log,
 		Priced: cfg.Router.Priced, Observer: cfg.Observer, Tracer: cfg.Tracer, HandedBack: cfg.HandedBack,
 	})
 	if err != nil {
 		return fmt.Errorf("take jobs: %w", err)
 	}
-	service, err := service.Start(cfg.Broker, cfg.Queues, cfg.Log)
+	service, err := service.Start(cfg.Store, cfg.Queues, cfg.Log)
 	if err != nil {
 		w.owner.Stop()
 		return fmt.Errorf("start the micro service: %w", err)
@@ -133,5 +133,5 @@ func Run(soft, hard context.Context, cfg Config) error {
 	w.owner.Stop()
 	requests.Stop()
 	w.pending.Wait()
-	return errors.Join(err, cfg.Broker.Conn().FlushTimeout(time.Second))
+	return errors.Join(err, cfg.Store.Conn().FlushTimeout(time.Second))
 }

@@ -155,7 +155,7 @@ func (s *httpSite) serveAPI(cfg *config.Config, log zerolog.Logger, broker *stor
 	}
 	maxFile := int64(cfg.APIMaxFile) << 20
 	api := gateway.New(gateway.Config{
-		Broker: broker, Models: models, Keys: keys, Queue: cfg.Queues[0].Name,
+		Store: broker, Models: models, Keys: keys, Queue: cfg.Queues[0].Name,
 		MaxFile: maxFile, MaxLines: cfg.APIMaxLines, Log: log,
 	})
 	s.ends = append(s.ends, api.Close)

@@ -149,7 +149,7 @@ func (s *site) work(a *app, cfg *config.Config, log zerolog.Logger, models *rout
 	go func() {
 		defer close(s.stopped)
 		s.err = worker.Run(soft, hard, worker.Config{
-			Broker: s.broker, Router: upstreams, Queues: queues, Slots: slots, Name: cfg.WorkerName, Log: log, Tracer: tracer,
+			Store: s.broker, Router: upstreams, Queues: queues, Slots: slots, Name: cfg.WorkerName, Log: log, Tracer: tracer,
 			Ready: func() { close(ready) }, HandedBack: func(err error) { noRoom(err, end) },
 		})
 		if broken := (*unhealthyError)(nil); errors.As(context.Cause(soft), &broken) {

@@ -156,7 +156,7 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set st
 	}
 	var unready error
 	err = worker.Run(soft, hard, worker.Config{
-		Broker: broker, Router: upstreams, Queues: queues, Slots: cfg.Slots, Name: cfg.WorkerName, Log: log, Tracer: tracer, Observer: count,
+		Store: broker, Router: upstreams, Queues: queues, Slots: cfg.Slots, Name: cfg.WorkerName, Log: log, Tracer: tracer, Observer: count,
 		Ready: func() {
 			if unready = c.ready(a, cfg, nc, server, upstreams); unready != nil {
 				stop(unready)

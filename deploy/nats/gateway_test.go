@@ -45,7 +45,7 @@ func startGateway(t *testing.T, s *testenv.Tenants) *site {
 		}
 	}))
 	x.b = broker(t, x.nc)
-	g := gateway.New(gateway.Config{Broker: x.b, Log: testenv.Logger(t)})
+	g := gateway.New(gateway.Config{Store: x.b, Log: testenv.Logger(t)})
 	server := httptest.NewServer(g)
 	x.url = server.URL
 	t.Cleanup(func() {

@@ -100,7 +100,7 @@ func work(t *testing.T, s *testenv.Tenants, nc *nats.Conn, change ...func(*store
 	soft, stop := context.WithCancel(context.Background())
 	ready, ended := make(chan struct{}), make(chan error, 1)
 	go func() {
-		ended <- worker.Run(soft, soft, worker.Config{Broker: b, Router: upstreams, Queues: queues, Name: "worker",
+		ended <- worker.Run(soft, soft, worker.Config{Store: b, Router: upstreams, Queues: queues, Name: "worker",
 			Log: testenv.Logger(t), Ready: func() { close(ready) }})
 	}()
 	t.Cleanup(func() { stop(); <-ended })

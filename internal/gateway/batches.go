@@ -120,7 +120,7 @@ func (g *Gateway) createBatch(c *call) error {
 		g.Log.Debug().Err(err).Str("job", h.ID()).Msg("the state of a job just submitted could not be read")
 		state = &schema.State{ID: h.ID(), Queue: h.Queue(), State: schema.Queued, CreatedAt: time.Now().UTC(), Metadata: job.Metadata}
 	}
-	return c.answer(batchOf(state, false, g.Broker.LongestDeadline()))
+	return c.answer(batchOf(state, false, g.Store.LongestDeadline()))
 }
 
 // jobFor makes the job that was ordered, but for its input.
@@ -136,7 +136,7 @@ func (g *Gateway) jobFor(c *call, o *order) (*schema.Job, *origin, error) {
 	if err != nil {
 		return nil, nil, invalid("completion_window", "invalid_value", "completion_window %v, not '%s'.", err, clip(o.CompletionWindow))
 	}
-	if longest := g.Broker.LongestDeadline(); window > longest {
+	if longest := g.Store.LongestDeadline(); window > longest {
 		return nil, nil, invalid("completion_window", "invalid_value",
 			"completion_window can be %v at most here: half of the time for which results are kept (PELTON_RESULTS_MAX_AGE).", longest)
 	}
@@ -215,7 +215,7 @@ func (g *Gateway) describe(c *call, s *schema.State) (*batch, error) {
 			return nil, err
 		}
 	}
-	return batchOf(s, cancelled, g.Broker.LongestDeadline()), nil
+	return batchOf(s, cancelled, g.Store.LongestDeadline()), nil
 }
 
 // job finds a batch's job, if it is there for the key.
@@ -270,7 +270,7 @@ func (g *Gateway) cancelBatch(c *call) error {
 			return err
 		}
 	}
-	b := batchOf(state, true, g.Broker.LongestDeadline())
+	b := batchOf(state, true, g.Store.LongestDeadline())
 	if b.Status == "cancelling" {
 		b.CancellingAt = unix(time.Now())
 	}

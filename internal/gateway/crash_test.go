@@ -138,7 +138,7 @@ func TestBrokerIsAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, e: e, b: b, url: serve(t, gateway.Config{Broker: b, Timeout: time.Second, Log: testenv.Logger(t)})}
+	w := &world{t: t, e: e, b: b, url: serve(t, gateway.Config{Store: b, Timeout: time.Second, Log: testenv.Logger(t)})}
 	f := w.upload(lines(1))
 	server.Pause()
 	for _, path := range []string{"/v1/batches", "/v1/batches/batch_x", "/v1/files", "/v1/files/" + f.ID} {

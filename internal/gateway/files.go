@@ -435,7 +435,7 @@ func (g *Gateway) viewsOf(c *call, s *schema.State) []*view {
 	if !s.State.Final() || s.FinishedAt == nil {
 		return nil
 	}
-	b := batchOf(s, false, g.Broker.LongestDeadline())
+	b := batchOf(s, false, g.Store.LongestDeadline())
 	var list []*view
 	for _, id := range []*string{b.OutputFileID, b.ErrorFileID} {
 		if id != nil {

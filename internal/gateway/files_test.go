@@ -301,7 +301,7 @@ func TestDownloadOfWhatGoes(t *testing.T) {
 func TestServersTimeoutsAreNotOurs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	g := gateway.New(gateway.Config{Broker: w.b, Log: testenv.Logger(t)})
+	g := gateway.New(gateway.Config{Store: w.b, Log: testenv.Logger(t)})
 	const bound = time.Second
 	server := httptest.NewUnstartedServer(g)
 	server.Config.ReadTimeout, server.Config.WriteTimeout = bound, bound

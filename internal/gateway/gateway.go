@@ -44,7 +44,7 @@ const (
 
 // Config says what a gateway serves.
 type Config struct {
-	Broker *store.Store    // of an installation whose streams are there
+	Store  *store.Store    // of an installation whose streams are there
 	Models func() []string // the names that requests can ask for; nil: none are told
 	Keys   *Keys           // nil: clients on this machine alone, who need none
 
@@ -85,7 +85,7 @@ func New(cfg Config) *Gateway {
 		cfg.Timeout = DefaultTimeout
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	g := &Gateway{Config: cfg, mux: http.NewServeMux(), files: NewFileStore(cfg.Broker), origin: http.NewCrossOriginProtection(), stop: stop}
+	g := &Gateway{Config: cfg, mux: http.NewServeMux(), files: NewFileStore(cfg.Store), origin: http.NewCrossOriginProtection(), stop: stop}
 	for _, r := range g.routes() {
 		g.mux.Handle(r.pattern, g.handler(r))
 	}
@@ -135,7 +135,7 @@ type call struct {
 	key *Key
 }
 
-func (c *call) client(g *Gateway) *jobs.Client { return jobs.ClientOn(g.Broker, c.key.Queue) }
+func (c *call) client(g *Gateway) *jobs.Client { return jobs.ClientOn(g.Store, c.key.Queue) }
 
 func (g *Gateway) handler(to route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -116,7 +116,7 @@ func TestListsHoldWhatIsTheKeys(t *testing.T) {
 func TestWithoutKeysThisMachineAlone(t *testing.T) {
 	t.Parallel()
 	e := testenv.New(t)
-	g := gateway.New(gateway.Config{Broker: e.Broker(defaultQueue), Log: testenv.Logger(t)})
+	g := gateway.New(gateway.Config{Store: e.Store(defaultQueue), Log: testenv.Logger(t)})
 	t.Cleanup(g.Close)
 	for name, test := range map[string]struct {
 		change func(*http.Request)

@@ -83,9 +83,9 @@ func (g *Gateway) viewNamed(c *call, id string) (v *view, ok bool, err error) {
 // describe is the view as a file. It was measured before.
 func (v *view) describe() *file {
 	from, _ := readMetadata(v.state.Metadata)
-	created, keep, purpose := v.state.CreatedAt, 2*v.g.Broker.LongestDeadline(), purposeOutput
+	created, keep, purpose := v.state.CreatedAt, 2*v.g.Store.LongestDeadline(), purposeOutput
 	if v.kind == inputPrefix {
-		keep, purpose = v.g.Broker.Keeps(), purposeBatch
+		keep, purpose = v.g.Store.Keeps(), purposeBatch
 	} else if v.state.FinishedAt != nil {
 		created = *v.state.FinishedAt
 	}

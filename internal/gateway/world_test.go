@@ -38,7 +38,7 @@ func serveGateway(ctx context.Context, b *store.Store, ready func(url string)) e
 	if err != nil {
 		return err
 	}
-	g := gateway.New(gateway.Config{Broker: b, Log: zerolog.Nop()})
+	g := gateway.New(gateway.Config{Store: b, Log: zerolog.Nop()})
 	defer g.Close()
 	server := &http.Server{Handler: g, ReadHeaderTimeout: time.Minute}
 	go func() {
@@ -66,8 +66,8 @@ var defaultQueue = map[string]int{"default": 16}
 func newWorld(t *testing.T, set func(*gateway.Config), options ...testenv.Option) *world {
 	t.Helper()
 	e := testenv.New(t, options...)
-	b := e.Broker(map[string]int{"default": 16, "bulk": 4})
-	cfg := gateway.Config{Broker: b, Models: func() []string { return []string{"m", "org/model", "any-*"} }, Log: testenv.Logger(t)}
+	b := e.Store(map[string]int{"default": 16, "bulk": 4})
+	cfg := gateway.Config{Store: b, Models: func() []string { return []string{"m", "org/model", "any-*"} }, Log: testenv.Logger(t)}
 	if set != nil {
 		set(&cfg)
 	}

@@ -102,7 +102,7 @@ func TestScrapeUnderLoad(t *testing.T) {
 	t.Cleanup(upstreams.Close)
 	m.Know(map[string]string{"mock": "all"})
 	client := env.Client()
-	b := board.Open(env.Broker(map[string]int{"default": 16}))
+	b := board.Open(env.Store(map[string]int{"default": 16}))
 	t.Cleanup(b.Close)
 	m.Look(Sources{
 		Board: func(ctx context.Context) (*board.Board, error) { return b, b.Wait(ctx) }, Storage: client.Storage,

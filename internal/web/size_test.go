@@ -34,7 +34,7 @@ func TestPageSize(t *testing.T) {
 		manyRequests, _ = strconv.Atoi(text)
 	}
 	env := testenv.New(t)
-	broker := env.Broker(map[string]int{"default": 8})
+	broker := env.Store(map[string]int{"default": 8})
 	js, err := jetstream.New(env.Conn(), jetstream.WithPublishAsyncMaxPending(4096))
 	if err != nil {
 		t.Fatal(err)

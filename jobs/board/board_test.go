@@ -30,7 +30,7 @@ func become(t *testing.T, b *board.Board, what string, so func() bool) {
 // A board knows jobs that nobody has taken, and follows them to their end.
 func TestBoardFollowsJobs(t *testing.T) {
 	env := testenv.New(t)
-	st := env.Broker(map[string]int{"default": 4})
+	st := env.Store(map[string]int{"default": 4})
 	client := env.Client()
 	_, err := client.Submit(env.Ctx(), schema.Job{ID: "before", Requests: testenv.Chats(3)})
 	if err != nil {

@@ -24,7 +24,7 @@ var queues = map[string]int{"default": 64}
 func BenchmarkFeed(b *testing.B) {
 	e := testenv.New(b)
 	caps := map[string]int{"default": b.N + 1}
-	broker := e.Broker(caps)
+	broker := e.Store(caps)
 	defer ownerOf(b, broker, caps)()
 	fed, err := e.Conn().SubscribeSync(broker.Names.WorkIn("default"))
 	if err != nil {

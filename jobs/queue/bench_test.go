@@ -13,7 +13,7 @@ import (
 func BenchmarkDecode(b *testing.B) {
 	e := testenv.New(b)
 	caps := map[string]int{"default": 8}
-	broker := e.Broker(caps)
+	broker := e.Store(caps)
 	fed, err := e.Conn().SubscribeSync(broker.Names.WorkIn("default"))
 	if err != nil {
 		b.Fatal(err)

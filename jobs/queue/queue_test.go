@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m, testenv.Leaks()...) }
 func open(t *testing.T, alone bool) queue.Queue {
 	t.Helper()
 	e := testenv.New(t, testenv.Settings(store.Settings{Alone: alone}))
-	q := queue.New(e.Broker(map[string]int{queuetest.Name: 64}), testenv.Logger(t))
+	q := queue.New(e.Store(map[string]int{queuetest.Name: 64}), testenv.Logger(t))
 	if _, inMemory := q.(*queue.Memory); inMemory != alone {
 		t.Fatalf("alone: %t, and the queue is a %T", alone, q)
 	}

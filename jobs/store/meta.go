@@ -76,6 +76,8 @@ func usageHeader(h headerSetter, u *schema.Usage) {
 	h.Set(schema.HeaderUsage, string(usage))
 }
 
+// ParseUsage reads the header that [schema.HeaderUsage] names: prompt, completion
+// and total tokens with commas between. ok is false for anything else.
 func ParseUsage(text string) (u schema.Usage, ok bool) {
 	parts := strings.Split(text, ",")
 	if len(parts) != 3 {

@@ -218,7 +218,7 @@ func (s *Records) Close(ctx context.Context, rec *Record) error {
 	})
 }
 
-// claimed is how a job stands for the process that was given its message.
+// Claim is how a job stands for the process that was given its message.
 type Claim int
 
 const (

@@ -200,7 +200,7 @@ const maxWaiting = 8192
 
 // EnsureQueue makes the two consumers of a queue unless they exist. limit is
 // the cap: the requests of this queue in flight on all workers together. A cap
-// that an existing queue has is kept, since [Broker.SetQueueCap] changes it;
+// that an existing queue has is kept, since [Store.SetQueueCap] changes it;
 // one that differs is logged.
 func (s *Store) EnsureQueue(ctx context.Context, queue string, limit int) error {
 	owners := jetstream.ConsumerConfig{

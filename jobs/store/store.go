@@ -105,7 +105,7 @@ type Store struct {
 	capacity capacity
 }
 
-// NewStore wraps a connection, which the caller keeps and closes. It does not
+// Open wraps a connection, which the caller keeps and closes. It does not
 // talk to the server; [Store.Setup] does.
 func Open(nc *nats.Conn, set Settings) (*Store, error) {
 	c, err := jet.New(nc, set.Names, set.Log, set.Alone)

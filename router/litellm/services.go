@@ -187,14 +187,14 @@ const (
 // sampling are parameters of OpenAI's that services with few of them do not take.
 const sampling = "stop n seed presence_penalty frequency_penalty logit_bias logprobs top_logprobs user"
 
-func (p provider) renaming(renames string) provider {
-	p.renames = renames
-	return p
+func (prov provider) renaming(renames string) provider {
+	prov.renames = renames
+	return prov
 }
 
-func (p provider) lacking(lacks string) provider {
-	p.lacks = lacks
-	return p
+func (prov provider) lacking(lacks string) provider {
+	prov.lacks = lacks
+	return prov
 }
 
 // local is a server of one's own, which may need no key.
@@ -313,16 +313,16 @@ func Table() string {
 }
 
 // remarks are what is particular to a service.
-func (p provider) remarks() string {
+func (prov provider) remarks() string {
 	var all []string
-	if p.note != "" {
-		all = append(all, p.note)
+	if prov.note != "" {
+		all = append(all, prov.note)
 	}
-	if from, to, ok := strings.Cut(p.renames, " "); ok {
+	if from, to, ok := strings.Cut(prov.renames, " "); ok {
 		all = append(all, code(from)+" is sent as "+code(to))
 	}
-	if p.lacks != "" {
-		all = append(all, "`drop_params` leaves out "+code(strings.Fields(p.lacks)...))
+	if prov.lacks != "" {
+		all = append(all, "`drop_params` leaves out "+code(strings.Fields(prov.lacks)...))
 	}
 	return strings.Join(all, "; ")
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -257,14 +258,14 @@ func TestServiceVariables(t *testing.T) {
 		text := []byte("model_list: [{model_name: m, litellm_params: {model: " + prefix + "/m}}]")
 		env := map[string]string{}
 		at := strings.Fields(s.baseEnv)
-		for i := len(at) - 1; i >= 0; i-- {
-			env[at[i]] = "https://h" + string(rune('0'+i)) + ".example/v1"
+		for i, name := range slices.Backward(at) {
+			env[name] = "https://h" + string(rune('0'+i)) + ".example/v1"
 		}
 		if s.base == "" && len(at) == 0 {
 			continue
 		}
-		for i := len(s.keyEnvs) - 1; i >= 0; i-- {
-			env[s.keyEnvs[i]] = "key-" + s.keyEnvs[i]
+		for i, name := range slices.Backward(s.keyEnvs) {
+			env[name] = "key-" + name
 			cfg, _, err := parse("c.yaml", text, environ(env))
 			if err != nil {
 				t.Errorf("%s: %v", prefix, err)

@@ -33,7 +33,7 @@ func NewByHand(t *testing.T, opts ...Option) *ByHand {
 	t.Helper()
 	t.Parallel()
 	e, queues := New(t, opts...), map[string]int{"default": 64}
-	st := e.Broker(queues)
+	st := e.Store(queues)
 	js, err := jetstream.New(e.Conn())
 	if err != nil {
 		t.Fatal(err)

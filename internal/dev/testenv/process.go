@@ -125,7 +125,7 @@ func (r Role) play() error {
 		return err
 	}
 	defer up.Close()
-	return worker.Run(ctx, context.Background(), worker.Config{Broker: b, Router: mortal{up, r.DieOf}, Queues: r.Queues, Slots: r.Slots, Name: r.Name, Log: log, Ready: ready})
+	return worker.Run(ctx, context.Background(), worker.Config{Store: b, Router: mortal{up, r.DieOf}, Queues: r.Queues, Slots: r.Slots, Name: r.Name, Log: log, Ready: ready})
 }
 
 // Services are what a process can be besides server and worker, by name. f says

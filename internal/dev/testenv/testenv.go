@@ -104,8 +104,8 @@ func (e *Env) Conn() *nats.Conn {
 	return nc
 }
 
-// Broker sets the streams up over a connection of its own.
-func (e *Env) Broker(queues map[string]int) *store.Store {
+// Store sets the streams up over a connection of its own.
+func (e *Env) Store(queues map[string]int) *store.Store {
 	e.T.Helper()
 	b, err := store.Open(e.Conn(), e.Set)
 	if err != nil {
@@ -147,14 +147,14 @@ type Worker struct {
 // is drained with the test, unless that has been done.
 func (e *Env) Worker(queues map[string]int, change ...func(*worker.Config)) *Worker {
 	e.T.Helper()
-	b := e.Broker(queues)
+	b := e.Store(queues)
 	e.mu.Lock()
 	e.n++
 	name := fmt.Sprintf("worker-%d", e.n)
 	e.mu.Unlock()
 	ready := make(chan struct{})
 	cfg := worker.Config{
-		Broker: b, Router: e.Router(), Queues: queues, Name: name,
+		Store: b, Router: e.Router(), Queues: queues, Name: name,
 		Log: Logger(e.T).With().Str("worker", name).Logger(), Ready: func() { close(ready) },
 	}
 	for _, f := range change {

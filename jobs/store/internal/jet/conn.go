@@ -29,7 +29,7 @@ type Conn struct {
 	payload int // bytes of a message, where that cannot change; 0: the connection knows
 }
 
-// newConn wraps a connection. inProcess says that the server is in this process,
+// New wraps a connection. inProcess says that the server is in this process,
 // and no other: the connection cannot be lost.
 func New(nc *nats.Conn, names schema.Names, log zerolog.Logger, inProcess bool) (*Conn, error) {
 	// Without a time an acknowledgement that is lost would be awaited for ever.

@@ -38,8 +38,10 @@ const dropTime = 10 * time.Second
 // Objects are the inputs of jobs, files, and bodies above the message limit.
 type Objects struct{ c *Conn }
 
+// NewObjects keeps objects over a connection. It does not talk to the server.
 func NewObjects(c *Conn) *Objects { return &Objects{c} }
 
+// ObjectStream is the name of the stream that holds a bucket's objects.
 func ObjectStream(bucket string) string { return "OBJ_" + bucket }
 
 // WithBucket gives an object store to f.
@@ -87,6 +89,7 @@ type objectWriter struct {
 
 func (w *objectWriter) pieceSubject() string { return piecesSubject(w.bucket, w.id) }
 
+// MetaSubject is the subject of an object's description.
 func MetaSubject(bucket, name string) string {
 	return "$O." + bucket + ".M." + base64.URLEncoding.EncodeToString([]byte(name))
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// diskEraser takes messages away, and overwrites them on the server's disk where
+// Eraser takes messages away, and overwrites them on the server's disk where
 // they may share a file with others. One goroutine uses it.
 type Eraser struct {
 	c    *Conn
-	JS   jetstream.JetStream // that of the call: see [conn.Ask]
+	JS   jetstream.JetStream // that of the call: see [Conn.Ask]
 	most int                 // messages of one stream that are overwritten at most
 
 	Messages int // taken away so far
@@ -24,6 +24,8 @@ type Eraser struct {
 // OverwriteEverything is a bound on overwriting that is none.
 const OverwriteEverything = -1
 
+// Eraser returns an eraser that overwrites up to most messages of one stream, or
+// all of them with [OverwriteEverything].
 func (c *Conn) Eraser(most int) *Eraser { return &Eraser{c: c, most: most} }
 
 // With gives the eraser the API for as long as f takes.

@@ -200,6 +200,7 @@ func (t *Reader) NextStored(ctx context.Context) (m jetstream.Msg, meta *jetstre
 	return nil, nil, t.Pending > 0, nil
 }
 
+// Close gives up what the reader holds. It may be called twice.
 func (t *Reader) Close() {
 	if t.it != nil {
 		t.it.Stop()
