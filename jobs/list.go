@@ -54,16 +54,17 @@ func (c *Client) SetQueueCap(ctx context.Context, queue string, limit int) error
 // installation takes. That none is there is [ErrNotSetUp].
 func (c *Client) Storage(ctx context.Context) (*store.Storage, error) { return c.st.Storage(ctx) }
 
-// QueueInfo, Storage, StreamInfo and Removed are what the store tells of itself.
+// What the store tells of itself, for users of the client.
 type (
+	// QueueInfo is what is known of one queue.
 	QueueInfo = store.QueueInfo
 
-	// Storage is described at [QueueInfo].
+	// Storage is how much of the store is taken, by stream and bucket.
 	Storage = store.Storage
 
-	// StreamInfo is described at [QueueInfo].
+	// StreamInfo is what one stream or bucket takes.
 	StreamInfo = store.StreamInfo
 
-	// Removed is described at [QueueInfo].
+	// Removed counts what [Client.Remove] took away.
 	Removed = store.Removed
 )
