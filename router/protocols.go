@@ -80,6 +80,14 @@ func (d Deployment) checkProtocol() error {
 	return nil
 }
 
+// CheckSettings reports what the protocol of d, which is checked, lacks, such as
+// a region: a configuration is refused by it before anything begins. It makes no
+// call.
+func (d Deployment) CheckSettings() error {
+	_, err := newProtocol(d, newToken(d), http.DefaultTransport)
+	return err
+}
+
 // newProtocol makes the protocol of d, which is checked.
 func newProtocol(d Deployment, token *token, transport http.RoundTripper) (protocol.Protocol, error) {
 	u := protocol.Upstream{

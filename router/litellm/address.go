@@ -91,6 +91,10 @@ func (l *loader) address(p *pending, base string, line int, section entry) {
 		}
 		return
 	}
+	if err := d.CheckSettings(); err != nil {
+		l.problem(section.line, fmt.Sprintf("%s: %v", section.path, err))
+		return
+	}
 	p.Deployment = d
 }
 
