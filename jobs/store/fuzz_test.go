@@ -11,7 +11,7 @@ import (
 	"pelton/schema"
 )
 
-// Whatever a result's headers say, they can be written again.
+// Whatever a result's headers say, they can be written again, and so can the state that counts it.
 func FuzzMeta(f *testing.F) {
 	f.Add("3", "succeeded", "", "1,2,3", "0.25", "17", "2026-11-23T03:00:00Z", "m")
 	f.Add("0", "failed", "rate%25", "-1,2,x", "NaN", "-5", "tomorrow", "")
@@ -24,6 +24,9 @@ func FuzzMeta(f *testing.F) {
 		}
 		if out.Index < 0 || out.Index >= MaxRequests || out.QueuedFor < 0 || out.Cost != nil && !(*out.Cost >= 0 && *out.Cost < math.MaxFloat64) {
 			t.Fatalf("%+v", out)
+		}
+		if _, err := json.Marshal(schema.State{Cost: out.Cost, Usage: out.Usage}); err != nil {
+			t.Fatalf("%+v: %v", out, err)
 		}
 		h := nats.Header{}
 		out.writeTo(h, "j")
