@@ -25,7 +25,7 @@ type request struct {
 	tier      bool // service_tier is to be standard_only
 
 	fields
-	wanted
+	thinkingParams
 }
 
 // fields are the members of a body that are looked at more than once, or out of
@@ -79,7 +79,7 @@ func (r *request) append(out, body []byte) ([]byte, error) {
 		return out, given.err
 	}
 	r.note.renamed, r.note.schema = given.names.renamed, given.schemaOnly
-	thought := thinking{refusals: r.refusals, model: r.model, wanted: r.wanted, bound: r.bound}
+	thought := thinking{refusals: r.refusals, model: r.model, thinkingParams: r.thinkingParams, bound: r.bound}
 	if out = thought.append(out); thought.err != nil {
 		return out, thought.err
 	}

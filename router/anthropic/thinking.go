@@ -17,15 +17,15 @@ var budgets = map[string]int{
 	`"minimal"`: leastBudget, `"low"`: 1024, `"medium"`: 2048, `"high"`: 4096, `"xhigh"`: 8192, `"max"`: 16384,
 }
 
-// wanted is what a body says of thinking, and of the answer's form.
-type wanted struct {
+// thinkingParams is what a body says of thinking, and of the answer's form.
+type thinkingParams struct {
 	effort, thinking, output []byte
 	format                   []byte // a schema
 }
 
 // budget is what the effort gives a model that knows only budgets; 0: it does
 // not think by it.
-func (w *wanted) budget(m *model) int {
+func (w *thinkingParams) budget(m *model) int {
 	if m.adaptive || w.thinking != nil {
 		return 0
 	}
@@ -34,13 +34,13 @@ func (w *wanted) budget(m *model) int {
 
 // structured reports whether the answer is to have the schema's form by the
 // server's own means.
-func (w *wanted) structured(m *model) bool { return w.format != nil && m.schema }
+func (w *thinkingParams) structured(m *model) bool { return w.format != nil && m.schema }
 
 // thinking writes how much to think, and the form of the answer.
 type thinking struct {
 	refusals
 	model
-	wanted
+	thinkingParams
 	bound int  // max_tokens
 	on    bool // the model is told to think
 }

@@ -21,7 +21,7 @@ type request struct {
 	extras extras // what goes to the model itself
 
 	fields
-	wanted
+	thinkingParams
 }
 
 // fields are the members of a body that are looked at more than once, or out of
@@ -73,7 +73,7 @@ func (r *request) append(out, body []byte) ([]byte, error) {
 		return out, given.err
 	}
 	r.note.renamed, r.note.schema = given.names.renamed, given.schemaOnly
-	thought := thinking{refusals: r.refusals, model: r.model, wanted: r.wanted, extras: given.extras, bound: r.bound()}
+	thought := thinking{refusals: r.refusals, model: r.model, thinkingParams: r.thinkingParams, extras: given.extras, bound: r.bound()}
 	if thought.note(); thought.err != nil {
 		return out, thought.err
 	}

@@ -7,14 +7,14 @@ import (
 	"pelton/router/anthropic"
 )
 
-// wanted is what a body says of thinking.
-type wanted struct{ effort, thinking, output []byte }
+// thinkingParams is what a body says of thinking.
+type thinkingParams struct{ effort, thinking, output []byte }
 
 // thinking notes how much the model is to think.
 type thinking struct {
 	refusals
 	model
-	wanted
+	thinkingParams
 	extras extras
 	bound  []byte // maxTokens
 	on     bool   // the model is told to think
