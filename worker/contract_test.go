@@ -214,10 +214,7 @@ func TestReply(t *testing.T) {
 		t.Run(order, func(t *testing.T) {
 			e := testenv.New(t)
 			e.Worker(defaultQueue)
-			answers, err := e.Conn().SubscribeSync("my.app.answers")
-			if err != nil {
-				t.Fatal(err)
-			}
+			answers := e.Listen("my.app.answers")
 			requests := testenv.Chats(20)
 			requests[0] = testenv.Chat("0", `{"latency_ms":200}`)
 			job := schema.Job{ID: "relayed", Requests: requests, Reply: "my.app.answers", Order: schema.Order(order)}

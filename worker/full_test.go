@@ -41,10 +41,7 @@ func TestFullStoreLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	// It fills up, and then the calls stop.
-	sub, err := e.Conn().SubscribeSync("pelton.progress.default." + h.ID())
-	if err != nil {
-		t.Fatal(err)
-	}
+	sub := e.Listen("pelton.progress.default." + h.ID())
 	last, same := -1, 0
 	for same < 3 { // three heartbeats without any news
 		if _, err := sub.NextMsgWithContext(e.Ctx()); err != nil {

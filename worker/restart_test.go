@@ -32,10 +32,7 @@ func TestStoredWhileStartsWereCounted(t *testing.T) {
 	if _, err := x.js.UpdateStream(e.Ctx(), full); err != nil {
 		t.Fatal(err)
 	}
-	counts, err := e.Conn().SubscribeSync("pelton.parked.>")
-	if err != nil {
-		t.Fatal(err)
-	}
+	counts := e.Listen("pelton.parked.>")
 	e.Worker(defaultQueue)
 	if err := x.m.Nak(); err != nil {
 		t.Fatal(err)

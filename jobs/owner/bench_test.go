@@ -26,10 +26,7 @@ func BenchmarkFeed(b *testing.B) {
 	caps := map[string]int{"default": b.N + 1}
 	broker := e.Store(caps)
 	defer ownerOf(b, broker, caps)()
-	fed, err := e.Conn().SubscribeSync(broker.Names.WorkIn("default"))
-	if err != nil {
-		b.Fatal(err)
-	}
+	fed := e.Listen(broker.Names.WorkIn("default"))
 	if err := fed.SetPendingLimits(-1, -1); err != nil {
 		b.Fatal(err)
 	}
@@ -73,10 +70,7 @@ func BenchmarkRelay(b *testing.B) {
 	e.Worker(queues)
 	client := e.Client()
 	job := schema.Job{ID: "bench", Requests: testenv.Chats(b.N), Concurrency: 64, Reply: "answers"}
-	answers, err := e.Conn().SubscribeSync("answers")
-	if err != nil {
-		b.Fatal(err)
-	}
+	answers := e.Listen("answers")
 	if err := answers.SetPendingLimits(-1, -1); err != nil {
 		b.Fatal(err)
 	}

@@ -110,10 +110,7 @@ func TestNextOwnerGoesOn(t *testing.T) {
 // A relay goes on behind its checkpoint.
 func TestRelayGoesOn(t *testing.T) {
 	x := testenv.NewByHand(t)
-	answers, err := x.Conn().SubscribeSync("my.answers")
-	if err != nil {
-		t.Fatal(err)
-	}
+	answers := x.Listen("my.answers")
 	next := func() string {
 		t.Helper()
 		m, err := answers.NextMsgWithContext(x.Ctx())

@@ -14,10 +14,7 @@ func BenchmarkDecode(b *testing.B) {
 	e := testenv.New(b)
 	caps := map[string]int{"default": 8}
 	broker := e.Store(caps)
-	fed, err := e.Conn().SubscribeSync(broker.Names.WorkIn("default"))
-	if err != nil {
-		b.Fatal(err)
-	}
+	fed := e.Listen(broker.Names.WorkIn("default"))
 	item := &queue.Item{
 		Queue: "default", Job: "bench", Total: 1, Endpoint: schema.ChatCompletions, Timeout: time.Minute,
 		Deadline: time.Now().Add(time.Hour), QueuedAt: time.Now(), FedAt: time.Now(), Body: testenv.Chats(1)[0].Body,

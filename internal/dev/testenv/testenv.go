@@ -104,6 +104,21 @@ func (e *Env) Conn() *nats.Conn {
 	return nc
 }
 
+// Listen subscribes over a connection of its own; the server knows of it before
+// Listen returns, so that nothing that is published from here on is missed.
+func (e *Env) Listen(subject string) *nats.Subscription {
+	e.T.Helper()
+	nc := e.Conn()
+	sub, err := nc.SubscribeSync(subject)
+	if err == nil {
+		err = nc.Flush()
+	}
+	if err != nil {
+		e.T.Fatal(err)
+	}
+	return sub
+}
+
 // Store sets the streams up over a connection of its own.
 func (e *Env) Store(queues map[string]int) *store.Store {
 	e.T.Helper()
