@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"pelton/router/internal/tokens"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -22,10 +23,10 @@ type run struct {
 	now      time.Time // of the last look at the clock
 	deadline time.Time // of the request's own time
 
-	plan   plan   // where it may go
-	size   size   // of its body
-	record record // what came so far
-	events events // to whoever listens
+	plan   plan        // where it may go
+	size   tokens.Size // of its body
+	record record      // what came so far
+	events events      // to whoever listens
 
 	tried       []try
 	rateLimited int           // answers that said when to come back

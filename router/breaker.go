@@ -145,6 +145,9 @@ func (b *breaker) failed(now, began time.Time, k kind, e *schema.Error, usual ti
 	}
 	b.recent.add(now, true)
 	all, one := b.fails[anyKind].add(now), b.fails[k].add(now)
+	if rules.lone {
+		return b.recent.bad(now, usual)
+	}
 	if limit := rules.policy.of(e); limit != nil {
 		return one > *limit
 	}
@@ -178,6 +181,7 @@ type coolRules struct {
 	allowed *int
 	policy  PerFailure
 	fatal   time.Duration
+	lone    bool // nothing can stand in for the deployment: single failures do not stop it
 }
 
 // outage is that a deployment cannot serve what lies in its scope.

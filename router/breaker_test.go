@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -98,6 +99,59 @@ func TestCooldownNeedsVolume(t *testing.T) {
 	}
 }
 
+// replaceable makes r judge its deployments as if others could stand in for them.
+func replaceable(r *Router) {
+	for _, d := range r.deployments {
+		d.rules.lone = false
+	}
+}
+
+// What nothing can stand in for is not stopped by single failures, however few the
+// configuration allows; what something can is.
+func TestLoneDeployment(t *testing.T) {
+	rules := Config{Deployments: []Deployment{at("a", "g")}, AllowedFails: ptr(3), AllowedFailsPolicy: PerFailure{InternalServer: ptr(0)}, CooldownTime: ptr(20 * time.Second), NumRetries: ptr(3)}
+	spared := rules
+	spared.Deployments = []Deployment{at("a", "g"), at("b", "h")}
+	spared.Fallbacks = map[string][]string{"g": {"h"}}
+	for name, tt := range map[string]struct {
+		cfg   Config
+		cools bool
+	}{"lone": {rules, false}, "with a fallback": {spared, true}} {
+		calls, mu := 0, sync.Mutex{}
+		flaky := func(req *http.Request) (*http.Response, error) { // each twentieth call fails
+			mu.Lock()
+			calls++
+			answer := status(200)
+			if calls%20 == 0 {
+				answer = status(500)
+			}
+			mu.Unlock()
+			return after(300*time.Millisecond, answer)(req)
+		}
+		inWorld(t, tt.cfg, map[string]respond{"a": flaky, "b": flaky}, func(t *testing.T, r *Router, w *world) {
+			began := time.Now()
+			cooled := false
+			var wg sync.WaitGroup
+			for range 10 {
+				wg.Go(func() {
+					for range 30 {
+						if out := r.Do(background, waiting(g)); out.Error != nil {
+							t.Error(name, out.Error)
+						}
+						mu.Lock()
+						cooled = cooled || cools(r) > 0
+						mu.Unlock()
+					}
+				})
+			}
+			wg.Wait()
+			if took := time.Since(began); cooled != tt.cools || !tt.cools && took > 20*time.Second {
+				t.Errorf("%s: cooled down: %v; 300 requests took %v", name, cooled, took)
+			}
+		})
+	}
+}
+
 func TestAllowedFails(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
@@ -116,6 +170,7 @@ func TestAllowedFails(t *testing.T) {
 	} {
 		tt.cfg.NumRetries = &retries0
 		inWorld(t, tt.cfg, map[string]respond{"a": tt.answer}, func(t *testing.T, r *Router, w *world) {
+			replaceable(r)
 			n := 0
 			for n < 10 && cools(r) == 0 {
 				fail(t, r, 1)
@@ -131,6 +186,7 @@ func TestAllowedFails(t *testing.T) {
 	}
 	// Failures of a minute ago are forgotten.
 	inWorld(t, Config{AllowedFails: ptr(1), NumRetries: &retries0}, map[string]respond{"a": status(500)}, func(t *testing.T, r *Router, w *world) {
+		replaceable(r)
 		for range 5 {
 			fail(t, r, 1)
 			pass(61 * time.Second)
@@ -140,8 +196,9 @@ func TestAllowedFails(t *testing.T) {
 		}
 	})
 	// One deployment's own time.
-	ds := []Deployment{at("a", "g", func(d *Deployment) { d.CooldownTime = ptr(time.Minute) })}
-	inWorld(t, Config{AllowedFails: ptr(0), NumRetries: &retries0, Deployments: ds}, map[string]respond{"a": status(500)}, func(t *testing.T, r *Router, w *world) {
+	ds := []Deployment{at("a", "g", func(d *Deployment) { d.CooldownTime = ptr(time.Minute) }), at("b", "g", func(d *Deployment) { d.Weight = ptr(0.0) })}
+	ds[0].Weight = ptr(1.0)
+	inWorld(t, Config{AllowedFails: ptr(0), NumRetries: &retries0, Deployments: ds}, map[string]respond{"a": status(500), "b": hang}, func(t *testing.T, r *Router, w *world) {
 		if fail(t, r, 1); cools(r) != time.Minute {
 			t.Errorf("cools for %v", cools(r))
 		}
@@ -231,6 +288,7 @@ func TestOutageIsSharedByAll(t *testing.T) {
 
 func TestProbeThatSaysNothing(t *testing.T) {
 	inWorld(t, Config{AllowedFails: ptr(0), NumRetries: &retries0}, map[string]respond{"a": status(500)}, func(t *testing.T, r *Router, w *world) {
+		replaceable(r)
 		fail(t, r, 1)
 		pass(5 * time.Second)
 		// A probe that its caller gives up leaves it half open: the next is a probe too.

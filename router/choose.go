@@ -27,6 +27,7 @@ type blocked struct {
 	fatal       []*deployment // that cannot serve this
 	tooLong     int           // deployments whose model does not read that much
 
+	broken   bool // a group has no deployment at all
 	untagged bool // the tags leave no deployment of a group
 	unserved bool // the deployments of a group lack the endpoint
 }
@@ -75,7 +76,7 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 	s := &r.plan.stages[stage]
 	all := r.scratch[:0]
 	for _, d := range s.pool {
-		if d.MaxInputTokens > 0 && r.size.longerThan(d.MaxInputTokens) {
+		if d.MaxInputTokens > 0 && r.size.LongerThan(d.MaxInputTokens) {
 			b.tooLong++
 			continue
 		}
@@ -90,7 +91,11 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 		}
 		all = append(all, candidate{d: d, tried: t != nil, level: d.level})
 	}
-	if len(s.pool) == 0 {
+	switch {
+	case len(s.pool) > 0:
+	case s.group.unserved != "":
+		b.broken = true
+	default:
 		b.unserved, b.untagged = b.unserved || s.unserved, b.untagged || !s.unserved
 	}
 	for len(all) > 0 {
@@ -143,9 +148,9 @@ func (d *deployment) cooling() time.Time {
 // admit asks the limiter, where there is something to limit.
 func (r *run) admit(ctx context.Context, d *deployment, p *slot, b *blocked) refusal {
 	if d.TPM > 0 {
-		p.reserved = r.size.estimate()
+		p.reserved = r.size.Estimate()
 	} else if r.router.strategy == UsageBased {
-		p.reserved = r.size.rough()
+		p.reserved = r.size.Rough()
 	}
 	if limits := d.limits(); !limits.None() {
 		permit, err := r.router.limiter.Admit(ctx, d.ID, limits, p.reserved)

@@ -26,6 +26,11 @@ type Config struct {
 	// same Group share its requests. At least one is needed.
 	Deployments []Deployment
 
+	// Unserved are groups that no deployment can serve, and why: a request for one
+	// goes to its fallbacks, or fails as upstream_fatal with that reason. A group
+	// that has a deployment is served all the same. nil: none.
+	Unserved map[string]string
+
 	// Strategy chooses among the deployments of a group. Empty: [SimpleShuffle].
 	Strategy Strategy
 
@@ -48,9 +53,10 @@ type Config struct {
 
 	// Fallbacks are the groups to try, in order, after a group has failed; those
 	// of a fallback follow it. The key "*" and DefaultFallbacks stand for groups
-	// without an entry. What is too long for a group, or refused for its
-	// content, goes to the groups of ContextWindowFallbacks and
-	// ContentPolicyFallbacks only. No group is tried twice.
+	// without an entry, and for models without a group. What is too long for a
+	// group, or refused for its content, goes to the groups of
+	// ContextWindowFallbacks and ContentPolicyFallbacks where the group has any.
+	// No group is tried twice.
 	Fallbacks              map[string][]string
 	ContextWindowFallbacks map[string][]string
 	ContentPolicyFallbacks map[string][]string

@@ -45,7 +45,7 @@ func TestNewRefuses(t *testing.T) {
 		"needs a group and a model":                     {Deployments: []Deployment{{BaseURL: "http://h"}}},
 		"base URL must begin with":                      {Deployments: []Deployment{{Group: "g", Model: "m"}}},
 		"timeout must not be negative":                  {Deployments: []Deployment{{Group: "g", Model: "m", BaseURL: "http://h", Timeout: -1}}},
-		"more than one *":                               {Deployments: []Deployment{{Group: "*/*", Model: "m", BaseURL: "http://h"}}},
+		"holds 2 * and the group":                       {Deployments: []Deployment{{Group: "a/*", Model: "*/*", BaseURL: "http://h"}}},
 		"is no header name":                             {Deployments: []Deployment{{Group: "g", Model: "m", BaseURL: "http://h", Headers: map[string]Secret{"a b": NewSecret("x")}}}},
 		"key holds characters that no header":           {Deployments: []Deployment{{Group: "g", Model: "m", BaseURL: "http://h", APIKey: NewSecret("a\r\nb")}}},
 	} {
@@ -61,24 +61,27 @@ func TestGroups(t *testing.T) {
 	}
 	r := start(t, &Config{Deployments: []Deployment{
 		at("*", "*"), at("gpt-4o", "gpt-4o-2024"), at("openai/*", "*"), at("gpt-*", "x/gpt-*-y"), at("gpt-4o", "other"), at("fixed-*", "one"),
+		at("a/*/b-*", "x-*-*"), at("c/*/*", "y/*"),
 	}})
 	for model, want := range map[string]string{
 		"gpt-4o": "gpt-4o gpt-4o-2024", "openai/gpt-5": "openai/* gpt-5", "gpt-5": "gpt-* x/gpt-5-y", "gpt-": "* gpt-",
 		"a/b/c": "* a/b/c", "fixed-9": "fixed-* one",
+		"a/1/b-2": "a/*/b-* x-1-2", "a/1/b-2/b-3": "a/*/b-* x-1/b-2-3", "a//b-2": "* a//b-2", "a/1/b-": "* a/1/b-", "c/1/2/3": "c/*/* y/1/2",
+		"gpt-4o-1": "gpt-4o-1 gpt-4o-2024", "gpt-4o-2": "gpt-4o-2 other",
 	} {
 		g, star := r.groups.match(model)
 		if got := g.name + " " + g.members[0].modelFor(star); got != want {
 			t.Errorf("%s: %s, want %s", model, got, want)
 		}
 	}
-	if got := r.Groups(); !slices.Equal(got, []string{"*", "gpt-4o", "openai/*", "gpt-*", "fixed-*"}) {
+	if got := r.Groups(); !slices.Equal(got, []string{"*", "gpt-4o", "openai/*", "gpt-*", "fixed-*", "a/*/b-*", "c/*/*"}) {
 		t.Errorf("groups: %v", got)
 	}
 	var ids []string
 	for _, d := range r.Deployments() {
 		ids = append(ids, d.ID)
 	}
-	if !slices.Equal(ids, []string{"any-1", "gpt-4o-1", "openai-1", "gpt-1", "gpt-4o-2", "fixed-1"}) {
+	if !slices.Equal(ids, []string{"any-1", "gpt-4o-1", "openai-1", "gpt-1", "gpt-4o-2", "fixed-1", "a//b-1", "c-1"}) {
 		t.Errorf("ids: %v", ids)
 	}
 }

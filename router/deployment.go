@@ -83,7 +83,19 @@ func (d *deployment) serves(endpoint schema.Endpoint) bool {
 // modelFor returns the name to give the upstream, where wildcard is what the
 // group's "*" matched.
 func (d *deployment) modelFor(wildcard string) string {
-	return strings.Replace(d.Model, "*", wildcard, 1)
+	if !strings.Contains(wildcard, wildcardBreak) {
+		return strings.Replace(d.Model, "*", wildcard, 1)
+	}
+	name := d.Model
+	for text := range strings.SplitSeq(wildcard, wildcardBreak) {
+		name = strings.Replace(name, "*", text, 1)
+	}
+	return name
+}
+
+// sameAs reports whether d and o are one model, at one address and with one key.
+func (d *deployment) sameAs(o *deployment) bool {
+	return d == o || d.Model == o.Model && d.BaseURL == o.BaseURL && d.BaseURL != "" && d.APIKey == o.APIKey && d.protocolName() == o.protocolName()
 }
 
 // DeploymentInfo describes a configured deployment without its secrets.

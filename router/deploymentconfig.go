@@ -19,12 +19,12 @@ type Deployment struct {
 	// name and a number, such as "gpt-4o-mini-1". No two may be equal.
 	ID string
 
-	// Group is the model name that requests ask for. One "*" in it matches any
+	// Group is the model name that requests ask for. A "*" in it matches any
 	// text, so that "openai/*" and "*" take many names.
 	Group string
 
 	// Model is the name that the upstream is given. A "*" in it stands for what
-	// the group's "*" matched.
+	// the group's "*" matched, the first for the first.
 	Model string
 
 	// BaseURL is what "/chat/completions" is appended to, such as
@@ -213,13 +213,11 @@ func (d Deployment) checkWays() error {
 
 // CheckNames says what is wrong with the wildcards of a group and its model.
 func CheckNames(group, model string) error {
-	switch {
-	case strings.Count(group, "*") > 1:
-		return fmt.Errorf("group %q holds more than one *", group)
-	case strings.Count(model, "*") > 1:
-		return fmt.Errorf("model %q holds more than one *", model)
-	case strings.Contains(model, "*") && !strings.Contains(group, "*"):
-		return fmt.Errorf("model %q holds a * for which the group %q gives no text", model, group)
+	if given, wanted := strings.Count(group, "*"), strings.Count(model, "*"); wanted > given {
+		if given == 0 {
+			return fmt.Errorf("model %q holds a * for which the group %q gives no text", model, group)
+		}
+		return fmt.Errorf("model %q holds %d * and the group %q gives text for %d", model, wanted, group, given)
 	}
 	return nil
 }

@@ -2,36 +2,11 @@ package router
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 
 	"pelton/internal/faultyllm"
 )
-
-func TestEstimate(t *testing.T) {
-	words := strings.Repeat("The quick brown fox jumps over the lazy dog. ", 100) // ten tokens each
-	for _, tt := range []struct {
-		name, body string
-		least, top int
-	}{
-		{"a chat", `{"model":"m","messages":[{"role":"user","content":"Hello, how are you today?"}]}`, 8, 20},
-		{"with an answer allowed for", `{"model":"m","max_tokens":500,"messages":[{"role":"user","content":"Hello"}]}`, 502, 515},
-		{"by its newer name", `{"model":"m","max_completion_tokens":500,"messages":[]}`, 500, 510},
-		{"a long one", `{"model":"m","messages":[{"role":"user","content":"` + words + `"}]}`, 950, 1100},
-		{"a very long one", `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat(words, 100) + `"}]}`, 90_000, 115_000},
-		{"parts, and a picture", `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"What is this?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,` + strings.Repeat("A", 100_000) + `"}}]}]}`, 1000, 1100},
-		{"embeddings", `{"model":"m","input":["Hello there","General"]}`, 3, 12},
-		{"a prompt", `{"model":"m","prompt":"Once upon a time"}`, 4, 8},
-		{"nothing", `{"model":"m"}`, 1, 1},
-		{"no object", `[1]`, 1, 1},
-	} {
-		r := &size{body: []byte(tt.body)}
-		if got := r.estimate(); got < tt.least || got > tt.top {
-			t.Errorf("%s: %d, want %d to %d", tt.name, got, tt.least, tt.top)
-		}
-	}
-}
 
 // What is reserved before a call is settled with what it used after it.
 func TestTokensAreSettled(t *testing.T) {
@@ -60,14 +35,3 @@ func (n *noting) Admit(_ context.Context, _ string, _ Limits, tokens int) (Permi
 }
 
 func (n *noting) Done(tokens int, _ bool) { n.used = int64(tokens) }
-
-func BenchmarkEstimate(b *testing.B) {
-	for _, length := range []int{100, 10_000, 100_000, 1_000_000} {
-		body := []byte(`{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("some words 123, ", length/16) + `"}]}`)
-		b.Run(fmt.Sprint(length), func(b *testing.B) {
-			for b.Loop() {
-				(&size{body: body}).estimate()
-			}
-		})
-	}
-}

@@ -45,7 +45,7 @@ func New(cfg *Config, opts ...Option) (*Router, error) {
 	}
 	conns := orDefault(cfg.MaxConnsHint, DefaultMaxConnsHint)
 	r := &Router{
-		groups: groups{exact: map[string]*group{}}, byID: map[string]*deployment{}, aliases: maps.Clone(cfg.Aliases),
+		groups: newGroups(), byID: map[string]*deployment{}, aliases: maps.Clone(cfg.Aliases),
 		ignoreTags: cfg.IgnoreTags, numRetries: DefaultNumRetries, maxAttempts: cfg.MaxAttempts,
 		policy: cfg.RetryPolicy, groupPolicy: maps.Clone(cfg.GroupRetryPolicy),
 		fallbacks: maps.Clone(cfg.Fallbacks), defaultFallbacks: cfg.DefaultFallbacks,
@@ -97,14 +97,29 @@ func New(cfg *Config, opts ...Option) (*Router, error) {
 		r.deployments = append(r.deployments, made)
 		r.byID[d.ID] = made
 		r.groups.add(made)
+		r.groups.addID(made)
+	}
+	for name, why := range cfg.Unserved {
+		r.groups.addUnserved(name, why)
 	}
 	if len(errs) == 0 {
 		errs = r.checkNames(cfg)
 	}
+	r.findLone()
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	return r, nil
+}
+
+// findLone marks the deployments that nothing can stand in for.
+func (r *Router) findLone() {
+	for _, d := range r.deployments {
+		if g := r.groups.of(d.Group); len(g.members) == 1 && len(r.fallbacksOf(g.name)) == 0 {
+			d.rules.lone = true
+			d.rules.time = min(d.rules.time, DefaultCooldownTime)
+		}
+	}
 }
 
 // check says what is wrong with everything but the deployments.

@@ -62,9 +62,9 @@ func (p *plan) addFallbacks() {
 		return
 	}
 	p.fallbacksAdded = true
-	first := p.stages[0].group.name
-	if p.model != first && p.router.fallbacks[p.model] != nil {
-		first = p.model // by the name that was asked for, alias or one of a wildcard
+	first := p.model // by the name that was asked for, alias or one of a wildcard
+	if len(p.stages) > 0 && p.router.fallbacks[p.model] == nil {
+		first = p.stages[0].group.name
 	}
 	p.follow(first, 0)
 }
@@ -117,6 +117,20 @@ func (p *plan) divert(from int, lists map[string][]string) bool {
 	}
 	p.fallbacksAdded = true
 	return true
+}
+
+// leave goes on to the general fallbacks of a group that refuses the request for
+// what it is. Those that lead to d again, by another name, would say the same. It
+// reports whether there are any.
+func (p *plan) leave(from int, d *deployment) bool {
+	p.stages[from].closed = true
+	p.addFallbacks()
+	for i := range p.stages {
+		if !slices.ContainsFunc(p.stages[i].pool, func(o *deployment) bool { return !o.sameAs(d) }) {
+			p.stages[i].closed = true
+		}
+	}
+	return p.hasOpen(0)
 }
 
 // hasStage reports whether there is a stage i, fallbacks included.

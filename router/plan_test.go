@@ -64,14 +64,33 @@ func TestPlan(t *testing.T) {
 			answers: map[string]respond{"a": status(429, "Retry-After", "60"), "b": status(200)}, went: "a b",
 		},
 		{
-			name:    "what is wrong with the request is final",
-			cfg:     Config{Fallbacks: map[string][]string{"a": {"b"}}},
-			answers: map[string]respond{"a": status(400), "b": status(200)}, went: "a", class: schema.ClassRequestFatal,
+			name: "what is wrong with the request is final without a fallback", cfg: Config{},
+			answers: map[string]respond{"a": status(400)}, went: "a", class: schema.ClassRequestFatal,
 		},
 		{
-			name:    "too long: final without its list",
+			name:    "what is wrong with the request may be right for another model",
+			cfg:     Config{Fallbacks: map[string][]string{"a": {"b", "c"}}},
+			answers: map[string]respond{"a": status(400), "b": status(422), "c": status(200)}, went: "a b c",
+		},
+		{
+			name:    "too long: to the general fallbacks without a list of its own",
 			cfg:     Config{Fallbacks: map[string][]string{"a": {"b"}}},
-			answers: map[string]respond{"a": tooLong, "b": status(200)}, went: "a", class: schema.ClassContextWindow,
+			answers: map[string]respond{"a": tooLong, "b": status(200)}, went: "a b",
+		},
+		{
+			name:    "refused for its content: to the default fallbacks without a list of its own",
+			cfg:     Config{DefaultFallbacks: []string{"b"}},
+			answers: map[string]respond{"a": filtered, "b": status(200)}, went: "a b",
+		},
+		{
+			name:    "too long: to the default fallbacks",
+			cfg:     Config{DefaultFallbacks: []string{"b", "c"}},
+			answers: map[string]respond{"a": tooLong, "b": tooLong, "c": status(200)}, went: "a b c",
+		},
+		{
+			name:    "a bound on attempts holds for refusals",
+			cfg:     Config{DefaultFallbacks: []string{"b", "c"}, MaxAttempts: 2},
+			answers: map[string]respond{"a": tooLong, "b": status(400), "c": status(200)}, went: "a b", class: schema.ClassRequestFatal,
 		},
 		{
 			name:    "too long: only to its list",
@@ -251,6 +270,43 @@ func TestMaxInputTokens(t *testing.T) {
 	inWorld(t, cfg, answers, func(t *testing.T, r *Router, w *world) {
 		if out := r.Do(background, long); out.Error != nil || w.went() != "large" {
 			t.Errorf("went to %s: %v", w.went(), out.Error)
+		}
+	})
+}
+
+// A model that nobody has, a group that nobody can serve, and an id.
+func TestPlanOfOtherNames(t *testing.T) {
+	cfg := Config{
+		Deployments: []Deployment{at("a", "a"), at("b", "b"), at("b2", "b"), at("same", "same", func(d *Deployment) { d.BaseURL = "http://a/v1" })},
+		Unserved:    map[string]string{"broken": "line 7: no key", "broken-too": "line 9: no key", "b": "one of it"},
+		Fallbacks:   map[string][]string{"unknown": {"a"}, "broken": {"b2"}, "a": {"same"}}, DefaultFallbacks: nil,
+		NumRetries: ptr(0), CooldownTime: new(time.Duration),
+	}
+	answers := map[string]respond{"a": status(400), "b": status(200), "b2": status(200)}
+	for model, want := range map[string]string{
+		"unknown": "a", "nobody": "", "broken": "b2", "broken-too": "", "b2": "b2", "a": "a", // the same model by another name is not asked again
+	} {
+		inWorld(t, cfg, answers, func(t *testing.T, r *Router, w *world) {
+			out := r.Do(background, chat(model))
+			if w.went() != want {
+				t.Errorf("%s: went to %q, want %q", model, w.went(), want)
+			}
+			switch model {
+			case "broken-too":
+				if e := out.Error; e == nil || e.Class != schema.ClassUpstreamFatal || e.Code != schema.CodeNoDeployment || !strings.Contains(e.Message, "line 9: no key") {
+					t.Error(out.Error)
+				}
+			case "nobody":
+				if e := out.Error; e == nil || e.Class != schema.ClassRequestFatal || e.Code != codeNoModel || strings.Contains(e.Message, "broken") {
+					t.Error(out.Error)
+				}
+			}
+		})
+	}
+	cfg.DefaultFallbacks = []string{"b2"}
+	inWorld(t, cfg, answers, func(t *testing.T, r *Router, w *world) {
+		if out := r.Do(background, chat("nobody")); out.Error != nil || w.went() != "b2" {
+			t.Errorf("went to %q: %v", w.went(), out.Error)
 		}
 	})
 }

@@ -111,33 +111,47 @@ func (r *run) failedOn(at int, d *deployment, v judgement) bool {
 			}
 			s.used-- // waiting is not an attempt
 		}
-	case schema.ClassContextWindow:
-		return r.plan.divert(at, r.router.contextFallbacks)
-	case schema.ClassContentPolicy:
-		if !r.router.policyRetries(s.group, e) {
-			return r.plan.divert(at, r.router.contentFallbacks)
+	case schema.ClassContextWindow, schema.ClassContentPolicy, schema.ClassRequestFatal:
+		if v.retry = r.router.policyRetries(s.group, e); !v.retry {
+			return r.refusedBy(at, d, e.Class)
 		}
-		v.retry = true
 	default:
-		if e.Class != schema.ClassRequestFatal || !r.router.policyRetries(s.group, e) {
-			return false
-		}
-		v.retry = true
+		return false
 	}
 	if s.used++; s.used > retries {
 		s.closed = true
-		if e.Class == schema.ClassContentPolicy {
-			return r.plan.divert(at, r.router.contentFallbacks)
+		if e.Class == schema.ClassContentPolicy || e.Class == schema.ClassRequestFatal {
+			return r.refusedBy(at, d, e.Class)
 		}
 	}
 	r.mark(d, v)
 	if r.router.maxAttempts > 0 && len(r.record.Attempts) >= r.router.maxAttempts {
 		return false
 	}
-	if s.closed && e.Class != schema.ClassRequestFatal {
+	if s.closed {
 		r.plan.addFallbacks()
 	}
 	return r.plan.hasOpen(0)
+}
+
+// refusedBy goes on where a group refuses the request for what it is: to the
+// groups that are meant for that, or else to the general fallbacks. It reports
+// whether there is anything left to try.
+func (r *run) refusedBy(at int, d *deployment, class schema.Class) bool {
+	if r.router.maxAttempts > 0 && len(r.record.Attempts) >= r.router.maxAttempts {
+		return false
+	}
+	switch class {
+	case schema.ClassContextWindow:
+		if r.plan.divert(at, r.router.contextFallbacks) {
+			return true
+		}
+	case schema.ClassContentPolicy:
+		if r.plan.divert(at, r.router.contentFallbacks) {
+			return true
+		}
+	}
+	return r.plan.leave(at, d)
 }
 
 // policyRetries reports whether the configuration has a failure tried again that

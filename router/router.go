@@ -69,6 +69,7 @@ import (
 
 	"pelton/internal/rawjson"
 	"pelton/router/internal/http1"
+	"pelton/router/internal/tokens"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -189,14 +190,14 @@ func (r *Router) prepare(req Request) (*run, *schema.Error) {
 		return fatal(schema.CodeInvalidRequest, "the body must be a JSON object with a model")
 	}
 	run := &run{
-		router: r, req: req, stream: string(stream) == "true", size: size{body: req.Body},
+		router: r, req: req, stream: string(stream) == "true", size: tokens.Size{Body: req.Body},
 		plan: plan{router: r, model: name, endpoint: req.Endpoint, tags: req.Tags},
 	}
 	if req.Events {
 		run.events.to = req.Listener
 	}
 	run.plan.stages = run.plan.first[:0]
-	if run.plan.add(name); len(run.plan.stages) == 0 {
+	if run.plan.add(name); !run.plan.hasStage(0) {
 		return fatal(codeNoModel, r.groups.unknown(protocol.OneLine(name, 200)))
 	}
 	return run, nil

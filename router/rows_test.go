@@ -175,6 +175,7 @@ func TestRows(t *testing.T) {
 		"allowed_fails": func(t *testing.T) {
 			a := down(faultyllm.FaultServerError)
 			r := start(t, &Config{AllowedFails: ptr(0), NumRetries: ptr(3), Deployments: []Deployment{on(a, "a", "g")}})
+			replaceable(r)
 			if out := r.Do(background, ask1("g", "hi", "")); out.Park == nil || len(out.Attempts) != 1 {
 				t.Errorf("%+v", out)
 			}

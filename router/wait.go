@@ -170,12 +170,12 @@ func (r *run) failNoDeployment(b *blocked) Outcome {
 	switch {
 	case r.last != nil:
 		return r.record.end(r.last, "")
-	case len(b.fatal) > 0:
+	case len(b.fatal) > 0 || b.broken:
 		return r.record.end(&schema.Error{Class: schema.ClassUpstreamFatal, Code: schema.CodeNoDeployment, Message: r.whyNone(b)}, "")
 	case b.tooLong > 0:
 		e := &schema.Error{
 			Class: schema.ClassContextWindow, Code: codeContext,
-			Message: fmt.Sprintf("the request has about %d tokens, more than any deployment of %q reads (max_input_tokens)", r.size.input, r.plan.model),
+			Message: fmt.Sprintf("the request has about %d tokens, more than any deployment of %q reads (max_input_tokens)", r.size.Input(), r.plan.model),
 		}
 		return r.record.end(e, "")
 	case b.untagged:
@@ -202,6 +202,11 @@ func (r *run) whyNone(b *blocked) string {
 			break
 		}
 		fmt.Fprintf(&text, " %s (%s)", d.ID, d.outageReason(r.plan.wildcardOf(d), r.req.Endpoint))
+	}
+	for _, s := range r.plan.stages {
+		if s.group.unserved != "" {
+			fmt.Fprintf(&text, " %s", s.group.unserved)
+		}
 	}
 	return protocol.OneLine(text.String(), protocol.MaxMessage)
 }

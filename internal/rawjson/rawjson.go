@@ -323,7 +323,13 @@ func AppendText(out, raw []byte) []byte {
 	if len(raw) < 2 || raw[0] != '"' {
 		return out
 	}
-	for raw = raw[1 : len(raw)-1]; len(raw) > 0; {
+	return AppendUnquoted(out, raw[1:len(raw)-1])
+}
+
+// AppendUnquoted is AppendText for what stands between a string's quotes, as
+// [Strings] has it.
+func AppendUnquoted(out, raw []byte) []byte {
+	for len(raw) > 0 {
 		switch c := raw[0]; {
 		case c == '\\' && len(raw) > 1:
 			var n int
@@ -341,6 +347,20 @@ func AppendText(out, raw []byte) []byte {
 		}
 	}
 	return out
+}
+
+// TextLen is how many bytes AppendUnquoted appends for a string that is valid UTF-8.
+func TextLen(raw []byte) int {
+	n := len(raw)
+	for {
+		i := bytes.IndexByte(raw, '\\')
+		if i < 0 || i+1 == len(raw) {
+			return n
+		}
+		var text [utf8.UTFMax]byte
+		out, written := appendEscaped(text[:0], raw[i:])
+		n, raw = n-written+len(out), raw[i+written:]
+	}
 }
 
 // appendEscaped appends what the escape at raw's beginning stands for. n is how

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // What the scanner takes for JSON is what encoding/json does, and it finds the
@@ -112,6 +113,9 @@ func FuzzAppendText(f *testing.F) {
 		}
 		if got := string(AppendText([]byte("x"), []byte(text))); got != "x"+want {
 			t.Fatalf("%q: %q, want %q", text, got, want)
+		}
+		if n := TextLen([]byte(text[1 : len(text)-1])); utf8.ValidString(text) && n != len(want) {
+			t.Fatalf("%q: %d bytes, want %d", text, n, len(want))
 		}
 	})
 }

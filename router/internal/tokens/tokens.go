@@ -1,4 +1,5 @@
-package router
+// Package tokens estimates how many tokens a request may use.
+package tokens
 
 import (
 	"bytes"
@@ -29,26 +30,33 @@ const (
 	pictureSize   = 200 // bytes from which on "data:" is a picture
 )
 
-// size is how long a request is, in tokens, once somebody asks.
-type size struct {
-	body   []byte
-	input  int // estimated; 0: not yet
-	output int // what the body allows the answer
+// Size is how long a request is, in tokens, once somebody asks. The zero value is
+// that of an empty body. It is not safe for concurrent use.
+type Size struct {
+	Body   []byte // a JSON object; it must not change
+	input  int    // estimated; 0: not yet
+	output int    // what the body allows the answer
 }
 
-// estimate returns how many tokens the request may use, answer included.
-func (z *size) estimate() int {
+// Estimate returns how many tokens the request may use, answer included.
+func (z *Size) Estimate() int {
 	z.count()
 	return z.input + z.output
 }
 
-// rough is an estimate that costs nothing.
-func (z *size) rough() int { return len(z.body) / 4 }
+// Input returns how many of them the model is to read.
+func (z *Size) Input() int {
+	z.count()
+	return z.input
+}
 
-// longerThan reports whether the input is longer than a model reads. A token is
+// Rough is an estimate that costs nothing.
+func (z *Size) Rough() int { return len(z.Body) / 4 }
+
+// LongerThan reports whether the input is longer than a model reads. A token is
 // a byte at least, so that short bodies need no counting.
-func (z *size) longerThan(limit int) bool {
-	if len(z.body) <= limit {
+func (z *Size) LongerThan(limit int) bool {
+	if len(z.Body) <= limit {
 		return false
 	}
 	z.count()
@@ -57,13 +65,13 @@ func (z *size) longerThan(limit int) bool {
 
 // count counts the tokens of the body's texts, and finds what it allows the
 // answer, once per request.
-func (z *size) count() {
+func (z *Size) count() {
 	if z.input > 0 {
 		return
 	}
 	z.input = 1
 	var newer, older int
-	_, _ = rawjson.Object(z.body, func(key, value []byte) {
+	_, _ = rawjson.Object(z.Body, func(key, value []byte) {
 		switch string(rawjson.Key(key)) {
 		case "messages", "input", "prompt", "instructions", "tools", "functions":
 			z.input += countTokens(value)
@@ -79,15 +87,16 @@ func (z *size) count() {
 }
 
 // countTokens counts those of all strings within a JSON value, keys included:
-// they stand for what the model is given around each message.
+// they stand for what the model is given around each message. What counts is what
+// the strings say, not how they are written.
 func countTokens(raw []byte) int {
 	total, pictures := 0, 0
 	rawjson.Strings(raw, func(text []byte) {
-		if len(text) > pictureSize && bytes.HasPrefix(text, []byte("data:")) {
+		if isPicture(text) {
 			pictures++
 			return
 		}
-		total += len(text)
+		total += rawjson.TextLen(text)
 	})
 	if total == 0 {
 		return pictures * pictureTokens
@@ -97,10 +106,15 @@ func countTokens(raw []byte) int {
 		stride = (total + maxCounted - 1) / maxCounted
 	}
 	sample := make([]byte, 0, min(total, maxCounted)+64)
+	var plain []byte
 	at := 0
 	rawjson.Strings(raw, func(text []byte) {
-		if len(text) > pictureSize && bytes.HasPrefix(text, []byte("data:")) {
+		if isPicture(text) || len(sample) >= maxCounted {
 			return
+		}
+		if bytes.IndexByte(text, '\\') >= 0 {
+			plain = rawjson.AppendUnquoted(plain[:0], text)
+			text = plain
 		}
 		for len(text) > 0 && len(sample) < maxCounted {
 			n := min(len(text), piece-at%piece)
@@ -112,6 +126,10 @@ func countTokens(raw []byte) int {
 		sample = append(sample, '\n')
 	})
 	return pictures*pictureTokens + codeTokens(sample, total)
+}
+
+func isPicture(text []byte) bool {
+	return len(text) > pictureSize && bytes.HasPrefix(text, []byte("data:"))
 }
 
 // codeTokens counts the tokens of a sample that stands for total bytes.
