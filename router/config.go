@@ -70,7 +70,8 @@ type Config struct {
 	// AllowedFails is how many failures within a minute a deployment may have
 	// before it cools down, AllowedFailsPolicy the same for single kinds.
 	// nil: it cools down when more than half of its last calls failed, five at
-	// least. 0: at the first failure.
+	// least. 0: at the first failure. A deployment that is alone in a group without
+	// fallbacks is judged as with nil, and cools down for DefaultCooldownTime at most.
 	AllowedFails       *int
 	AllowedFailsPolicy PerFailure
 
