@@ -29,6 +29,7 @@ type run struct {
 	events events      // to whoever listens
 
 	tried       []try
+	stale       int           // attempts that count for nothing: their connection was closed before
 	rateLimited int           // answers that said when to come back
 	exhausted   bool          // nothing is left to try
 	last        *schema.Error // of the last attempt
@@ -71,21 +72,34 @@ func (r *run) bodyWith(model string) (json.RawMessage, error) {
 }
 
 // attempt makes one call to the chosen deployment, records it and gives its
-// slot back. It returns what the answer means.
+// slot back. It returns what the answer means. A call on a kept connection that
+// the server had closed is made once more at once, on a fresh one: that is
+// recorded too, and counts for nothing.
 func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) judgement {
+	v, c, began := r.callOnce(ctx, at, waited, false)
+	if v.stale {
+		r.stale++
+		r.events.failed(len(r.record.Attempts), at.d.ID, v.err)
+		v, c, began = r.callOnce(ctx, at, 0, true)
+	}
+	r.recordCall(ctx, at, v, c, began, r.now.Sub(began))
+	return v
+}
+
+// callOnce makes a call and records it; fresh: on a connection that had none.
+func (r *run) callOnce(ctx context.Context, at choice, waited time.Duration, fresh bool) (judgement, *call, time.Time) {
 	d := at.d
 	model := d.modelFor(r.plan.stages[at.stage].wildcard)
 	began := r.now
 	made := schema.Attempt{Deployment: d.ID, Model: model, WaitedMs: milliseconds(waited), StartedAt: began.UTC()}
 	r.router.observeRetry(&r.record)
 	ended := r.trace(d, model)
-	v, c := r.exchange(ctx, d, model)
+	v, c := r.exchange(ctx, d, model, fresh)
 	scrub := d.scrub()
 	if r.now.Equal(began) { // nothing was sent
 		r.now = time.Now()
 	}
-	took := r.now.Sub(began)
-	made.LatencyMs = milliseconds(took)
+	made.LatencyMs = milliseconds(r.now.Sub(began))
 	if v.err != nil {
 		tidy(v.err, scrub)
 	}
@@ -110,8 +124,7 @@ func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) judg
 	if ended != nil {
 		ended(made, response)
 	}
-	r.recordCall(ctx, at, v, c, began, took)
-	return v
+	return v, c, began
 }
 
 // recordCall returns the slot of a call and tells everybody how it went.
@@ -142,13 +155,14 @@ func (r *run) recordCall(ctx context.Context, at choice, v judgement, c *call, b
 	r.logCall(d, v, change, e.scope)
 }
 
-// exchange sends the request to d and classifies what comes back.
-func (r *run) exchange(ctx context.Context, d *deployment, model string) (judgement, *call) {
+// exchange sends the request to d and classifies what comes back; fresh: on a
+// connection that had no call before.
+func (r *run) exchange(ctx context.Context, d *deployment, model string, fresh bool) (judgement, *call) {
 	c := &r.first
 	if len(r.record.Attempts) > 0 || c.sent { // the transport may still be reading from the last one
 		c = &call{}
 	}
-	c.header = r.header
+	c.header, c.fresh = r.header, fresh
 	began := r.now
 	body, err := r.bodyFor(d, model)
 	if err == nil {

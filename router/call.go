@@ -20,6 +20,7 @@ type call struct {
 	protocol.Call
 	header http.Header // added where the request has no such header
 	stream *stream     // nil: the answer comes whole
+	fresh  bool        // on a connection that had no call before
 
 	sent     bool // a call was made
 	reply    protocol.Reply
@@ -33,7 +34,7 @@ type call struct {
 //
 // The transport is called directly, and so no redirect is followed: neither key
 // nor prompt goes to an address that nobody configured. Nor does anything here
-// try twice; net/http repeats a POST only when not one byte of it was sent.
+// try twice: where a kept connection was closed before its call, the error says so.
 func (c *call) do(ctx context.Context, d *deployment) error {
 	if err := d.protocol.Encode(ctx, &c.Call); err != nil {
 		return err
@@ -44,7 +45,7 @@ func (c *call) do(ctx context.Context, d *deployment) error {
 		}
 	}
 	c.sent = true
-	resp, err := d.transport.RoundTrip(c.Req)
+	resp, err := d.roundTrip(c.Req, c.fresh)
 	if err != nil {
 		c.err = err
 		return nil

@@ -71,7 +71,7 @@ func (d *deployment) check(ctx context.Context) CheckResult {
 	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, &timeUp{after: checkTimeout, attempt: true})
 	defer cancel()
 	start := time.Now()
-	c := &call{Call: protocol.Call{Endpoint: protocol.ListModels}}
+	c := &call{Call: protocol.Call{Endpoint: protocol.ListModels}, fresh: true}
 	asked := d.serves(c.Endpoint)
 	var err error
 	if p, ok := d.protocol.(protocol.Prover); asked {

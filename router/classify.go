@@ -31,6 +31,7 @@ type judgement struct {
 	after  time.Duration  // the server's word on when; 0: none
 	rest   time.Time      // the same for all requests, successes included; zero: none
 	scope  protocol.Scope // of an upstream_fatal
+	stale  bool           // the connection had been closed before the call
 }
 
 // count takes an answer's usage over.

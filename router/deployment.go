@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"pelton/router/internal/http1"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -72,6 +73,15 @@ func (d *deployment) scrub() scrubber {
 		return d.secrets
 	}
 	return append(newScrubber(more...), d.secrets...)
+}
+
+// roundTrip makes a call, on a connection that had none before where fresh is set;
+// else the error may be a [*http1.StaleError].
+func (d *deployment) roundTrip(req *http.Request, fresh bool) (*http.Response, error) {
+	if own, ok := d.transport.(*http1.Transport); ok {
+		return own.Call(req, fresh)
+	}
+	return d.transport.RoundTrip(req)
 }
 
 // serves reports whether requests of an endpoint can go to d.

@@ -51,11 +51,14 @@ func (r *run) tryOf(d *deployment) *try {
 // come back together.
 func (r *run) pause() time.Duration {
 	ceiling := backoffCap
-	if n := len(r.record.Attempts) - 1; n < 4 {
+	if n := r.counted() - 1; n < 4 {
 		ceiling = min(backoffBase<<max(n, 0), backoffCap)
 	}
 	return time.Duration(r.router.rand() * float64(ceiling))
 }
+
+// counted is how many attempts there were that count.
+func (r *run) counted() int { return len(r.record.Attempts) - r.stale }
 
 // tooLate says why there is no time for another attempt now; empty when there is.
 func (r *run) tooLate(ctx context.Context) string {
@@ -125,7 +128,7 @@ func (r *run) failedOn(at int, d *deployment, v judgement) bool {
 		}
 	}
 	r.mark(d, v)
-	if r.router.maxAttempts > 0 && len(r.record.Attempts) >= r.router.maxAttempts {
+	if r.router.maxAttempts > 0 && r.counted() >= r.router.maxAttempts {
 		return false
 	}
 	if s.closed {
@@ -173,6 +176,10 @@ func (r *run) replay(earlier []schema.Attempt) {
 			r.record.addUsage(a.Usage)
 		}
 		r.record.addCost(a)
+		if a.Error != nil && a.Error.Code == schema.CodeStaleConnection {
+			r.stale++
+			continue
+		}
 		d := r.router.byID[a.Deployment]
 		if d == nil || a.Error == nil { // of a configuration that is no more
 			continue

@@ -25,6 +25,10 @@
 // configuration says (plan.go). Then come the fallbacks: a flat list in which
 // no group stands twice. What no deployment would take ends at once.
 //
+// One thing is no failure: a kept connection that its server had closed before
+// the call came. The call is made again at once, on a fresh connection. Both are
+// recorded, the first with the code stale_connection, and it counts for nothing.
+//
 // # Leaving alone
 //
 // A deployment that fails, or says when to come back, is left alone by all

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"pelton/router/internal/http1"
 	"pelton/schema"
 )
 
@@ -65,6 +66,13 @@ func (a reply) unanswered() judgement {
 	if a.ended != nil {
 		e := endError(a.ended)
 		return judgement{err: e, retry: e.Class == schema.ClassTransient}
+	}
+	var stale *http1.StaleError
+	if errors.As(a.err, &stale) {
+		return judgement{retry: true, stale: true, err: &schema.Error{
+			Class: schema.ClassTransient, Code: schema.CodeStaleConnection,
+			Message: fmt.Sprintf("%s had closed the connection, unused for %v; the request was sent once more on a new one", a.host, stale.Idle.Round(time.Millisecond)),
+		}}
 	}
 	return judgement{retry: true, err: &schema.Error{
 		Class: schema.ClassTransient, Code: schema.CodeConnection, Message: a.connection(),

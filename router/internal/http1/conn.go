@@ -12,10 +12,6 @@ import (
 	"time"
 )
 
-// errStale is the end of a kept connection that took nothing of its call: another
-// one can have it.
-var errStale = errors.New("the connection was closed meanwhile")
-
 // past is a deadline that ends what waits at once.
 var past = time.Unix(1, 0)
 
@@ -29,11 +25,14 @@ type conn struct {
 	used  bool      // it had a call before
 	since time.Time // when it was last given back
 
+	streamed bool          // its last answer came in chunks
+	age      time.Duration // how long it was unused before this call
+
 	deadline time.Time // that it keeps
 
 	abort func() // ends what it waits for
 	quiet bool   // what peek found
-	peek  func(fd uintptr) bool
+	peek  func(fd uintptr)
 }
 
 func newConn(h *host, dialed net.Conn) *conn {
@@ -43,10 +42,7 @@ func newConn(h *host, dialed net.Conn) *conn {
 	}
 	c.in = bufio.NewReader(c)
 	c.abort = func() { _ = dialed.SetDeadline(past) }
-	c.peek = func(fd uintptr) bool {
-		c.quiet = nothingToRead(fd)
-		return true
-	}
+	c.peek = func(fd uintptr) { c.quiet = nothingToRead(fd) }
 	return c
 }
 
@@ -67,7 +63,7 @@ func (c *conn) Read(p []byte) (int, error) {
 // closed it nor said anything on it.
 func (c *conn) good() bool {
 	c.quiet = false
-	_ = c.raw.Read(c.peek)
+	_ = c.raw.Control(c.peek) // whatever deadline its last call had
 	return c.quiet
 }
 
@@ -118,15 +114,23 @@ func (c *conn) exchange(req *http.Request, text []byte) (*http.Response, error) 
 	ctx := req.Context()
 	stop := c.watch(ctx)
 	resp, err := c.ask(req, text)
+	used := c.used
 	c.used = true
 	if err != nil {
 		stop()
 		_ = c.Close()
+		var stale *StaleError
 		if ended := endOf(ctx); ended != nil {
 			err = ended
+		} else if errors.As(err, &stale) || errors.Is(err, errStale) {
+			c.host.idle.lost(c)
 		}
 		return nil, err
 	}
+	if announced := keepAlive(resp.Header); announced > 0 || used && c.streamed {
+		c.host.idle.answered(c, announced)
+	}
+	c.streamed = resp.ContentLength < 0
 	b := &body{conn: c, from: resp.Body, ctx: ctx, stop: stop}
 	b.keep = !resp.Close && resp.StatusCode != http.StatusSwitchingProtocols && c.raw != nil
 	if resp.Body == http.NoBody {
@@ -142,8 +146,9 @@ func (c *conn) exchange(req *http.Request, text []byte) (*http.Response, error) 
 
 // ask writes a request and reads the answer up to its body.
 func (c *conn) ask(req *http.Request, text []byte) (*http.Response, error) {
-	if c.used && !c.good() {
-		return nil, errStale
+	var began time.Time
+	if c.used {
+		began = time.Now()
 	}
 	n, failed := c.Write(text)
 	switch {
@@ -155,9 +160,14 @@ func (c *conn) ask(req *http.Request, text []byte) (*http.Response, error) {
 	c.limit = c.host.maxHeader
 	for {
 		resp, err := http.ReadResponse(c.in, req)
+		if failed != nil && err != nil {
+			err = failed
+		}
 		switch {
-		case failed != nil && err != nil:
-			return nil, failed
+		case err != nil && c.used && c.limit == c.host.maxHeader && time.Since(began) < soon:
+			return nil, &StaleError{Idle: c.age, Err: err}
+		case err != nil && failed != nil:
+			return nil, err
 		case err != nil:
 			return nil, fmt.Errorf("HTTP/1.1 connection broken: %w", err)
 		case resp.StatusCode/100 == 1 && resp.StatusCode != http.StatusSwitchingProtocols:

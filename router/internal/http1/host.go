@@ -42,7 +42,7 @@ func newHost(next *http.Transport, req *http.Request) *host {
 	}
 	h.maxHeader = cmp.Or(next.MaxResponseHeaderBytes, maxHeader)
 	h.idle.most = cmp.Or(next.MaxIdleConnsPerHost, http.DefaultMaxIdleConnsPerHost)
-	h.idle.life = next.IdleConnTimeout
+	h.idle.longest = next.IdleConnTimeout
 	return h
 }
 
@@ -57,10 +57,12 @@ func plain(name string) bool {
 	return true
 }
 
-// conn returns a connection that nobody uses.
-func (h *host) conn(ctx context.Context) (*conn, error) {
-	if c := h.idle.take(); c != nil {
-		return c, nil
+// conn returns a connection that nobody uses; fresh: that nobody has used.
+func (h *host) conn(ctx context.Context, fresh bool) (*conn, error) {
+	if !fresh {
+		if c := h.idle.take(); c != nil {
+			return c, nil
+		}
 	}
 	dialed, err := h.dial(ctx, "tcp", h.addr)
 	if err != nil {

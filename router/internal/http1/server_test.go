@@ -163,7 +163,7 @@ func call(rt http.RoundTripper, req *http.Request) (answer, error) {
 	}, err
 }
 
-const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+const ok = "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=600\r\nContent-Length: 2\r\n\r\nhi"
 
 // mustCall makes a call that is to succeed.
 func mustCall(t *testing.T, rt http.RoundTripper, url string) {

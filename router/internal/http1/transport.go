@@ -27,6 +27,7 @@ const maxBody = 64 << 10
 // concurrent use.
 type Transport struct {
 	next *http.Transport
+	far  *far
 
 	mu    sync.Mutex
 	hosts map[string]*host // by the host of a URL; nil: net/http makes the calls to it
@@ -34,18 +35,36 @@ type Transport struct {
 
 // New returns a transport that leaves to next what it does not do itself, and
 // has its settings: how to dial, which proxy, how many connections are kept for
-// how long, and how large the header of an answer may be.
+// how long at most, and how large the header of an answer may be.
 func New(next *http.Transport) *Transport {
-	return &Transport{next: next, hosts: map[string]*host{}}
+	return &Transport{next: next, far: newFar(next), hosts: map[string]*host{}}
 }
 
-// RoundTrip makes a call, as [http.RoundTripper] describes it. A request is sent
-// a second time only where a kept connection turned out to be closed before it
-// took a single byte of it.
+// RoundTrip makes a call, as [http.RoundTripper] describes it. Where a kept
+// connection turns out to have been closed ([StaleError]), the request is sent
+// once more on a fresh one.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.Call(req, false)
+	var stale *StaleError
+	if !errors.As(err, &stale) {
+		return resp, err
+	}
+	again := resend(req)
+	if again == nil {
+		return nil, err
+	}
+	return t.Call(again, true)
+}
+
+// Call is RoundTrip that leaves it to the caller to make a call once more: the
+// error is a [*StaleError] where that should be done. With fresh it takes no
+// connection that had a call before, and gives no such error. A request is sent a
+// second time by Call itself only where a kept connection took not a single byte
+// of it.
+func (t *Transport) Call(req *http.Request, fresh bool) (*http.Response, error) {
 	h := t.host(req)
 	if h == nil {
-		return t.next.RoundTrip(req)
+		return t.far.call(req, fresh)
 	}
 	text, err := encode(req)
 	_ = req.Body.Close()
@@ -57,7 +76,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if ended := endOf(ctx); ended != nil {
 			return nil, ended
 		}
-		c, err := h.conn(ctx)
+		c, err := h.conn(ctx, fresh)
 		if err != nil {
 			return nil, err
 		}
@@ -104,5 +123,5 @@ func (t *Transport) CloseIdleConnections() {
 		}
 	}
 	t.mu.Unlock()
-	t.next.CloseIdleConnections()
+	t.far.close()
 }

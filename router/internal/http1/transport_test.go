@@ -293,7 +293,8 @@ func (c failingConn) Write(p []byte) (int, error) {
 	return n, syscall.EPIPE
 }
 
-// A request is sent again only where a kept connection took nothing of it.
+// A request is sent again where a kept connection ended before the first byte of
+// an answer, and on no other.
 func TestFailingWrite(t *testing.T) {
 	tests := map[string]struct {
 		nth      int32
@@ -302,7 +303,8 @@ func TestFailingWrite(t *testing.T) {
 		requests int
 	}{
 		"kept, nothing taken":    {nth: 2, takes: 0, requests: 2},
-		"kept, some taken":       {nth: 2, takes: 10, wantErr: true, requests: 1},
+		"kept, some taken":       {nth: 2, takes: 10, requests: 2},
+		"fresh, some taken":      {nth: 1, takes: 10, wantErr: true, requests: 1},
 		"fresh, nothing taken":   {nth: 1, takes: 0, wantErr: true, requests: 1},
 		"kept, all taken, ended": {nth: 2, takes: 1 << 20, requests: 2}, // and answered
 	}
