@@ -22,6 +22,9 @@ func (p Prices) cost(u protocol.Usage) (in, out float64, known bool) {
 	if !u.Known || u.Input == 0 && u.Output == 0 && u.Total > 0 {
 		return 0, 0, false
 	}
+	if u.Billed {
+		u = protocol.Usage{Input: u.BilledInput, Output: u.BilledOutput}
+	}
 	input, output := u.Input, u.Output
 	known = true
 	charge := func(sum *float64, n int64, prices ...*float64) {

@@ -9,6 +9,7 @@ import (
 
 	"pelton/router/anthropic"
 	"pelton/router/bedrock"
+	"pelton/router/cohere"
 	"pelton/router/gemini"
 	"pelton/router/openai"
 	"pelton/router/protocol"
@@ -29,6 +30,8 @@ var protocols = map[string]protocol.New{
 	protocolGemini: gemini.New,
 	protocolVertex: gemini.NewVertex,
 
+	protocolCohere: cohere.New,
+
 	protocolBedrock:       bedrock.New,
 	protocolBedrockMantle: bedrock.NewMantle,
 }
@@ -46,6 +49,8 @@ const (
 
 	protocolGemini = "gemini"    // generateContent
 	protocolVertex = "vertex_ai" // the same by Vertex AI, and OpenAI's for models of other publishers there
+
+	protocolCohere = "cohere" // version 2
 
 	protocolBedrock       = "bedrock"        // Converse
 	protocolBedrockMantle = "bedrock_mantle" // OpenAI's, at Bedrock's own address for it

@@ -42,6 +42,9 @@ var providers = map[string]provider{
 	"anthropic": {protocol: "anthropic", base: "https://api.anthropic.com", baseEnv: "ANTHROPIC_API_BASE", keyEnvs: []string{"ANTHROPIC_API_KEY"}},
 	"gemini":    {protocol: "gemini", baseEnv: "GEMINI_API_BASE", keyEnvs: []string{"GEMINI_API_KEY", "GOOGLE_API_KEY"}},
 
+	"cohere":      cohere,
+	"cohere_chat": cohere,
+
 	"vertex_ai":      vertex,
 	"vertex_ai_beta": vertex,
 
@@ -50,6 +53,15 @@ var providers = map[string]provider{
 	"bedrock_mantle":   mantle,
 
 	"azure": {baseEnv: "AZURE_API_BASE", keyEnvs: []string{"AZURE_API_KEY", "AZURE_OPENAI_API_KEY"}},
+}
+
+// cohere is Cohere. A version before the model's name is LiteLLM's; the second is
+// spoken.
+var cohere = provider{
+	protocol: "cohere", base: "https://api.cohere.com", baseEnv: "COHERE_API_BASE", keyEnvs: []string{"COHERE_API_KEY", "CO_API_KEY"},
+	place: func(base, model string) (string, string) {
+		return base, strings.TrimPrefix(strings.TrimPrefix(model, "v1/"), "v2/")
+	},
 }
 
 // vertex is Vertex AI: LiteLLM has two names for each of its settings. Without
@@ -140,17 +152,17 @@ func known(prefix string) bool {
 }
 
 // speaksOpenAI reports whether an address says that OpenAI's protocol is spoken
-// there, whatever the service's own is: Google's ends in /v1beta/openai.
+// there, whatever the service's own is: Google's ends in /v1beta/openai, Cohere's in
+// /compatibility/v1.
 func speaksOpenAI(base string) bool {
 	_, rest, _ := strings.Cut(base, "://")
 	segments := strings.Split(rest, "/")[1:]
-	return slices.Contains(segments, "openai") || slices.Contains(segments, "compat")
+	return slices.ContainsFunc(segments, func(s string) bool { return s == "openai" || s == "compat" || s == "compatibility" })
 }
 
 // foreign lists prefixes of services that speak a protocol of their own, with
 // what to do about it. An api_base does not make them OpenAI-compatible.
 var foreign = map[string]string{
-	"cohere":    `write "openai/MODEL" with api_base "https://api.cohere.ai/compatibility/v1" instead`,
 	"replicate": gateway,
 	"sagemaker": gateway,
 	"watsonx":   gateway,

@@ -168,6 +168,11 @@ type Usage struct {
 	CacheRead, CacheWrite int64 // of Input: read from a cache, written to it
 	Reasoning             int64 // of Output: thought, and not shown
 	AudioIn, AudioOut     int64 // of Input and Output: sound
+
+	// Billed says that the server tells what it bills, which may be less than what
+	// it counts: BilledInput and BilledOutput, at the plain prices.
+	Billed                    bool
+	BilledInput, BilledOutput int64
 }
 
 // Unsupported is the error of [Protocol.Encode] for a parameter, named as in
