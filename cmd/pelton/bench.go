@@ -13,6 +13,8 @@ import (
 )
 
 type benchCmd struct {
+	What string `arg:"" optional:"" default:"queue" enum:"queue,files" help:"queue: the queue beside programs that have none; files: pelton run from file to file, whole processes (${default})."`
+
 	InFlight []int           `placeholder:"N,…" help:"Calls at once (8,64,256,1024)."`
 	Latency  []time.Duration `placeholder:"D,…" help:"Latency of the upstream (0s,50ms,1s)."`
 	Jobs     []int           `placeholder:"N,…" help:"Jobs at once, which share the requests (1,100)."`
@@ -23,6 +25,7 @@ type benchCmd struct {
 	Cancels  int             `default:"-1" placeholder:"N" help:"Cancels of a large job to measure (10; 0: none)."`
 	Startup  int             `default:"-1" placeholder:"N" help:"Starts of the command to measure (20; 0: none)."`
 	Only     string          `enum:",table,idle,cancels,startup" default:"" placeholder:"WHAT" help:"table, idle, cancels or startup: that alone."`
+	Against  string          `placeholder:"BINARY" help:"Another build of pelton, measured in the same rounds."`
 	Quick    bool            `help:"A look that takes half a minute: fewer settings, shorter rounds."`
 	JSON     bool            `name:"json" xor:"form" help:"Print JSON."`
 	Markdown bool            `xor:"form" help:"Print the tables as Markdown."`
@@ -33,7 +36,7 @@ type benchCmd struct {
 }
 
 func (benchCmd) Help() string {
-	return `Makes the same requests by a plain program (net/http), by go-openai's typed calls and by Pelton, in turns, against a mock upstream; every program and the upstream in a process of its own. Each answer is checked. Pelton's way is that of pelton run, without the files.
+	return `Makes the same requests by a plain program (net/http), by go-openai's typed calls and by Pelton, in turns, against a mock upstream; every program and the upstream in a process of its own. Each answer is checked. Pelton's way is that of pelton run, without the files. With "files", whole processes from their start to their end: pelton run beside a plain program that reads the same file, makes the same calls and writes a file of answers in order.
 
 All of it takes about a quarter of an hour on an idle machine; on a busy one only the ratios say something. A ratio is to the plain program in the same round, with the lowest and the highest of all rounds. An upstream that keeps most cores busy is what limits the others.
 
@@ -41,6 +44,9 @@ Examples:
 
 	pelton bench --quick
 	pelton bench --in-flight 64 --latency 0s --jobs 1 --nats embedded,process
+	pelton bench files --rounds 3
+	pelton bench files --in-flight 256 --latency 0s -n 1000000 --rounds 1
+	pelton bench --against ./pelton-of-yesterday --only table
 	pelton bench --json > bench.json
 	pelton bench --from bench.json --markdown
 	pelton bench --in-flight 64 --latency 0s --jobs 1 --only table --cpuprofile cpu.pprof`
@@ -58,7 +64,10 @@ func (c *benchCmd) Run(a *app) error {
 	if err != nil {
 		return setup(err)
 	}
-	options := c.options()
+	options, err := c.options()
+	if err != nil {
+		return usage(err)
+	}
 	options.Stderr = a.stderr
 	options.Say = func(line string) { a.say("%s", line) }
 	options.Command = func(ctx context.Context, args ...string) *exec.Cmd {
@@ -115,11 +124,14 @@ func (c *benchCmd) print(a *app, report *benchmark.Report) error {
 }
 
 // options fills in what no flag said.
-func (c *benchCmd) options() benchmark.Options {
+func (c *benchCmd) options() (benchmark.Options, error) {
+	if c.What == "files" {
+		return c.fileOptions()
+	}
 	o := benchmark.Options{
 		InFlight: []int{8, 64, 256, 1024}, Latency: []time.Duration{0, 50 * time.Millisecond, time.Second}, Jobs: []int{1, 100},
 		NATS: []string{benchmark.Embedded}, Rounds: 5, Aim: 2 * time.Second, Idle: 1000, Cancels: 10, Startup: 20,
-		Requests: c.Requests, CPUProfile: c.CPUProfile, MemProfile: c.MemProfile,
+		Requests: c.Requests, Against: c.Against, CPUProfile: c.CPUProfile, MemProfile: c.MemProfile,
 	}
 	if c.Quick {
 		o.InFlight, o.Latency, o.Jobs = []int{8, 64}, []time.Duration{0, 50 * time.Millisecond}, []int{1}
@@ -147,7 +159,40 @@ func (c *benchCmd) options() benchmark.Options {
 			*count = 0
 		}
 	}
-	return o
+	return o, nil
+}
+
+// fileOptions are those of pelton bench files.
+func (c *benchCmd) fileOptions() (benchmark.Options, error) {
+	o := benchmark.Options{Rounds: 5, Against: c.Against}
+	other := len(c.Jobs) > 0 || len(c.NATS) > 0 || c.Idle >= 0 || c.Cancels >= 0 || c.Startup >= 0 || c.Only != "" || c.CPUProfile != "" || c.MemProfile != ""
+	if other {
+		return o, errors.New("bench files: takes --in-flight, --latency, --requests, --rounds, --against, --quick and the forms of the report alone")
+	}
+	o.Files = []benchmark.FileSetting{
+		{InFlight: 64, Requests: 60_000},
+		{InFlight: 256, Latency: 50 * time.Millisecond, Requests: 10_000},
+		{InFlight: 64, Requests: 1000},
+	}
+	if c.Quick {
+		o.Rounds, o.Files = 3, []benchmark.FileSetting{{InFlight: 64, Requests: 10_000}, {InFlight: 64, Requests: 1000}}
+	}
+	over(&o.Rounds, c.Rounds)
+	if len(c.InFlight) == 0 && len(c.Latency) == 0 && c.Requests == 0 {
+		return o, nil
+	}
+	inFlight, latency, n := []int{64}, []time.Duration{0}, 60_000
+	instead(&inFlight, c.InFlight)
+	instead(&latency, c.Latency)
+	over(&n, c.Requests)
+	o.Files = nil
+	for _, d := range latency {
+		for _, k := range inFlight {
+			o.Files = append(o.Files, benchmark.FileSetting{InFlight: k, Latency: d, Requests: n})
+		}
+	}
+	o.InFlight, o.Latency = inFlight, latency // their bounds are checked as those of the queue's
+	return o, nil
 }
 
 // instead takes a list that was given.
@@ -166,6 +211,18 @@ func (benchPartCmd) Run(a *app) error {
 		return err
 	}
 	return setupOr(err)
+}
+
+// benchPlainCmd is the program that bench files compares with.
+type benchPlainCmd struct {
+	In       string `arg:"" help:"Requests as JSON Lines."`
+	Out      string `arg:"" help:"Where the answers go."`
+	Upstream string `arg:"" help:"Base URL."`
+	InFlight int    `arg:"" help:"Calls at once."`
+}
+
+func (c benchPlainCmd) Run(a *app) error {
+	return setupOr(benchmark.PlainFiles(a.soft, c.In, c.Out, c.Upstream, c.InFlight))
 }
 
 func setupOr(err error) error {

@@ -17,6 +17,9 @@ func benchTables(r *benchmark.Report) []table {
 	if t := benchJobs(r.Cells); len(t) > 1 {
 		list = append(list, t)
 	}
+	if len(r.Files) > 0 {
+		list = append(list, benchFiles(r.Files))
+	}
 	if len(r.Idle) > 0 {
 		list = append(list, benchIdle(r.Idle))
 	}
@@ -58,6 +61,20 @@ func benchJobs(cells []benchmark.Cell) table {
 					decimals(p.JobMedian, 2) + " s", decimals(p.JobSlowest, 2) + " s", decimals(p.JobSlowest/p.JobMedian, 2),
 				})
 			}
+		}
+	}
+	return t
+}
+
+func benchFiles(list []benchmark.FileRuns) table {
+	t := table{{"FILE TO FILE", "IN FLIGHT", "LATENCY", "PROGRAM", "SECONDS", "RATIO", "LOW-HIGH", "ABOVE PLAIN", "CPU µs", "PEAK"}}
+	for _, c := range list {
+		for _, p := range c.Programs {
+			t = append(t, []string{
+				strconv.Itoa(c.Requests), strconv.Itoa(c.InFlight), time.Duration(c.Latency).String(), p.Name,
+				decimals(p.Seconds.Median, 3), decimals(p.Ratio.Median, 3), decimals(p.Ratio.Low, 2) + "-" + decimals(p.Ratio.High, 2),
+				milliseconds(p.Above.Median), decimals(p.CPU, 0), bytesText(p.Peak),
+			})
 		}
 	}
 	return t

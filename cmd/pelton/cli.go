@@ -35,7 +35,8 @@ type commands struct {
 	Complete   completeCmd   `cmd:"" hidden:"" help:"What the completion of a shell asks."`
 	Reference  referenceCmd  `cmd:"" hidden:"" help:"Print the reference of all verbs, as Markdown."`
 
-	BenchPart benchPartCmd `cmd:"" hidden:"" help:"A process of bench."`
+	BenchPart  benchPartCmd  `cmd:"" hidden:"" help:"A process of bench."`
+	BenchPlain benchPlainCmd `cmd:"" hidden:"" help:"The plain program of bench files."`
 }
 
 var groups = []kong.Group{

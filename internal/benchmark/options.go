@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,8 @@ type Options struct {
 	Idle     int           // jobs of one request on an idle system; 0: none
 	Cancels  int           // cancels of a large job; 0: none
 	Startup  int           // starts of the command; 0: none
+	Files    []FileSetting // from file to file, whole processes; none: not measured
+	Against  string        // another build of the command, measured in the same rounds; empty: none
 
 	CPUProfile, MemProfile string // files for Pelton's profiles, with one cell only; empty: none
 
@@ -84,6 +87,16 @@ func (o *Options) Validate() error {
 	if o.Startup < 0 || o.Startup > 1000 {
 		bad("--startup %d: must be 0 to 1000", o.Startup)
 	}
+	for _, s := range o.Files {
+		if s.Requests < 1 || s.Requests > maxRequests {
+			bad("--requests %d: must be 1 to %d", s.Requests, maxRequests)
+		}
+	}
+	if o.Against != "" {
+		if _, err := exec.LookPath(o.Against); err != nil {
+			bad("--against %s: must be another build of this command: %w", o.Against, err)
+		}
+	}
 	if (o.CPUProfile != "" || o.MemProfile != "") && (len(o.cells()) != 1 || len(o.NATS) != 1) {
 		bad("--cpuprofile, --memprofile: give one --in-flight, one --latency, one --jobs and one --nats: a profile is of one program in one cell")
 	}
@@ -133,6 +146,10 @@ func (o *Options) programs() []program {
 			p.name = "pelton, NATS " + where
 		}
 		list = append(list, p)
+		if o.Against != "" {
+			p.name, p.against = filepath.Base(o.Against)+strings.TrimPrefix(p.name, "pelton"), true
+			list = append(list, p)
+		}
 	}
 	return list
 }
@@ -148,6 +165,8 @@ type program struct {
 	name  string
 	setup Setup
 	where string // its NATS server, for Pelton
+
+	against bool // the other build of the command plays it
 }
 
 func (p program) pelton() bool { return p.where != "" }

@@ -30,8 +30,13 @@ const endTime = 15 * time.Second
 // start starts a part and returns when it is ready. It lives until it is closed:
 // at the end of ctx, too, a server outlives those who use it.
 func (o *Options) start(ctx context.Context, name string, s Setup) (*process, error) {
+	return o.startBy(ctx, o.Command, name, s)
+}
+
+// startBy starts a part that command plays.
+func (o *Options) startBy(ctx context.Context, command func(context.Context, ...string) *exec.Cmd, name string, s Setup) (*process, error) {
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	p := &process{name: name, cmd: o.Command(life), cancel: cancel}
+	p := &process{name: name, cmd: command(life), cancel: cancel}
 	p.cmd.Stderr = o.Stderr
 	// The end of standard input is the word to go; those that do not listen are
 	// killed after a while.

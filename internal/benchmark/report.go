@@ -15,6 +15,8 @@ type Report struct {
 	Idle    []Idle    `json:"idle,omitempty"`
 	Cancels []Cancel  `json:"cancels,omitempty"`
 	Startup *Startup  `json:"startup,omitempty"`
+
+	Files []FileRuns `json:"files,omitempty"`
 }
 
 // Machine is where.

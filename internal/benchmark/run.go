@@ -53,6 +53,9 @@ func Run(ctx context.Context, o Options) (report *Report, err error) {
 	if err := r.cancels(ctx, report); err != nil {
 		return nil, err
 	}
+	if err := r.files(ctx, report); err != nil {
+		return nil, err
+	}
 	for i := range report.Cells {
 		cell := &report.Cells[i]
 		r.Say(fmt.Sprintf("%d of %d: %s", i+1, len(report.Cells), cell))
@@ -119,6 +122,10 @@ func (r *run) open(ctx context.Context, p program, inFlight, jobs int) (*process
 		default:
 			s.NATS = p.where
 		}
+	}
+	if p.against {
+		s.CPUProfile, s.MemProfile = "", ""
+		return r.startBy(ctx, r.against, p.name, s)
 	}
 	return r.start(ctx, p.name, s)
 }

@@ -1,6 +1,10 @@
 package benchmark
 
-import "golang.org/x/sys/windows"
+import (
+	"os"
+
+	"golang.org/x/sys/windows"
+)
 
 // cpuSeconds is the time all cores together have spent on this process.
 func cpuSeconds() float64 {
@@ -14,3 +18,6 @@ func cpuSeconds() float64 {
 
 // peakMemory is not known here.
 func peakMemory() int64 { return 0 }
+
+// childPeak neither.
+func childPeak(*os.ProcessState) int64 { return 0 }

@@ -56,6 +56,7 @@ type Server struct {
 	srv   *server.Server
 	log   zerolog.Logger
 	lock  *dirLock
+	alone bool // only this process can reach it
 	close sync.Once
 }
 
@@ -133,7 +134,7 @@ func start(o Options) (*Server, error) {
 		}
 		return nil, fmt.Errorf("embedded NATS in %s: %s", o.StoreDir, text)
 	}
-	return &Server{srv: srv, log: o.Logger}, nil
+	return &Server{srv: srv, log: o.Logger, alone: o.Port == NoListen}, nil
 }
 
 // ClientURL is where other processes connect: nats://HOST:PORT. It is empty for
@@ -206,6 +207,12 @@ func (s *Server) Healthy() error {
 // the store directory. Calling it again does nothing.
 func (s *Server) Close() {
 	s.close.Do(func() {
+		if s.alone {
+			// Nobody else asks it for messages. A server that shuts down with
+			// requests for messages at hand tells them so, and gives the word 50 ms
+			// to get out; one whose JetStream has ended has none at hand.
+			_ = s.srv.ShutdownJetStream()
+		}
 		stop(s.srv)
 		s.lock.release()
 	})
