@@ -203,25 +203,25 @@ func (f *inputFlags) again(in *input) func() (io.ReadCloser, error) {
 		if err != nil {
 			return nil, usagef("%s: %w", in.name, pathReason(err))
 		}
-		reader, err := dataset.New(file, in.name, f.options())
+		reader, err := dataset.NewAgain(file, in.name, f.options())
 		if err != nil {
 			file.Close()
 			return nil, usage(err)
 		}
-		return &secondPass{Reader: reader, file: file, hash: in.hash}, nil
+		return &secondPass{Again: reader, file: file, hash: in.hash}, nil
 	}
 }
 
 // secondPass reads an input again, and fails where it is not the same any more.
 type secondPass struct {
-	*dataset.Reader
+	*dataset.Again
 	file *os.File
 	hash string
 }
 
 func (s *secondPass) Read(p []byte) (int, error) {
-	n, err := s.Reader.Read(p)
-	if err == io.EOF && s.Reader.Hash() != s.hash {
+	n, err := s.Again.Read(p)
+	if err == io.EOF && s.Hash() != s.hash {
 		return n, usagef("the input has changed while it was being read")
 	}
 	return n, err

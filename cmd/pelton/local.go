@@ -28,6 +28,7 @@ type site struct {
 	broker *store.Store
 	name   string // of the server, without credentials; empty: our own
 	queue  string
+	log    zerolog.Logger
 
 	server  *embednats.Server // nil for a service elsewhere, and so are the others
 	soft    context.CancelFunc
@@ -78,7 +79,7 @@ func (a *app) remote(cfg *config.Config, log zerolog.Logger, queue string) (*sit
 		nc.Close()
 		return nil, err
 	}
-	return &site{nc: nc, broker: broker, name: redactedURL(nc), queue: queue, closers: []func(){nc.Close}}, nil
+	return &site{nc: nc, broker: broker, name: redactedURL(nc), queue: queue, log: log, closers: []func(){nc.Close}}, nil
 }
 
 // openStore starts a server on a store directory, with nobody at work on it.
@@ -107,7 +108,7 @@ func (a *app) openStore(cfg *config.Config, log zerolog.Logger, dir, queue strin
 		server.Close()
 		return nil, setup(err)
 	}
-	return &site{nc: nc, broker: broker, queue: queue, server: server, closers: []func(){server.Close, nc.Close}}, nil
+	return &site{nc: nc, broker: broker, queue: queue, log: log, server: server, closers: []func(){server.Close, nc.Close}}, nil
 }
 
 // work starts the worker of a store that was opened, and returns when it takes

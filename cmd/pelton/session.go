@@ -33,6 +33,7 @@ type session struct {
 	written   bitset.Set // original indexes that this session has written
 	succeeded bitset.Set // those of them that succeeded
 	count     int        // how many were written
+	shed      shed       // what the store need not keep
 	ended     bool       // the job has, and all its results are in the output
 	phase     atomic.Value
 }
@@ -140,6 +141,10 @@ func (s *session) collect(ctx context.Context, h *jobs.Handle) error {
 			return early(err)
 		}
 		if err := s.write(r); err != nil {
+			return err
+		}
+		s.shed.wrote(r.Seq)
+		if err := s.forget(ctx); err != nil {
 			return err
 		}
 	}

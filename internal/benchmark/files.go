@@ -69,7 +69,7 @@ func (r *run) filePrograms() []fileProgram {
 		{"pelton run", pelton(r.Command)},
 	}
 	if r.Against != "" {
-		list = append(list, fileProgram{"pelton run, " + filepath.Base(r.Against), pelton(r.against)})
+		list = append(list, fileProgram{"against " + filepath.Base(r.Against), pelton(r.against)})
 	}
 	return list
 }

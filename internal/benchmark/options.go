@@ -147,7 +147,7 @@ func (o *Options) programs() []program {
 		}
 		list = append(list, p)
 		if o.Against != "" {
-			p.name, p.against = filepath.Base(o.Against)+strings.TrimPrefix(p.name, "pelton"), true
+			p.name, p.against = "against "+filepath.Base(o.Against)+strings.TrimPrefix(p.name, "pelton"), true
 			list = append(list, p)
 		}
 	}

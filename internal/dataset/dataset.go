@@ -81,7 +81,6 @@ type Reader struct {
 	problems Problems
 	index    int
 	current  made
-	unread   []byte // of the current line, for Read
 	stats    Stats
 	sum      hash.Hash
 	done     bool
@@ -232,21 +231,3 @@ func (r *Reader) Err() error {
 // Hash returns the SHA-256, in hex, of all request lines given out so far with
 // their line ends: at the end, the identity of the input as it was asked for.
 func (r *Reader) Hash() string { return hex.EncodeToString(r.sum.Sum(nil)) }
-
-// Read gives the request lines as NDJSON: the rest of what Next would. At the
-// end it returns Err instead of io.EOF if there is one, so that nothing is made
-// of an input with problems.
-func (r *Reader) Read(p []byte) (int, error) {
-	for len(r.unread) == 0 {
-		if !r.Next() {
-			if err := r.Err(); err != nil {
-				return 0, err
-			}
-			return 0, io.EOF
-		}
-		r.unread = r.current.text[:len(r.current.text)+1] // Next left the line end there
-	}
-	n := copy(p, r.unread)
-	r.unread = r.unread[n:]
-	return n, nil
-}

@@ -206,53 +206,69 @@ func TestSchema(t *testing.T) {
 	}
 }
 
-// What Read gives is what Next gives, however small the pieces, and what the
+// What is read again is what Next gave, however small the pieces, and what the
 // schema reads of it has the rows' indexes.
-func TestReadIsNDJSON(t *testing.T) {
+func TestAgainIsNDJSON(t *testing.T) {
 	in := strings.Repeat("one\n\ntwo\n", 500) + strings.Repeat("long ", 200_000) + "\nlast"
 	o := Options{Prompt: "{{.}}", Model: "m"}
-	open := func() *Reader {
-		r, err := New(iotest.HalfReader(strings.NewReader(in)), "a.txt", o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return r
+	source := func() io.Reader { return iotest.HalfReader(strings.NewReader(in)) }
+	again, err := NewAgain(source(), "a.txt", o)
+	if err != nil {
+		t.Fatal(err)
 	}
-	r := open()
-	all, err := io.ReadAll(iotest.OneByteReader(r))
+	all, err := io.ReadAll(iotest.OneByteReader(again))
 	if err != nil {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(all)
-	if got := r.Hash(); got != hex.EncodeToString(sum[:]) {
+	if got := again.Hash(); got != hex.EncodeToString(sum[:]) {
 		t.Errorf("hash %s", got)
+	}
+	r, err := New(source(), "a.txt", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := schema.NewLineReader(bytes.NewReader(all), schema.Limits{}, nil)
+	for r.Next() {
+		if !lines.Next() || lines.Index() != r.Index() {
+			t.Fatalf("index %d against %d", lines.Index(), r.Index())
+		}
+	}
+	if lines.Next() || lines.Problems() != nil || r.Line() != 1502 || r.Hash() != again.Hash() {
+		t.Errorf("problems %v, last line %d", lines.Problems(), r.Line())
 	}
 	if s := r.Stats(); s.Requests != 1002 || s.Bytes != int64(len(all)) || s.EstimatedTokens() != int64(len(all)/4) || s.Bad != 0 {
 		t.Errorf("%+v", s)
 	}
-	again, lines := open(), schema.NewLineReader(bytes.NewReader(all), schema.Limits{}, nil)
-	for again.Next() {
-		if !lines.Next() || lines.Index() != again.Index() {
-			t.Fatalf("index %d against %d", lines.Index(), again.Index())
-		}
+}
+
+// TestAgainStopsWhereTheFileDoes: a file that cannot be read any more says its name.
+func TestAgainStopsWhereTheFileDoes(t *testing.T) {
+	broken := io.MultiReader(strings.NewReader(hello+"\n"), iotest.ErrReader(errors.New("no such device")))
+	again, err := NewAgain(broken, "a.jsonl", Options{Format: OpenAI})
+	if err != nil {
+		t.Fatal(err)
 	}
-	if lines.Next() || lines.Problems() != nil || again.Line() != 1502 {
-		t.Errorf("problems %v, last line %d", lines.Problems(), again.Line())
+	if out, err := io.ReadAll(again); err == nil || err.Error() != "a.jsonl: no such device" || string(out) != hello+"\n" {
+		t.Errorf("%v after %s", err, out)
 	}
 }
 
-func TestReadRefusesBadInput(t *testing.T) {
+func TestBadInputIsRefused(t *testing.T) {
 	r, err := New(strings.NewReader(hello+"\n{}\n"+hello), "a.jsonl", Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := io.ReadAll(r)
-	var problems *Problems
-	if !errors.As(err, &problems) || problems.Total != 2 || problems.List[0].Index != 1 || problems.List[0].Line != 2 {
-		t.Errorf("%v after %s", err, out)
+	n := 0
+	for r.Next() {
+		n++
 	}
-	if r.Stats().Bad != 1 {
-		t.Errorf("%+v", r.Stats())
+	var problems *Problems
+	if !errors.As(r.Err(), &problems) || problems.Total != 2 || problems.List[0].Index != 1 || problems.List[0].Line != 2 {
+		t.Errorf("%v after %d", r.Err(), n)
+	}
+	if n != 1 || r.Stats().Bad != 1 {
+		t.Errorf("%d lines, %+v", n, r.Stats())
 	}
 }
 
@@ -278,7 +294,7 @@ func TestManyProblems(t *testing.T) {
 
 // A skipped row is found invalid again by whoever reads the lines.
 func TestSkippedRowsStayInvalid(t *testing.T) {
-	r, err := New(strings.NewReader("{\"a\":1}\n\nnope\n{\"b\":2}\n"), "a.jsonl", Options{Skip: true, Prompt: "{{.a}}", Model: "m"})
+	r, err := NewAgain(strings.NewReader("{\"a\":1}\n\nnope\n{\"b\":2}\n"), "a.jsonl", Options{Skip: true, Prompt: "{{.a}}", Model: "m"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -426,6 +442,11 @@ func FuzzReader(f *testing.F) {
 					t.Errorf("%s: line %q at index %d, want %d", format, r.Bytes(), r.Index(), lines)
 				}
 				lines++
+			}
+			if again, err := NewAgain(bytes.NewReader(in), "in", Options{Format: format, Prompt: prompt, Model: "m", Skip: skip}); err != nil {
+				t.Error(err)
+			} else if _, err := io.Copy(io.Discard, again); r.Err() == nil && (err != nil || again.Hash() != r.Hash()) {
+				t.Errorf("%s: read again: %v, hash %s, was %s", format, err, again.Hash(), r.Hash())
 			}
 			if (r.Problems() == nil) != (r.Stats().Bad == 0 && lines > 0) {
 				t.Errorf("%s: problems %v with %+v", format, r.Problems(), r.Stats())

@@ -177,6 +177,19 @@ func (w *Writer) Flush() error {
 	return w.flush()
 }
 
+// Sync brings everything written so far to the disk, where the outputs are files.
+func (w *Writer) Sync() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := w.flush()
+	for _, s := range []*sink{w.out, w.errs} {
+		if err == nil && s != nil {
+			err = s.sync()
+		}
+	}
+	return err
+}
+
 func (w *Writer) flush() error {
 	err := w.out.flush()
 	if w.errs != nil {

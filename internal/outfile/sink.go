@@ -87,6 +87,17 @@ func (s *sink) fail(err error) {
 	s.err = fmt.Errorf("%s: %s: %w; %s; %s", s.name, what, reason(err), state, do)
 }
 
+// sync brings a file to the disk.
+func (s *sink) sync() error {
+	if s.disk == nil || s.err != nil {
+		return s.err
+	}
+	if err := s.disk.Sync(); err != nil {
+		return fmt.Errorf("%s: cannot be brought to the disk: %w", s.name, reason(err))
+	}
+	return nil
+}
+
 // close is repeatable.
 func (s *sink) close() error {
 	if s.closed {
@@ -94,10 +105,8 @@ func (s *sink) close() error {
 	}
 	s.closed = true
 	err := s.flush()
-	if s.disk != nil && err == nil {
-		if sync := s.disk.Sync(); sync != nil {
-			err = fmt.Errorf("%s: cannot be brought to the disk: %w", s.name, reason(sync))
-		}
+	if err == nil {
+		err = s.sync()
 	}
 	if s.closer != nil {
 		if shut := s.closer.Close(); shut != nil && err == nil {

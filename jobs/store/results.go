@@ -354,6 +354,14 @@ func (s *Results) MayRead(ctx context.Context, job JobKey) (some bool, err error
 	return r.Pending > 0, err
 }
 
+// Forget removes all results that are stored up to a sequence, that one included,
+// of whatever jobs. It is for a store that one job has to itself, and for results
+// that its only reader has put elsewhere: who begins to read later finds the rest
+// alone.
+func (s *Results) Forget(ctx context.Context, seq uint64) error {
+	return s.c.PurgeUpTo(ctx, s.c.Names.ResultsStream(), seq)
+}
+
 // Readable makes sure that a reader of a job in this state will find its end, if it
 // has ended, and not wait for what has aged out: that is [ErrAgedOut].
 func (s *Results) Readable(ctx context.Context, state *schema.State) error {

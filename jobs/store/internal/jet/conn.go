@@ -285,6 +285,17 @@ func (c *Conn) Purge(ctx context.Context, stream, filter string) error {
 	})
 }
 
+// PurgeUpTo removes all messages of a stream up to a sequence, that one included.
+func (c *Conn) PurgeUpTo(ctx context.Context, stream string, seq uint64) error {
+	return c.Ask(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		s, err := js.Stream(ctx, stream)
+		if err != nil {
+			return err
+		}
+		return s.Purge(ctx, jetstream.WithPurgeSequence(seq+1))
+	})
+}
+
 // ExpectNew makes a publish fail unless its subject holds no message.
 func ExpectNew(m *nats.Msg) *nats.Msg {
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "0")
