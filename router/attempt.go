@@ -187,6 +187,7 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string, fresh b
 	a := c.ended(ctx, d)
 	r.now = a.At
 	v := classify(a)
+	r.noteSign(d, model, &v, began)
 	if c.partial() {
 		v.count(c.answer.Usage)
 	}

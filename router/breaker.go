@@ -3,6 +3,7 @@ package router
 import (
 	"time"
 
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -128,14 +129,14 @@ const (
 
 func kindOf(e *schema.Error) kind {
 	switch {
+	case !protocol.Actions[e.Class].Counts: // it says nothing of the deployment's health
+		return anyKind
 	case e.Class == schema.ClassRateLimited:
 		return kindRateLimit
-	case e.Class == schema.ClassTransient && e.Code == schema.CodeTimeout:
+	case e.Code == schema.CodeTimeout:
 		return kindTimeout
-	case e.Class == schema.ClassTransient:
-		return kindInternal
 	}
-	return anyKind // what says nothing of the deployment's health
+	return kindInternal
 }
 
 // failed notes a failure and reports whether it is one too many.

@@ -445,10 +445,12 @@ func TestFatalTakesTheDeploymentOut(t *testing.T) {
 func TestFatalHasAScope(t *testing.T) {
 	any := []Deployment{{ID: "a", Group: "*", Model: "*", BaseURL: "http://a/v1"}}
 	inWorld(t, Config{Deployments: any}, map[string]respond{"a": errorBody(404, `{"error":{"code":"model_not_found","message":"no such model"}}`)}, func(t *testing.T, r *Router, w *world) {
-		if out := r.Do(background, chat("typo")); out.Error.Code != "model_not_found" {
-			t.Error(out.Error)
+		for range 2 { // one request alone may be wrong about it
+			if out := r.Do(background, chat("typo")); out.Error.Code != "model_not_found" {
+				t.Error(out.Error)
+			}
 		}
-		if out := r.Do(background, chat("typo")); out.Error.Code != schema.CodeNoDeployment || w.count("a") != 1 {
+		if out := r.Do(background, chat("typo")); out.Error.Code != schema.CodeNoDeployment || w.count("a") != 2 {
 			t.Error(out.Error)
 		}
 		w.set("a", status(200))

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -32,6 +33,7 @@ type judgement struct {
 	rest   time.Time      // the same for all requests, successes included; zero: none
 	scope  protocol.Scope // of an upstream_fatal
 	stale  bool           // the connection had been closed before the call
+	used   bool           // a quota is used up that does not come back within minutes
 }
 
 // count takes an answer's usage over.
@@ -82,8 +84,9 @@ func (v *judgement) fail(a reply) {
 	if a.OK() && f.Status != 0 {
 		effective = f.Status // a 200 around another server's status
 	}
+	sign := protocol.SignOf(effective, f)
 	v.err = &schema.Error{
-		Class: protocol.ClassOf(effective, f), Code: f.Code, Type: f.Type,
+		Class: cmp.Or(f.Class, sign.Class), Code: f.Code, Type: f.Type,
 		Message: f.Message, Param: f.Param, StatusCode: a.Status,
 	}
 	switch {
@@ -94,9 +97,8 @@ func (v *judgement) fail(a reply) {
 	case v.err.Message == "":
 		v.err.Message = fmt.Sprintf("%s answered %s", a.host, statusText(a.Status))
 	}
-	if v.err.Code == "" {
-		v.err.Code = "http_" + strconv.Itoa(a.Status)
-	}
+	v.err.Code = cmp.Or(v.err.Code, sign.Code, "http_"+strconv.Itoa(a.Status))
+	v.used = sign.Used && v.err.Class == schema.ClassRateLimited
 	v.err.Message += a.hint()
 	if v.err.Class == schema.ClassUpstreamFatal {
 		v.scope = protocol.ScopeOf(effective, f)
@@ -131,7 +133,7 @@ func (a *reply) hint() string {
 
 // advise decides whether and when to try again.
 func (v *judgement) advise(a reply, f *protocol.Fault) {
-	v.retry = v.err.Class == schema.ClassTransient || v.err.Class == schema.ClassRateLimited
+	v.retry = protocol.Actions[v.err.Class].Retry
 	switch strings.ToLower(strings.TrimSpace(a.Header.Get("X-Should-Retry"))) {
 	case "false":
 		v.retry = false
@@ -140,8 +142,18 @@ func (v *judgement) advise(a reply, f *protocol.Fault) {
 			v.err.Class, v.retry = schema.ClassTransient, true
 		}
 	}
-	if v.after = protocol.RetryAfter(a.Header, a.At); v.after == 0 {
-		v.after = f.After
+	switch v.err.Class {
+	case schema.ClassRateLimited:
+		v.after = f.Wait(a.Header, a.At)
+	case schema.ClassContextWindow:
+		if a.Status == http.StatusTooManyRequests || a.Status == http.StatusRequestEntityTooLarge {
+			v.rest = time.Time{} // the limit is for all others as it was
+		}
+		return
+	case schema.ClassContentPolicy, schema.ClassRequestFatal:
+		return // no wait helps
+	default:
+		v.after = cmp.Or(protocol.RetryAfter(a.Header, a.At), f.After)
 	}
 	// Of the words on when to come back the last one counts.
 	if at := a.At.Add(v.after); v.after > 0 && at.After(v.rest) {

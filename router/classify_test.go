@@ -82,7 +82,6 @@ var answers = []struct {
 	{name: "408", status: 408, body: `{"error":"timeout"}`, class: schema.ClassTransient, retry: true},
 	{name: "409", status: 409, body: `{"error":{"message":"conflict"}}`, class: schema.ClassTransient, retry: true},
 	{name: "504 and should not", status: 504, header: http.Header{"X-Should-Retry": {"false"}}, body: `{}`, class: schema.ClassTransient},
-	{name: "501", status: 501, body: "", class: schema.ClassTransient, retry: true},
 	{name: "599", status: 599, body: "[1,2", class: schema.ClassTransient, retry: true},
 
 	// Rate limited.
@@ -91,7 +90,6 @@ var answers = []struct {
 	{name: "429 HTML", status: 429, body: `<h1>Too Many Requests</h1>`, class: schema.ClassRateLimited, message: "Too Many Requests", retry: true},
 	{name: "429 string code, Azure", status: 429, body: `{"error":{"code":"429","message":"Requests to the API have exceeded call rate limit"}}`, class: schema.ClassRateLimited, code: "429", retry: true},
 	{name: "503 slow_down", status: 503, body: `{"error":{"code":"slow_down","message":"Slow down"}}`, class: schema.ClassRateLimited, code: "slow_down", retry: true},
-	{name: "429 of one too long", status: 429, body: `{"error":{"message":"Request too large for the context window: reduce the length of the messages","code":"rate_limit_exceeded"}}`, class: schema.ClassRateLimited, retry: true},
 	{name: "429 in an array, Gemini", status: 429, body: `[{"error":{"code":429,"message":"You exceeded your current quota, please check your plan and billing details.","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"26s"}]}}]`, class: schema.ClassRateLimited, code: "RESOURCE_EXHAUSTED", message: "current quota", retry: true},
 
 	// This deployment serves nobody.
@@ -123,9 +121,50 @@ var answers = []struct {
 	{name: "422 message list", status: 422, body: `{"error":{"message":["a is wrong","b is wrong"],"type":"x"}}`, class: schema.ClassRequestFatal, message: "a is wrong; b is wrong"},
 	{name: "422 message object, Mistral", status: 422, body: `{"object":"error","message":{"detail":[{"type":"missing","loc":["body","model"],"msg":"Field required"}]},"type":"invalid_request_error","code":null}`, class: schema.ClassRequestFatal, message: "body.model: Field required"},
 	{name: "418", status: 418, body: ``, class: schema.ClassRequestFatal, message: "418 I'm a teapot"},
-	{name: "499", status: 499, body: ``, class: schema.ClassRequestFatal, message: "499"},
+
+	{name: "404 item", status: 404, body: `{"error":{"message":"Item with id 'rs_68f' not found. Items are not persisted when store is set to false.","type":"invalid_request_error","param":"input","code":null}}`, class: schema.ClassRequestFatal},
+	{name: "404 item, without a param", status: 404, body: `{"error":{"message":"Item with id 'rs_68f' not found.","type":"invalid_request_error","param":null,"code":null}}`, class: schema.ClassRequestFatal},
+	{name: "404 earlier response", status: 404, body: `{"error":{"message":"Previous response with id 'resp_1' not found.","type":"invalid_request_error","param":"previous_response_id","code":"previous_response_not_found"}}`, class: schema.ClassRequestFatal},
+	{name: "404 file", status: 404, body: `{"error":{"message":"No such File object: file-abc","type":"invalid_request_error","param":"id","code":null}}`, class: schema.ClassRequestFatal},
+	{name: "404 file, without a param", status: 404, body: `{"error":{"message":"No such file object: file-abc","type":"invalid_request_error"}}`, class: schema.ClassRequestFatal},
+	{name: "404 tools, OpenRouter", status: 404, body: `{"error":{"message":"No endpoints found that support tool use.","code":404}}`, class: schema.ClassRequestFatal},
+
+	// By its hundred, or by the type where nobody knows the status.
+	{name: "501, llama.cpp", status: 501, body: `{"error":{"code":501,"message":"This server does not support embeddings. Start it with --embeddings","type":"not_supported_error"}}`, class: schema.ClassUpstreamFatal},
+	{name: "505", status: 505, body: "", class: schema.ClassUpstreamFatal},
+	{name: "499", status: 499, body: ``, class: schema.ClassTransient, message: "499", retry: true},
+	{name: "498, Groq", status: 498, body: `{"error":{"message":"Flex tier capacity exceeded","type":"flex_capacity_exceeded","code":"capacity_exceeded"}}`, class: schema.ClassTransient, retry: true},
+	{name: "498 token, Cohere", status: 498, body: `{"message":"invalid token"}`, class: schema.ClassUpstreamFatal, code: "invalid_api_key"},
+	{name: "424, Groq", status: 424, body: `{"error":{"message":"Failed to generate","type":"dependency_error"}}`, class: schema.ClassTransient, retry: true},
+	{name: "520, Cloudflare", status: 520, body: "<title>Web server returned an unknown error</title>", class: schema.ClassTransient, retry: true},
+	{name: "477 of nobody", status: 477, body: "", class: schema.ClassRequestFatal},
+	{name: "477 with a server's type", status: 477, body: `{"error":{"type":"server_error","message":"x"}}`, class: schema.ClassTransient, retry: true},
+	{name: "566 of nobody", status: 566, body: "", class: schema.ClassTransient, retry: true},
+	{name: "566 with a request's type", status: 566, body: `{"error":{"type":"invalid_request_error","message":"x"}}`, class: schema.ClassRequestFatal},
+	{name: "410, a retired model", status: 410, body: `{"error":{"message":"The model gpt-3.5-turbo-0301 has been deprecated","code":410}}`, class: schema.ClassUpstreamFatal},
+	{name: "410 text", status: 410, body: `Gone`, class: schema.ClassUpstreamFatal},
+	{name: "408 of a full router", status: 408, body: ``, class: schema.ClassRateLimited, retry: true},
+
+	// No money, wherever it stands.
+	{name: "400 credit with a code", status: 400, body: `{"error":{"code":"credit_balance_too_low","message":"x"}}`, class: schema.ClassUpstreamFatal, code: "credit_balance_too_low"},
+	{name: "403 credit", status: 403, body: `{"error":{"message":"Your credit balance is too low"}}`, class: schema.ClassUpstreamFatal, code: "insufficient_quota"},
+	{name: "402 credit, OpenRouter", status: 402, body: `{"error":{"code":402,"message":"This request requires more credits, or fewer max_tokens. You requested up to 65536 tokens, but can only afford 2345"}}`, class: schema.ClassUpstreamFatal},
+	{name: "429 credit", status: 429, body: `{"error":{"message":"Insufficient balance. Please recharge."}}`, class: schema.ClassUpstreamFatal},
+	{name: "400 no database, LiteLLM", status: 400, body: `{"error":{"message":"No connected db.","type":"no_db_connection","param":null,"code":"400"}}`, class: schema.ClassUpstreamFatal},
+	{name: "400 provider, Bifrost", status: 400, body: `{"is_bifrost_error":false,"error":{"message":"failed to get config for provider nope: provider nope not configured"}}`, class: schema.ClassUpstreamFatal},
+	{name: "400 provider, Portkey", status: 400, body: `{"status":"failure","message":"Either x-portkey-config or x-portkey-provider header is required"}`, class: schema.ClassUpstreamFatal},
+
+	// More than the limit.
+	{name: "429 of one too long", status: 429, body: `{"error":{"message":"Request too large for the context window: reduce the length of the messages","code":"rate_limit_exceeded"}}`, class: schema.ClassContextWindow},
+	{name: "429 that never fits", status: 429, header: http.Header{"Retry-After": {"60"}}, body: `{"error":{"message":"Request too large for gpt-4o in organization org-x on tokens per min (TPM): Limit 30000, Requested 342389. The input or output tokens must be reduced in order to run successfully.","type":"tokens","param":null,"code":"rate_limit_exceeded"}}`, class: schema.ClassContextWindow},
+	{name: "413 that never fits, Groq", status: 413, body: "{\"error\":{\"message\":\"Request too large for model `llama` in organization `org` service tier `on_demand` on tokens per minute (TPM): Limit 6000, Requested 6407, please reduce your message size and try again.\",\"type\":\"tokens\",\"code\":\"rate_limit_exceeded\"}}", class: schema.ClassContextWindow},
+	{name: "429 by its numbers", status: 429, body: `{"error":{"message":"Rate limit reached on tokens per min (TPM): Limit: 8,000, Used: 0, Requested: ~12,500"}}`, class: schema.ClassContextWindow},
+	{name: "429 that fits later", status: 429, body: `{"error":{"message":"Rate limit reached for gpt-4o on tokens per min (TPM): Limit 30000, Used 29000, Requested 2000. Please try again in 2s."}}`, class: schema.ClassRateLimited, retry: true},
+	{name: "413 of bytes", status: 413, body: `{"type":"error","error":{"type":"request_too_large","message":"Request exceeds the maximum size"}}`, class: schema.ClassRequestFatal},
 
 	// Too long.
+	{name: "400 output, vLLM", status: 400, body: `{"error":{"message":"max_tokens=2000 cannot be greater than max_model_len=max_total_tokens=128","type":"BadRequestError","code":400}}`, class: schema.ClassContextWindow},
+	{name: "500 batch, llama.cpp", status: 500, body: `{"error":{"code":500,"message":"input (2001 tokens) is too large to process. increase the physical batch size (current batch size: 512)","type":"server_error"}}`, class: schema.ClassContextWindow},
 	{name: "400 context", status: 400, body: `{"error":{"message":"This model's maximum context length is 128000 tokens.","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}`, class: schema.ClassContextWindow, code: "context_length_exceeded"},
 	{name: "403 context, Together", status: 403, body: `{"error":{"message":"Input validation error: ` + "`inputs` tokens + `max_new_tokens`" + ` must be <= 4097","type":"invalid_request_error","code":"context_length_exceeded"}}`, class: schema.ClassContextWindow},
 	{name: "403 context without code", status: 403, body: `{"error":{"message":"Input validation error: ` + "`inputs` tokens + `max_new_tokens`" + ` must be <= 4097"}}`, class: schema.ClassContextWindow},

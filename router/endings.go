@@ -29,6 +29,9 @@ func (e callEnd) why(k kind) string {
 
 // markOutage takes the deployment out for what cannot be served. The lock is held.
 func (d *deployment) markOutage(now time.Time, e callEnd) (change transition) {
+	if d.firstMissing(now, e) {
+		return change
+	}
 	o := d.outages[e.scope]
 	if change.lost = o == nil; change.lost {
 		if d.outages == nil {

@@ -15,8 +15,10 @@ type health struct {
 
 	mu             sync.Mutex
 	breaker        breaker
-	outages        map[string]*outage // by scope
-	waitQueue      list.List          // of *waiter
+	outages        map[string]*outage   // by scope
+	suspects       map[string]time.Time // scopes of which one request has said that they are not there
+	quotas         map[string]*quota    // by model: signs that one is used up
+	waitQueue      list.List            // of *waiter
 	adapt          adaptive
 	latency        mean // of answers, in seconds
 	perToken       mean // of the same per token of output

@@ -239,7 +239,7 @@ func TestNoDeployment(t *testing.T) {
 		Deployments: []Deployment{at("a", "g"), at("b", "g"), at("c", "h")},
 		Fallbacks:   map[string][]string{"g": {"h"}},
 	}
-	inWorld(t, cfg, map[string]respond{"a": status(401), "b": errorBody(429, `{"error":{"code":"insufficient_quota","message":"You exceeded your current quota"}}`), "c": status(404)},
+	inWorld(t, cfg, map[string]respond{"a": status(401), "b": errorBody(429, `{"error":{"code":"insufficient_quota","message":"You exceeded your current quota"}}`), "c": status(403)},
 		func(t *testing.T, r *Router, w *world) {
 			out := r.Do(background, g)
 			wantConsistent(t, out)

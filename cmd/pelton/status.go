@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pelton/internal/human"
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -103,14 +104,11 @@ func etaText(s *schema.State) string {
 // configurationCodes are those of failures that no request can help: what is
 // wrong is the connection, the key or the configuration.
 var configurationCodes = func() map[string]bool {
-	codes := map[string]bool{schema.CodeConnection: true, schema.CodeNoDeployment: true, string(schema.ClassUpstreamFatal): true}
-	for code := range strings.FieldsSeq(`model_not_found invalid_api_key incorrect_api_key authentication_error
-		permission_error permission_denied unauthenticated insufficient_quota billing_hard_limit_reached
-		billing_not_active account_deactivated insufficient_balance insufficient_credits payment_required
-		unsupported_country_region_territory invalid_organization mismatched_organization invalid_project
-		http_401 http_402 http_403 http_404 http_405 http_407`) {
+	codes := protocol.FatalCodes()
+	for code := range strings.FieldsSeq(`http_401 http_402 http_403 http_404 http_405 http_407 http_410 http_501`) {
 		codes[code] = true
 	}
+	codes[schema.CodeConnection], codes[schema.CodeNoDeployment], codes[string(schema.ClassUpstreamFatal)] = true, true, true
 	return codes
 }()
 
@@ -120,7 +118,11 @@ func misconfigured(s *schema.State) bool {
 		return false
 	}
 	for _, e := range s.Errors {
-		if !configurationCodes[e.Code] {
+		code := strings.ToLower(e.Code)
+		if _, err := strconv.Atoi(code); err == nil { // servers that write the status there
+			code = "http_" + code
+		}
+		if !configurationCodes[code] {
 			return false
 		}
 	}

@@ -1,93 +1,22 @@
 package protocol
 
 import (
+	"cmp"
 	"maps"
-	"net/http"
-	"slices"
 	"strings"
 
 	"pelton/schema"
 )
 
-// ClassOf is the table by which failures are classified: the server's codes and
-// message first, then the status. A class that the fault has comes before both.
-// status is the answer's, or the one in its body where that says success.
+// ClassOf is the class of a failure, as the table [Signs] has it. A class that the
+// fault has comes before it. status is the answer's, or the one in its body where
+// that says success.
 func ClassOf(status int, f *Fault) schema.Class {
 	if f.Class != "" {
 		return f.Class
 	}
-	paced := status == http.StatusTooManyRequests
-	denied := status == http.StatusUnauthorized || status == http.StatusPaymentRequired
-	switch {
-	case !paced && !denied && (f.named(contextCodes) || f.says(contextPhrases)):
-		return schema.ClassContextWindow
-	case !paced && !denied && (f.named(policyCodes) || f.says(policyPhrases)):
-		return schema.ClassContentPolicy
-	case f.named(deadCodes) || status < 500 && f.says(deadPhrases):
-		return schema.ClassUpstreamFatal
-	case paced || f.named(paceCodes):
-		return schema.ClassRateLimited
-	case f.named(overloadCodes):
-		return schema.ClassTransient
-	}
-	switch {
-	case status >= 200 && status < 300: // an error that says no more than its message
-		if f.named(requestCodes) {
-			return schema.ClassRequestFatal
-		}
-		return schema.ClassTransient // a try more costs less than a lost request
-	case status < 400: // no redirect is followed
-		return schema.ClassUpstreamFatal
-	case status >= 500:
-		return schema.ClassTransient
-	}
-	switch status {
-	case 401, 402, 403, 404, 405, 407:
-		return schema.ClassUpstreamFatal
-	case 408, 409, 425:
-		return schema.ClassTransient
-	default:
-		return schema.ClassRequestFatal
-	}
+	return SignOf(status, f).Class
 }
-
-// What upstreams call things, in lower case. A code counts as a whole, in the
-// code, type or status of an error; a phrase anywhere in its message.
-var (
-	contextCodes = words("context_length_exceeded context_window_exceeded exceed_context_size_error " +
-		"max_tokens_exceeded model_max_prompt_tokens_exceeded")
-	contextPhrases = []string{
-		"maximum context length", "context length exceeded", "maximum prompt length", "available context size",
-		"prompt is too long", "model's context length", "context window", "context the overflows",
-		"reduce the length of the messages", "exceeds the maximum number of tokens allowed",
-		"`inputs` tokens + `max_new_tokens`", "too large for model with",
-	}
-	policyCodes = words("content_filter content_policy_violation responsibleaipolicyviolation " +
-		"moderation_blocked data_inspection_failed content_filtered")
-	policyPhrases = []string{
-		"content management policy", "flagged as potentially violating", "content exists risk",
-		"content policy", "rejected by our safety system", "requires moderation",
-	}
-	accountCodes = words("invalid_api_key incorrect_api_key authentication_error " +
-		"unauthenticated insufficient_quota credit_balance_exhausted billing_hard_limit_reached billing_not_active " +
-		"billing_error account_deactivated spend_limit_reached spend_limit_exceeded monthly_spend_limit_reached " +
-		"insufficient_balance insufficient_credits payment_required unsupported_country_region_territory " +
-		"invalid_organization mismatched_organization invalid_project")
-	accountPhrases = []string{
-		"api key not valid", "incorrect api key", "invalid api key", "credit balance is too low",
-		"insufficient balance", "insufficient credits", "spend limit", "spending limit",
-	}
-	modelCodes   = words("permission_error permission_denied model_not_found deploymentnotfound model_not_available")
-	modelPhrases = []string{
-		"model not exist", "not a valid model id", "invalid model name", "model does not exist",
-	}
-	deadCodes     = union(accountCodes, modelCodes)
-	deadPhrases   = slices.Concat(accountPhrases, modelPhrases, []string{"unexpected endpoint or method"})
-	paceCodes     = words("rate_limit_exceeded rate_limit_error rate_limited slow_down resource_exhausted too_many_requests ratelimitreached")
-	overloadCodes = words("server_is_overloaded overloaded overloaded_error engine_overloaded")
-	requestCodes  = words("invalid_request_error invalid_request badrequesterror bad_request invalid_argument unsupported_parameter " +
-		"unsupported_value invalid_value missing_required_parameter validation_error")
-)
 
 // Scope is how much of a deployment an upstream_fatal error takes out.
 type Scope int
@@ -99,17 +28,20 @@ const (
 	OneEndpoint               // the server lacks the path
 )
 
+func (s Scope) String() string {
+	return [...]string{"", "the whole deployment", "the model", "the endpoint"}[s]
+}
+
 // ScopeOf says how much an upstream_fatal error takes out.
 func ScopeOf(status int, f *Fault) Scope {
-	switch {
-	case f.Scope != ByTable:
+	if f.Scope != ByTable {
 		return f.Scope
-	case status == 401 || status == 402 || status == 407 || f.named(accountCodes) || f.says(accountPhrases):
-		return WholeAccount
-	case f.named(modelCodes) || f.says(modelPhrases) || status == 403 || f.NamesModel():
+	}
+	scope := SignOf(status, f).Scope
+	if scope == OneEndpoint && f.NamesModel() {
 		return OneModel
 	}
-	return OneEndpoint
+	return cmp.Or(scope, OneEndpoint)
 }
 
 // NamesModel reports whether the error is a server's word on a model, not on a path.
@@ -117,13 +49,84 @@ func (f *Fault) NamesModel() bool {
 	return f.named(deadCodes) || !f.Loose && strings.Contains(strings.ToLower(f.Message), "model")
 }
 
-func union(sets ...map[string]bool) map[string]bool {
-	all := map[string]bool{}
-	for _, set := range sets {
-		maps.Copy(all, set)
+// SignOf returns the row of [Signs] that a failure falls under: the first that fits.
+func SignOf(status int, f *Fault) *Sign {
+	for i := range Signs {
+		if Signs[i].fits(status, f) {
+			return &Signs[i]
+		}
 	}
-	return all
+	return &Signs[len(Signs)-1]
 }
+
+func (s *Sign) fits(status int, f *Fault) bool {
+	if !s.statuses.has(status) {
+		return false
+	}
+	if s.codes == nil && s.Phrases == nil && s.when == nil {
+		return true
+	}
+	return f.named(s.codes) || f.says(s.Phrases) || s.when != nil && s.when(f)
+}
+
+// statuses is a set of HTTP statuses: words such as "429", "4xx" or "520-527", each
+// with a "!" in front of it where it is left out. Empty: all of them. A set whose
+// first word leaves out has all the others.
+type statuses []statusRange
+
+type statusRange struct {
+	from, to int
+	not      bool
+}
+
+func (s statuses) has(status int) bool {
+	in := len(s) == 0 || s[0].not
+	for _, r := range s {
+		if status >= r.from && status <= r.to {
+			in = !r.not
+		}
+	}
+	return in
+}
+
+func statusesOf(text string) (set statuses) {
+	for word := range strings.FieldsSeq(text) {
+		var r statusRange
+		word, r.not = strings.CutPrefix(word, "!")
+		first, last, ranged := strings.Cut(word, "-")
+		switch {
+		case strings.HasSuffix(first, "xx"):
+			r.from = int(first[0]-'0') * 100
+			r.to = r.from + 99
+		case ranged:
+			r.from, r.to = digits(first), digits(last)
+		default:
+			r.from, r.to = digits(first), digits(first)
+		}
+		set = append(set, r)
+	}
+	return set
+}
+
+// deadCodes are the codes of what takes a deployment, or a model of it, out.
+var deadCodes = map[string]bool{}
+
+func init() {
+	for i := range Signs {
+		s := &Signs[i]
+		s.statuses = statusesOf(s.On)
+		if s.Codes != "" {
+			s.codes = words(s.Codes)
+		}
+		if s.Class == schema.ClassUpstreamFatal {
+			maps.Copy(deadCodes, s.codes)
+		}
+	}
+}
+
+// FatalCodes returns the codes by which servers say that a deployment, or a model of
+// it, can serve nobody, in lower case.
+func FatalCodes() map[string]bool { return maps.Clone(deadCodes) }
 
 func words(list string) map[string]bool {
 	set := map[string]bool{}

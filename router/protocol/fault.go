@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"math"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -33,6 +34,14 @@ type Fault struct {
 	// After is how long the body asks to wait, for headers that do not say.
 	// 0: it does not.
 	After time.Duration
+
+	// Header holds those headers of a server behind this one that the body repeats.
+	Header http.Header
+
+	// Used says that the body names a quota that does not come back within minutes:
+	// one of the day, or one of nothing. googleDay says that it is Google's of the day,
+	// and nothing that it is the other, for which no wait helps.
+	Used, googleDay, nothing bool
 
 	// Class and Scope are the protocol's word, where it knows better than
 	// [ClassOf] and [ScopeOf]. Empty: theirs.
@@ -116,11 +125,11 @@ func (f *Fault) readAt(raw []byte, depth int) {
 	var e struct {
 		Message, Msg, Error, Detail, Errors, Code, Type, Param, Status, Loc json.RawMessage
 		InnerError                                                          struct{ Code json.RawMessage }
-		Details                                                             []struct {
-			RetryDelay string
-			Reason     string
+		Details                                                             []detail
+		Metadata                                                            struct {
+			Raw     json.RawMessage
+			Headers map[string]json.RawMessage
 		}
-		Metadata struct{ Raw json.RawMessage }
 	}
 	_ = json.Unmarshal(raw, &e) // a field of another type is left out
 	code, status := Scalar(e.Code), Scalar(e.Status)
@@ -133,10 +142,13 @@ func (f *Fault) readAt(raw []byte, depth int) {
 	})
 	f.Name(Scalar(e.Code), Scalar(e.Type), status, Scalar(e.InnerError.Code))
 	for _, d := range e.Details {
-		f.Name(d.Reason)
-		if delay, err := time.ParseDuration(d.RetryDelay); err == nil && delay > 0 {
-			f.After = min(delay, MaxRetryAfter)
+		f.detail(d)
+	}
+	for name, value := range e.Metadata.Headers { // OpenRouter
+		if f.Header == nil {
+			f.Header = http.Header{}
 		}
+		f.Header.Set(name, Scalar(value))
 	}
 	for _, text := range []string{status, Scalar(e.Code)} { // the code counts where both are one
 		if n, err := strconv.Atoi(text); err == nil && n >= 400 && n < 600 {
@@ -162,6 +174,26 @@ func (f *Fault) readAt(raw []byte, depth int) {
 	}
 }
 
+// detail is one of those of Google's errors: RetryInfo, QuotaFailure, ErrorInfo.
+type detail struct {
+	RetryDelay string
+	Reason     string
+	Violations []struct{ QuotaID, QuotaValue string }
+}
+
+func (f *Fault) detail(d detail) {
+	f.Name(d.Reason)
+	if delay, ok := Delay(d.RetryDelay, time.Time{}); ok && delay > 0 {
+		f.After = delay
+	}
+	for _, v := range d.Violations {
+		daily := strings.Contains(v.QuotaID, "PerDay")
+		f.googleDay = f.googleDay || daily && v.QuotaValue != "0"
+		f.nothing = f.nothing || v.QuotaValue == "0"
+		f.Used = f.Used || daily || f.nothing
+	}
+}
+
 // take fills what f lacks from o.
 func (f *Fault) take(o Fault) {
 	f.Code, f.Type = cmp.Or(f.Code, o.Code), cmp.Or(f.Type, o.Type)
@@ -171,6 +203,10 @@ func (f *Fault) take(o Fault) {
 		f.Status = o.Status
 	}
 	f.After = max(f.After, o.After)
+	f.Used, f.googleDay, f.nothing = f.Used || o.Used, f.googleDay || o.googleDay, f.nothing || o.nothing
+	if f.Header == nil {
+		f.Header = o.Header
+	}
 }
 
 // Name adds names that the error goes by; empty ones are left out.

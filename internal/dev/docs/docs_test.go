@@ -18,6 +18,7 @@ import (
 	"pelton/internal/config"
 	"pelton/internal/dataset"
 	"pelton/router/litellm"
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -47,6 +48,12 @@ func TestConfigurationTable(t *testing.T) {
 // The services in the documentation are those of the code.
 func TestServicesTable(t *testing.T) {
 	checkTable(t, "docs/providers.md", "Prefix", litellm.Table())
+}
+
+// What an answer means in the documentation is what the code makes of it.
+func TestAnswersTables(t *testing.T) {
+	checkTable(t, "docs/answers.md", "Class", protocol.Classes())
+	checkTable(t, "docs/answers.md", "Sign", protocol.Table())
 }
 
 // checkTable holds the table of a document whose first column has that heading
