@@ -9,7 +9,7 @@ type Action struct {
 	Counts bool // against the deployment's health: enough of them begin a cooldown
 	Out    bool // the deployment, or what the sign names of it, is left alone for minutes
 
-	// Fallback is the list of the configuration that is gone on with. Empty: none.
+	// Fallback is what of the configuration is gone on with.
 	Fallback string
 }
 
@@ -19,7 +19,7 @@ var Actions = map[schema.Class]Action{
 	schema.ClassTransient:     {Retry: true, Counts: true, Fallback: "fallbacks"},
 	schema.ClassRateLimited:   {Retry: true, Wait: true, Counts: true, Fallback: "fallbacks"},
 	schema.ClassUpstreamFatal: {Out: true, Fallback: "fallbacks"},
-	schema.ClassContextWindow: {Fallback: "context_window_fallbacks"},
-	schema.ClassContentPolicy: {Fallback: "content_policy_fallbacks"},
-	schema.ClassRequestFatal:  {},
+	schema.ClassContextWindow: {Fallback: "context_window_fallbacks, else fallbacks"},
+	schema.ClassContentPolicy: {Fallback: "content_policy_fallbacks, else fallbacks"},
+	schema.ClassRequestFatal:  {Fallback: "fallbacks"},
 }

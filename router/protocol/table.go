@@ -45,7 +45,6 @@ func (s *Sign) Does() string {
 	say(a.Fallback != "", a.Fallback)
 	say(a.Counts, "cooldown")
 	say(a.Out, "takes out "+s.Scope.String()+s.confirmed())
-	say(len(does) == 0, "final")
 	return strings.Join(does, ", ")
 }
 
@@ -67,11 +66,7 @@ func Classes() string {
 		schema.ClassContextWindow, schema.ClassContentPolicy, schema.ClassRequestFatal,
 	} {
 		a := Actions[class]
-		fallback := "nothing"
-		if a.Fallback != "" {
-			fallback = "`" + a.Fallback + "`"
-		}
-		out.WriteString("| `" + string(class) + "` | " + yes[a.Retry] + " | " + yes[a.Wait] + " | " + fallback + " | " + yes[a.Counts] + " | " + yes[a.Out] + " |\n")
+		out.WriteString("| `" + string(class) + "` | " + yes[a.Retry] + " | " + yes[a.Wait] + " | " + a.Fallback + " | " + yes[a.Counts] + " | " + yes[a.Out] + " |\n")
 	}
 	return out.String()
 }
