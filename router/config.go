@@ -98,7 +98,8 @@ type Config struct {
 	Adaptive bool
 
 	// IgnoreTags leaves the tags of requests and deployments out of the choice.
-	IgnoreTags bool
+	// MatchAllTags wants a deployment to have all of a request's tags, not any.
+	IgnoreTags, MatchAllTags bool
 
 	// MaxResponseBytes bounds an answer after decompression; a longer one fails
 	// its request with the code response_too_large. 0: [DefaultMaxResponseBytes].

@@ -46,7 +46,7 @@ func New(cfg *Config, opts ...Option) (*Router, error) {
 	conns := orDefault(cfg.MaxConnsHint, DefaultMaxConnsHint)
 	r := &Router{
 		groups: newGroups(), byID: map[string]*deployment{}, aliases: maps.Clone(cfg.Aliases),
-		ignoreTags: cfg.IgnoreTags, numRetries: DefaultNumRetries, maxAttempts: cfg.MaxAttempts,
+		ignoreTags: cfg.IgnoreTags, matchAllTags: cfg.MatchAllTags, numRetries: DefaultNumRetries, maxAttempts: cfg.MaxAttempts,
 		policy: cfg.RetryPolicy, groupPolicy: maps.Clone(cfg.GroupRetryPolicy),
 		fallbacks: maps.Clone(cfg.Fallbacks), defaultFallbacks: cfg.DefaultFallbacks,
 		contextFallbacks: maps.Clone(cfg.ContextWindowFallbacks), contentFallbacks: maps.Clone(cfg.ContentPolicyFallbacks),

@@ -164,15 +164,15 @@ func (p *plan) hasOpen(from int) bool {
 const defaultTag = "default"
 
 // tagged returns the members of a group that the request's tags leave: those
-// with any of its tags, else those for everybody; without tags those for
-// everybody, or all where there are none.
+// with any of its tags, or all of them where that is wanted, else those for
+// everybody; without tags those for everybody, or all where there are none.
 func (p *plan) tagged(g *group) []*deployment {
 	if p.router.ignoreTags || !g.tagged && len(p.tags) == 0 {
 		return g.members
 	}
 	var fit, standard []*deployment
 	for _, d := range g.members {
-		if slices.ContainsFunc(d.Tags, func(tag string) bool { return slices.Contains(p.tags, tag) }) {
+		if p.fits(d) {
 			fit = append(fit, d)
 		}
 		if slices.Contains(d.Tags, defaultTag) {
@@ -188,4 +188,12 @@ func (p *plan) tagged(g *group) []*deployment {
 		return g.members
 	}
 	return nil
+}
+
+// fits reports whether d has the tags of the request that it needs.
+func (p *plan) fits(d *deployment) bool {
+	if p.router.matchAllTags {
+		return len(p.tags) > 0 && !slices.ContainsFunc(p.tags, func(tag string) bool { return !slices.Contains(d.Tags, tag) })
+	}
+	return slices.ContainsFunc(d.Tags, func(tag string) bool { return slices.Contains(p.tags, tag) })
 }

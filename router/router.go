@@ -88,6 +88,7 @@ type Router struct {
 
 	strategy         Strategy
 	ignoreTags       bool
+	matchAllTags     bool
 	numRetries       int
 	maxAttempts      int // 0: no bound of its own
 	policy           PerFailure

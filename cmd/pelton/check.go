@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
@@ -14,12 +15,15 @@ import (
 	"pelton/jobs"
 	"pelton/jobs/store"
 	"pelton/router"
+	"pelton/router/litellm"
 	"pelton/schema"
 )
 
 type checkCmd struct {
 	Conn connection `embed:""`
 	JSON bool       `name:"json" help:"Print JSON."`
+
+	Offline bool `help:"Look at the configuration alone: neither at NATS nor at the deployments."`
 
 	Create   bool   `help:"First make the streams, buckets and queues that are missing, for workers that may not."`
 	Queues   string `placeholder:"Q=CAP,…" help:"With --create: the queues (PELTON_QUEUES)."`
@@ -30,23 +34,27 @@ type checkCmd struct {
 func (checkCmd) Help() string {
 	return `Looks at configuration, connection, streams and deployments. A deployment is asked for its list of models, which costs nothing. Without NATS_URL, NATS_CONTEXT or -s no NATS server needs to be there. Exits 3 when something is wrong.
 
+Each problem of the configuration is a line of its own, with its place: FAIL where it costs a deployment or the whole file, warn where something is not used. With --offline nothing else is looked at.
+
 A worker makes the streams when it starts. Where its credentials do not let it, somebody whose do runs this with --create once, and looks at no deployment.
 
 Example:
 
 	pelton check
 	pelton check -s nats://nats:4222 --config config.yaml
+	pelton check --offline --config config.yaml
 	pelton check -s tls://nats:4222 --tlsca ca.pem --creds admin.creds --inbox-prefix _INBOX_admin --create --queues default=256,bulk=64`
 }
 
 // finding is one thing that was checked.
 type finding struct {
-	What   string              `json:"what"`
-	OK     bool                `json:"ok"`
-	Detail string              `json:"detail"`
-	Result *router.CheckResult `json:"deployment,omitempty"`
-	Stream *jobs.StreamInfo    `json:"stream,omitempty"`
-	Store  *storeUse           `json:"store,omitempty"`
+	What    string              `json:"what"`
+	OK      bool                `json:"ok"`
+	Warning bool                `json:"warning,omitempty"` // it is well, but somebody should know
+	Detail  string              `json:"detail"`
+	Result  *router.CheckResult `json:"deployment,omitempty"`
+	Stream  *jobs.StreamInfo    `json:"stream,omitempty"`
+	Store   *storeUse           `json:"store,omitempty"`
 }
 
 // storeUse is what the account's streams take together.
@@ -56,6 +64,9 @@ type storeUse struct {
 }
 
 func (c *checkCmd) Run(a *app) error {
+	if c.Create && c.Offline {
+		return usagef("--create needs a server: it does not go with --offline")
+	}
 	if !c.Create && (c.Queues != "" || c.Replicas != "" || c.MaxAge != "") {
 		return usagef("--queues, --replicas and --results-max-age go with --create")
 	}
@@ -72,32 +83,68 @@ func (c *checkCmd) Run(a *app) error {
 			return interruptedOr(a, err)
 		}
 	}
-	from := "environment"
-	if cfg.File != "" {
-		from = cfg.File
-	}
-	list := []finding{{What: "configuration", OK: true, Detail: from}}
-	list = append(list, checkNATS(a, cfg, log)...)
 	if c.Create {
+		return c.print(a, checkNATS(a, cfg, log))
+	}
+	list, models := checkConfig(a, cfg)
+	if c.Offline {
 		return c.print(a, list)
 	}
-	models, err := a.models(cfg, log)
-	if err == nil {
-		var upstreams *router.Router
-		if upstreams, err = router.New(models); err == nil {
-			defer upstreams.Close()
-			for _, r := range upstreams.Check(a.soft) {
-				list = append(list, finding{What: "deployment " + r.Deployment.ID, OK: r.Error == nil || r.Reachable && r.Authorised, Detail: detail(r), Result: &r})
-			}
-		}
-	}
-	if err != nil {
-		list = append(list, finding{What: "deployments", Detail: err.Error()})
-	}
+	list = append(list, checkNATS(a, cfg, log)...)
+	list = append(list, checkDeployments(a, models)...)
 	if a.soft.Err() != nil {
 		return errInterrupted
 	}
 	return c.print(a, list)
+}
+
+// checkConfig looks at the configuration: a line for each problem, and what there
+// is to ask; nil where there is nothing.
+func checkConfig(a *app, cfg *config.Config) ([]finding, *router.Config) {
+	if cfg.File == "" {
+		models, err := router.FromEnv(a.env)
+		if err != nil {
+			return []finding{{What: "deployments", Detail: err.Error()}}, nil
+		}
+		return []finding{{What: "configuration", OK: true, Detail: "environment"}}, models
+	}
+	models, warnings, err := litellm.Load(cfg.File, a.env, cfg.AcceptUnused...)
+	var list []finding
+	failed := false
+	for _, w := range warnings {
+		place, detail, _ := strings.Cut(w.String(), ": ")
+		list = append(list, finding{What: place, OK: !w.LeftOut, Warning: !w.LeftOut, Detail: detail})
+		failed = failed || w.LeftOut
+	}
+	if err == nil {
+		err = anyModel(cfg, models)
+	}
+	if err != nil {
+		for line := range strings.Lines(err.Error()) {
+			list = append(list, finding{What: "configuration", Detail: strings.TrimSuffix(line, "\n")})
+		}
+		return list, nil
+	}
+	if !failed {
+		list = append([]finding{{What: "configuration", OK: true, Detail: cfg.File}}, list...)
+	}
+	return list, models
+}
+
+// checkDeployments asks each deployment.
+func checkDeployments(a *app, models *router.Config) (list []finding) {
+	if models == nil {
+		return nil
+	}
+	upstreams, err := router.New(models)
+	if err != nil {
+		return []finding{{What: "deployments", Detail: err.Error()}}
+	}
+	defer upstreams.Close()
+	for _, r := range upstreams.Check(a.soft) {
+		list = append(list, finding{What: "deployment " + r.Deployment.ID, OK: r.Error == nil || r.Reachable && r.Authorised, Detail: detail(r), Result: &r})
+	}
+	return list
 }
 
 // create makes what is missing of the installation.
@@ -217,8 +264,11 @@ func (c *checkCmd) print(a *app, list []finding) error {
 		t := table{{"RESULT", "WHAT", "DETAIL"}}
 		for _, f := range list {
 			mark := "ok"
-			if !f.OK {
+			switch {
+			case !f.OK:
 				mark = "FAIL"
+			case f.Warning:
+				mark = "warn"
 			}
 			t = append(t, []string{mark, f.What, f.Detail})
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"time"
 
@@ -32,8 +33,9 @@ type connection struct {
 	TLSCA    string `name:"tlsca" group:"connection" placeholder:"FILE" help:"Authorities to trust (NATS_CA)."`
 	Inbox    string `name:"inbox-prefix" group:"connection" placeholder:"PREFIX" help:"Prefix of the subjects that answers come to (NATS_INBOX_PREFIX)."`
 
-	Config   string `placeholder:"FILE" help:"Models and settings (PELTON_CONFIG)."`
-	LogLevel string `placeholder:"LEVEL" help:"trace, debug, info, warn, error or disabled (PELTON_LOG_LEVEL)."`
+	Config       string `placeholder:"FILE" help:"Models and settings (PELTON_CONFIG)."`
+	AcceptUnused string `name:"accept-unused" placeholder:"NAME,…" help:"Settings of that file that need not be carried out, such as guardrails (PELTON_ACCEPT_UNUSED)."`
+	LogLevel     string `placeholder:"LEVEL" help:"trace, debug, info, warn, error or disabled (PELTON_LOG_LEVEL)."`
 }
 
 // flags are those that were given, as settings.
@@ -50,6 +52,7 @@ func (c *connection) flags() []config.Flag {
 		config.Flag{Flag: "--tlsca", Name: "NATS_CA", Value: c.TLSCA},
 		config.Flag{Flag: "--inbox-prefix", Name: "NATS_INBOX_PREFIX", Value: c.Inbox},
 		config.Flag{Flag: "--config", Name: "PELTON_CONFIG", Value: c.Config},
+		config.Flag{Flag: "--accept-unused", Name: "PELTON_ACCEPT_UNUSED", Value: c.AcceptUnused},
 		config.Flag{Flag: "--log-level", Name: "PELTON_LOG_LEVEL", Value: c.LogLevel},
 	)
 	if c.Context != "" && c.Server == "" {
@@ -159,15 +162,26 @@ func (a *app) models(cfg *config.Config, log zerolog.Logger) (*router.Config, er
 		models.Adaptive = cfg.Enabled(config.AdaptiveConcurrency)
 		return models, nil
 	}
-	models, warnings, err := litellm.Load(cfg.File, a.env)
+	models, warnings, err := litellm.Load(cfg.File, a.env, cfg.AcceptUnused...)
 	for _, w := range warnings {
 		log.Warn().Msg(w.String())
+	}
+	if err == nil {
+		err = anyModel(cfg, models)
 	}
 	if err != nil {
 		return nil, setup(err)
 	}
 	models.Adaptive = models.Adaptive || cfg.Enabled(config.AdaptiveConcurrency)
 	return models, nil
+}
+
+// anyModel says that a file has no model that could be asked.
+func anyModel(cfg *config.Config, models *router.Config) error {
+	if len(models.Deployments) > 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: model_list lists no model: nothing can be asked", cfg.File)
 }
 
 // redactedURL is where nc is connected to, without credentials.

@@ -39,6 +39,7 @@ type Config struct {
 	OpenAIBaseURL string      `envconfig:"OPENAI_BASE_URL" file:"-" shown:"https://api.openai.com/v1" desc:"address of the upstream when no models are configured"`
 
 	File          string        `envconfig:"PELTON_CONFIG" file:"-" desc:"YAML file with the models (LiteLLM's model_list) and, under pelton_settings, these settings: names in lower case without PELTON_"`
+	AcceptUnused  List          `envconfig:"PELTON_ACCEPT_UNUSED" shown:"none" desc:"settings of that file that guard money, data or safety, are not carried out, and need not be, comma separated, such as guardrails; without its name here a file that has one is refused"`
 	Prefix        string        `envconfig:"PELTON_PREFIX" value:"pelton" desc:"first token of all subjects; in capitals, of all stream names"`
 	Queues        Queues        `envconfig:"PELTON_QUEUES" value:"default=256" desc:"queues to serve and how many requests of each may be in flight on all workers together; the number counts when the queue is made, later use pelton queue set"`
 	Slots         int           `envconfig:"PELTON_SLOTS" value:"256" desc:"calls of this process at once"`

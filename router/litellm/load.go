@@ -4,32 +4,37 @@
 package litellm
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
-	"sort"
-
-	"go.yaml.in/yaml/v3"
+	"strings"
 
 	"pelton/router"
 	"pelton/router/internal/file"
 )
 
 // Load reads a configuration file in the shape of LiteLLM's config.yaml: its
-// model_list and router_settings. References such as os.environ/NAME are looked
-// up with env (os.LookupEnv), and so are the keys of deployments that have none
-// of their own and no address of their own, under their provider's usual names.
+// model_list and router_settings, and those of the files it includes. References
+// such as os.environ/NAME are looked up with env (os.LookupEnv), and so are the
+// keys of deployments that have none of their own and no address of their own,
+// under their provider's usual names.
 //
-// What the file says and Pelton does not use is returned as warnings, also
-// beside an error. The error joins all problems, one [Problem] each. The key
-// pelton_settings is left to others.
-func Load(path string, env func(string) (string, bool)) (*router.Config, []Warning, error) {
+// A deployment that cannot be used is left out, and costs its group alone: one
+// that has no other is in [router.Config.Unserved], with the reason. Only when no
+// group is left that could be is that an error. What is left out, and what the
+// file says and Pelton does not use, is returned as warnings, also beside an error.
+// The error joins all problems, one [Problem] each. A file that lists no model at
+// all gives a configuration without deployments.
+//
+// Settings that guard money, data or safety and are not carried out are problems,
+// unless accept names them. The key pelton_settings is left to others.
+func Load(path string, env func(string) (string, bool), accept ...string) (*router.Config, []Warning, error) {
 	text, err := file.Read(path, file.Max)
 	if err != nil {
 		return nil, nil, fmt.Errorf("configuration: %w", err)
 	}
-	return parse(path, text, env)
+	return parse(path, text, env, accept...)
 }
 
 // Problem is something wrong in a configuration file.
@@ -48,6 +53,7 @@ type Warning struct {
 	Line    int
 	Key     string // with the keys it lies under, such as "router_settings.routing_strategy"
 	Message string
+	LeftOut bool // for it a deployment, or a whole group, is not there
 }
 
 // String returns file, line, key and message on one line.
@@ -60,26 +66,39 @@ func position(file string, line int) string {
 	return fmt.Sprintf("%s:%d: ", file, line)
 }
 
-// loader makes a configuration of one file, and collects what is wrong.
+// loader makes a configuration of one file and those it includes, and collects
+// what is wrong.
 type loader struct {
 	*reader
 	ids         map[string]int // id of a deployment → its line
 	credentials map[string][]entry
 	mentions    []mention
 	aliasLines  map[string]int
+	defaults    []entry   // of router_settings.default_litellm_params
+	leftOut     []Problem // why deployments are, where no group may be left
+	tagLine     int       // where the first tags of a deployment are; 0: nowhere
 }
 
-func parse(name string, text []byte, env func(string) (string, bool)) (*router.Config, []Warning, error) {
+func parse(name string, text []byte, env func(string) (string, bool), accept ...string) (*router.Config, []Warning, error) {
 	l := &loader{
-		reader: &reader{file: name, env: env},
+		reader: &reader{file: name, files: []string{name}, env: env, accepted: words(strings.Join(accept, " "))},
 		ids:    map[string]int{}, credentials: map[string][]entry{}, aliasLines: map[string]int{},
 	}
 	cfg := l.document(text)
-	slices.SortStableFunc(l.warnings, func(a, b Warning) int { return a.Line - b.Line })
+	if len(l.problems) == 0 && len(cfg.Deployments) == 0 && len(l.leftOut) > 0 {
+		l.problems = l.leftOut
+		l.warnings = slices.DeleteFunc(l.warnings, func(w Warning) bool { return w.LeftOut })
+	}
+	l.warnings = unique(l.warnings)
+	slices.SortStableFunc(l.warnings, func(a, b Warning) int {
+		return cmp.Or(slices.Index(l.files, a.File)-slices.Index(l.files, b.File), a.Line-b.Line)
+	})
 	if len(l.problems) == 0 {
 		return cfg, l.warnings, nil
 	}
-	sort.SliceStable(l.problems, func(i, j int) bool { return l.problems[i].Line < l.problems[j].Line })
+	slices.SortStableFunc(l.problems, func(a, b Problem) int {
+		return cmp.Or(slices.Index(l.files, a.File)-slices.Index(l.files, b.File), a.Line-b.Line)
+	})
 	errs := make([]error, len(l.problems))
 	for i, p := range l.problems {
 		errs[i] = p
@@ -87,45 +106,56 @@ func parse(name string, text []byte, env func(string) (string, bool)) (*router.C
 	return nil, l.warnings, errors.Join(errs...)
 }
 
+// The sections of a file that are read, in this order: what others refer to comes
+// first, and what replaces something last.
+var sectionOrder = []string{"environment_variables", "credential_list", "model_list", "litellm_settings", "router_settings"}
+
 func (l *loader) document(text []byte) *router.Config {
-	var root yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	if err := decoder.Decode(&root); err != nil {
-		l.syntax(err)
-		return nil
-	}
-	var second yaml.Node
-	if decoder.Decode(&second) == nil {
-		l.problem(second.Line, "a second YAML document: a configuration is one")
-	}
-	cfg := &router.Config{}
-	sections := l.mapping(root.Content[0], "the file")
-	// What others refer to comes first, and what replaces something last.
-	for _, key := range []string{"environment_variables", "credential_list", "model_list", "litellm_settings", "router_settings"} {
-		e := findEntry(sections, key)
-		switch {
-		case e == nil && key == "model_list":
-			l.problem(0, "model_list: missing; it lists the models and where they are")
-		case e == nil:
-		case key == "environment_variables":
-			l.environment(*e)
-		case key == "credential_list":
-			l.credentialList(*e)
-		case key == "model_list":
-			l.modelList(cfg, *e)
-		default:
-			l.routerSettings(cfg, *e)
+	all := l.sections(text)
+	cfg := &router.Config{IgnoreTags: true}
+	for _, key := range sectionOrder {
+		parts := all[key]
+		for _, part := range parts {
+			l.file = part.file
+			switch key {
+			case "environment_variables":
+				l.environment(part.entry)
+			case "credential_list":
+				l.credentialList(part.entry)
+			case "litellm_settings", "router_settings":
+				l.routerSettings(cfg, part.entry)
+			}
+		}
+		if key == "model_list" {
+			if settings := all["router_settings"]; len(settings) > 0 {
+				l.file = settings[0].file
+				l.defaultParams(settings[0].entry)
+			}
+			l.modelList(cfg, parts)
 		}
 	}
-	for _, e := range sections {
-		switch e.key {
-		case "environment_variables", "credential_list", "model_list", "litellm_settings", "router_settings", "pelton_settings":
-		default:
-			l.unused(e, "")
+	for key, parts := range all {
+		if !slices.Contains(sectionOrder, key) {
+			for _, part := range parts {
+				l.file = part.file
+				l.otherSection(part.entry)
+			}
 		}
 	}
+	l.file = l.files[0]
 	if len(l.problems) == 0 {
 		l.dangling(cfg)
+		l.unusedTags(cfg)
 	}
 	return cfg
+}
+
+// unique drops what was said before: a mapping may be read twice.
+func unique(all []Warning) []Warning {
+	said := map[Warning]bool{}
+	return slices.DeleteFunc(all, func(w Warning) bool {
+		before := said[w]
+		said[w] = true
+		return before
+	})
 }

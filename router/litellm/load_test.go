@@ -3,6 +3,7 @@ package litellm
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"pelton/router"
+	"pelton/schema"
 )
 
 // testKey is a key that must show up nowhere but at the upstream.
@@ -86,7 +88,7 @@ model_list:
   - model_name: a
     litellm_params: {model: openai/gpt-4o, api_key: os.environ/UNSET}
   - model_name: b
-    litellm_params: {model: sagemaker/llama, api_base: "https://x"}
+    litellm_params: {model: watsonx/llama, api_base: "https://x"}
   - model_name: c
     litellm_params: {model: acme/x}
   - litellm_params: {model: openai/x, api_key: k}
@@ -117,33 +119,117 @@ router_settings:
   num_retries: -1
   timeout: 0
 `
-	_, _, err := parse("c.yaml", []byte(text), environ(nil))
+	cfg, warnings, err := parse("c.yaml", []byte(text), environ(nil))
 	if err == nil {
 		t.Fatal("no error")
 	}
 	got := strings.Split(err.Error(), "\n")
 	want := []string{
-		`c.yaml:4: model_list[0].litellm_params.api_key: the environment variable UNSET is not set`,
-		`c.yaml:6: the group "b" has no deployment that can be used: line 6: "sagemaker/llama": "sagemaker" speaks a protocol of its own, not OpenAI's: put a gateway that speaks OpenAI's protocol in front of it`,
-		`c.yaml:8: the group "c" has no deployment that can be used: line 8: "acme/x": unknown provider "acme": write "openai/x", with the address of its OpenAI-compatible endpoint as api_base, instead`,
 		`c.yaml:9: model_list[3].model_name: missing; it is the name that requests ask for`,
-		`c.yaml:10: model_list[4].litellm_params: missing; it says which model it is and where`,
-		`c.yaml:12: model_list[5].litellm_params.timeout: "soon" must be a number of seconds above 0`,
-		`c.yaml:15: model_list[6].litellm_params.api_base must begin with https:// or http://`,
-		`c.yaml:16: model_list[6].model_info.id: "same" is the id of the deployment in line 13 too`,
-		`c.yaml:18: model_list[7].model_name: given twice`,
-		`c.yaml:21: model_list[8].litellm_params: no key for groq: set api_key, or GROQ_API_KEY in the environment`,
-		`c.yaml:23: model_list[9].litellm_params.model: model "*" holds a * for which the group "i" gives no text`,
 		`c.yaml:24: model_list[10]: must be a mapping of keys to values`,
-		`c.yaml:26: model_list[11].litellm_params.api_base: missing; "hosted_vllm" has no address of its own`,
-		`c.yaml:28: model_list[12].litellm_params.api_key: holds characters that no header can carry (a line break?)`,
-		`c.yaml:30: model_list[13].litellm_params: no key for azure: set api_key, azure_ad_token, azure_ad_token_file or azure_ad_token_command`,
-		`c.yaml:32: model_list[14].litellm_params.model: must be one value, not a list or mapping`,
 		`c.yaml:34: router_settings.num_retries: "-1" must be a whole number from 0 to 100`,
-		`c.yaml:35: router_settings.timeout: "0" must be a number of seconds above 0`,
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	// What is wrong with a deployment costs its group alone.
+	want = []string{
+		`c.yaml:4: model_list[0]: the deployment is left out: litellm_params.api_key: the environment variable UNSET is not set`,
+		`c.yaml:6: model_list[1]: the deployment is left out: litellm_params.model: "watsonx/llama": "watsonx" speaks a protocol of its own, not OpenAI's: put a gateway that speaks OpenAI's protocol in front of it`,
+		`c.yaml:8: model_list[2]: the deployment is left out: litellm_params.model: "acme/x": unknown provider "acme": write "openai/x", with the address of its OpenAI-compatible endpoint as api_base, instead`,
+		`c.yaml:10: model_list[4]: the deployment is left out: litellm_params: missing; it says which model it is and where`,
+		`c.yaml:12: model_list[5]: the deployment is left out: litellm_params.timeout: "soon" must be a number of seconds, and not negative`,
+		`c.yaml:15: model_list[6]: the deployment is left out: litellm_params.api_base must begin with https:// or http://`,
+		`c.yaml:18: model_list[7].model_name: given in line 17 too; the last one counts`,
+		`c.yaml:21: model_list[8]: the deployment is left out: litellm_params: no key for groq: set api_key, or GROQ_API_KEY in the environment`,
+		`c.yaml:23: model_list[9]: the deployment is left out: litellm_params.model: model "*" holds a * for which the group "i" gives no text`,
+		`c.yaml:26: model_list[11]: the deployment is left out: litellm_params.api_base: missing; "hosted_vllm" has no address of its own`,
+		`c.yaml:28: model_list[12]: the deployment is left out: litellm_params.api_key: holds characters that no header can carry (a line break?)`,
+		`c.yaml:30: model_list[13]: the deployment is left out: litellm_params: no key for azure: set api_key, azure_ad_token, azure_ad_token_file or azure_ad_token_command`,
+		`c.yaml:32: model_list[14]: the deployment is left out: litellm_params.model: must be one value, not a list or mapping`,
+		`c.yaml:35: router_settings.timeout: 0 is no bound; leave the key out`,
+	}
+	got = nil
+	for _, w := range warnings {
+		got = append(got, w.String())
+		if w.LeftOut != strings.Contains(w.Message, "is left out") {
+			t.Errorf("%s: left out: %v", w, w.LeftOut)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if cfg != nil {
+		t.Error("a configuration beside an error")
+	}
+}
+
+// A group that cannot be served costs itself alone; none left is an error.
+func TestGroupsThatCannotBeServed(t *testing.T) {
+	text := `
+model_list:
+  - {model_name: good, litellm_params: {model: openai/m, api_key: k}}
+  - {model_name: half, litellm_params: {model: openai/m, api_key: k, rpm: 0}, model_info: {id: one}}
+  - {model_name: half, litellm_params: {model: openai/m, api_key: os.environ/UNSET}, model_info: {id: one}}
+  - {model_name: unset, litellm_params: {model: openai/m, api_key: os.environ/UNSET}}
+  - {model_name: unset, litellm_params: {model: watsonx/m}}
+  - {model_name: "images-*", litellm_params: {model: openai/dall-e-3, api_key: k}, model_info: {mode: image_generation}}
+  - {model_name: twin, litellm_params: {model: openai/m, api_key: k, api_base: null, timeout: null, organization: }, model_info: {id: one}}
+`
+	cfg, warnings, err := parse("c.yaml", []byte(text), environ(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, d := range cfg.Deployments {
+		ids = append(ids, d.Group+" "+d.ID)
+	}
+	if want := []string{"good good-1", "half one", "twin one-2"}; !slices.Equal(ids, want) {
+		t.Errorf("deployments %q, want %q", ids, want)
+	}
+	if cfg.Deployments[2].BaseURL != router.DefaultBaseURL {
+		t.Errorf("an api_base of null became %q", cfg.Deployments[2].BaseURL)
+	}
+	want := map[string]string{
+		"unset":    `c.yaml:6: litellm_params.api_key: the environment variable UNSET is not set; c.yaml:7: litellm_params.model: "watsonx/m": "watsonx" speaks a protocol of its own, not OpenAI's: put a gateway that speaks OpenAI's protocol in front of it`,
+		"images-*": "c.yaml:8: model_info.mode: image_generation is not served: chat completions, completions, responses and embeddings are",
+	}
+	if !maps.Equal(cfg.Unserved, want) {
+		t.Errorf("unserved: %q", cfg.Unserved)
+	}
+	leftOut := 0
+	for _, w := range warnings {
+		if w.LeftOut {
+			leftOut++
+		}
+	}
+	if leftOut != 4 {
+		t.Errorf("%d left out of %v", leftOut, warnings)
+	}
+	r, err := router.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, model := range []string{"unset", "images-large"} {
+		out := r.Do(t.Context(), router.Request{Body: []byte(`{"model":"` + model + `","messages":[]}`)})
+		if e := out.Error; e == nil || e.Class != schema.ClassUpstreamFatal || e.Code != schema.CodeNoDeployment || !strings.Contains(e.Message, "c.yaml:") {
+			t.Errorf("%s: %v", model, out.Error)
+		}
+	}
+	_, _, err = parse("c.yaml", []byte("model_list: [{model_name: a, litellm_params: {model: x, api_key: os.environ/UNSET}}, {model_name: b, litellm_params: {model: acme/x}}]"), environ(nil))
+	if err == nil || strings.Count(err.Error(), "\n") != 1 || !strings.Contains(err.Error(), "UNSET is not set") || !strings.Contains(err.Error(), "acme") {
+		t.Errorf("no group is left: %v", err)
+	}
+}
+
+// A file without models is a configuration without deployments, as in LiteLLM.
+func TestNoModels(t *testing.T) {
+	for _, text := range []string{"model_list: []", "model_list:", "router_settings: {num_retries: 1}"} {
+		cfg, warnings, err := parse("c.yaml", []byte(text), environ(nil))
+		if err != nil || len(cfg.Deployments) > 0 || len(warnings) != 1 || !strings.Contains(warnings[0].String(), "lists no model") {
+			t.Errorf("%s: %v %v", text, warnings, err)
+		}
 	}
 }
 
@@ -151,9 +237,6 @@ func TestLoadOddFiles(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                     "c.yaml: the file is empty",
 		"# nothing":                            "c.yaml: the file is empty",
-		"model_list:":                          "c.yaml:1: model_list: must be a list",
-		"model_list: []":                       "c.yaml:1: model_list: empty",
-		"router_settings: {num_retries: 1}":    "c.yaml: model_list: missing",
 		"- a\n- b":                             "c.yaml:1: the file: must be a mapping",
 		"model_list: [a":                       "c.yaml:1: not valid YAML: did not find",
 		"a: 1\n b: 2":                          "not valid YAML",
@@ -205,7 +288,7 @@ func TestLocate(t *testing.T) {
 		{"gemini-2.5-pro", "", false, "gemini", "gemini-2.5-pro"},
 		{"acme/x", "", false, "unknown provider", ""},
 		{"azure/x", "", true, "azure", "x"},
-		{"x", "sagemaker", true, "protocol of its own", ""},
+		{"x", "watsonx", true, "protocol of its own", ""},
 		{"x", "bedrock", true, "bedrock", "x"},
 		{"bedrock/invoke/x", "", false, "bedrock", "x"},
 		{"bedrock/converse/anthropic.claude-v2", "", false, "bedrock_converse", "anthropic.claude-v2"},
@@ -295,6 +378,9 @@ func FuzzConfig(f *testing.F) {
 			if !errors.As(err, &p) || p.Message == "" || strings.Contains(err.Error(), testKey) {
 				t.Fatalf("error %v", err)
 			}
+			return
+		}
+		if len(cfg.Deployments) == 0 {
 			return
 		}
 		r, err := router.New(cfg)

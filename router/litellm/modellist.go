@@ -2,6 +2,7 @@ package litellm
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -14,25 +15,38 @@ type pending struct {
 	router.Deployment
 	provider string
 	leftOut  string // why it is not used; empty: it is
+	file     string
 	line     int
 }
 
-func (l *loader) modelList(cfg *router.Config, section entry) {
-	list := resolve(section.value)
-	if list.Kind != yaml.SequenceNode {
-		l.problem(list.Line, "model_list: must be a list, one entry per deployment")
-		return
-	}
-	if len(list.Content) == 0 {
-		l.problem(list.Line, "model_list: empty; at least one deployment is needed")
-	}
+func (l *loader) modelList(cfg *router.Config, parts []section) {
 	var found []pending
-	for i, node := range list.Content {
-		if p, ok := l.deployment(node, fmt.Sprintf("model_list[%d]", i)); ok {
-			found = append(found, p)
+	count := 0
+	for _, part := range parts {
+		l.file = part.file
+		list := resolve(part.entry.value)
+		if isNull(list) {
+			continue
+		}
+		if list.Kind != yaml.SequenceNode {
+			l.problem(list.Line, "model_list: must be a list, one entry per deployment")
+			return
+		}
+		for i, node := range list.Content {
+			if p, ok := l.entry(node, fmt.Sprintf("model_list[%d]", i)); ok {
+				found = append(found, p)
+			}
+			count++
 		}
 	}
-	l.emptyGroups(found)
+	if count == 0 && len(l.problems) == 0 {
+		line := 1
+		if len(parts) > 0 {
+			line = parts[0].entry.line
+		}
+		l.warn(line, "model_list", "lists no model: nothing can be asked")
+	}
+	l.noteUnserved(cfg, found)
 	taken := map[string]bool{}
 	for id := range l.ids {
 		taken[id] = true
@@ -49,32 +63,60 @@ func (l *loader) modelList(cfg *router.Config, section entry) {
 	}
 }
 
-// emptyGroups notes the groups all of whose deployments are left out.
-func (l *loader) emptyGroups(found []pending) {
-	usable, told := map[string]bool{}, map[string]bool{}
+// entry reads one entry of model_list. What is wrong with it costs its deployment
+// alone, if it says whose group it is in; false means that it does not.
+func (l *loader) entry(node *yaml.Node, path string) (pending, bool) {
+	before, said := len(l.problems), len(l.warnings)
+	p := l.deployment(node, path)
+	p.file = l.file
+	faults := slices.Clone(l.problems[before:])
+	if len(faults) > 0 && p.Group != "" {
+		l.problems, l.warnings = l.problems[:before], l.warnings[:said]
+		if p.leftOut == "" {
+			p.leftOut, p.line = strings.TrimPrefix(faults[0].Message, path+"."), faults[0].Line
+		}
+		for _, fault := range faults {
+			l.leave(path, fault)
+		}
+	}
+	return p, p.Group != ""
+}
+
+// leave notes why the deployment at path is left out.
+func (l *loader) leave(path string, fault Problem) {
+	l.leftOut = append(l.leftOut, fault)
+	l.warnings = append(l.warnings, Warning{
+		File: fault.File, Line: fault.Line, Key: path, LeftOut: true,
+		Message: "the deployment is left out: " + strings.TrimPrefix(fault.Message, path+"."),
+	})
+}
+
+// noteUnserved notes the groups all of whose deployments are left out.
+func (l *loader) noteUnserved(cfg *router.Config, found []pending) {
+	served := map[string]bool{}
 	for _, p := range found {
-		usable[p.Group] = usable[p.Group] || p.leftOut == ""
+		served[p.Group] = served[p.Group] || p.leftOut == ""
 	}
 	for _, p := range found {
-		if usable[p.Group] || told[p.Group] {
+		if served[p.Group] {
 			continue
 		}
-		told[p.Group] = true
-		var why []string
-		for _, o := range found {
-			if o.Group == p.Group {
-				why = append(why, fmt.Sprintf("line %d: %s", o.line, o.leftOut))
-			}
+		if cfg.Unserved == nil {
+			cfg.Unserved = map[string]string{}
 		}
-		l.problem(p.line, fmt.Sprintf("the group %q has no deployment that can be used: %s", p.Group, strings.Join(why, "; ")))
+		why := position(p.file, p.line) + p.leftOut
+		if before := cfg.Unserved[p.Group]; before != "" {
+			why = before + "; " + why
+		}
+		cfg.Unserved[p.Group] = why
 	}
 }
 
-// deployment reads one entry of model_list; false means that a problem was noted.
-func (l *loader) deployment(node *yaml.Node, path string) (pending, bool) {
+// deployment reads one entry of model_list.
+func (l *loader) deployment(node *yaml.Node, path string) (p pending) {
 	before := len(l.problems)
-	var p pending
 	var params, info *entry
+	var limits []entry
 	for _, e := range l.mapping(node, path) {
 		switch e.key {
 		case "model_name":
@@ -83,11 +125,14 @@ func (l *loader) deployment(node *yaml.Node, path string) (pending, bool) {
 			params = &e
 		case "model_info":
 			info = &e
+		case "rpm", "tpm", "max_parallel_requests", "weight", "tags":
+			limits = append(limits, e) // they belong in litellm_params, and often stand here
 		default:
 			l.unused(e, "")
 		}
 	}
 	line := resolve(node).Line
+	p.line = line
 	if p.Group == "" && len(l.problems) == before {
 		l.problem(line, path+".model_name: missing; it is the name that requests ask for")
 	}
@@ -95,13 +140,13 @@ func (l *loader) deployment(node *yaml.Node, path string) (pending, bool) {
 		if resolve(node).Kind == yaml.MappingNode {
 			l.problem(line, path+".litellm_params: missing; it says which model it is and where")
 		}
-		return p, false
+		return p
 	}
-	l.params(&p, *params)
-	if info != nil && p.leftOut == "" {
+	l.params(&p, *params, limits)
+	if info != nil && p.leftOut == "" && len(l.problems) == before {
 		l.info(&p, *info)
 	}
-	return p, len(l.problems) == before
+	return p
 }
 
 // info reads model_info: what is known of a model.
@@ -109,22 +154,39 @@ func (l *loader) info(p *pending, section entry) {
 	for _, e := range l.mapping(section.value, section.path) {
 		switch {
 		case e.key == "id":
-			if p.ID, _ = l.text(e); p.ID != "" {
-				l.id(p.ID, e)
+			if id, ok := l.text(e); ok && id != "" {
+				p.ID = l.id(id, e)
 			}
-		case e.key == "mode" || l.knowledge(p, e):
+		case e.key == "mode":
+			l.mode(e)
+		case l.knowledge(p, e):
 		default:
-			l.unused(e, "")
+			l.unused(e, hints[e.key])
 		}
 	}
 }
 
-func (l *loader) id(id string, e entry) {
-	if first, taken := l.ids[id]; taken {
-		l.problem(e.line, fmt.Sprintf("%s: %q is the id of the deployment in line %d too", e.path, id, first))
-		return
+// mode reads what a model is for. One that answers no text is left out.
+func (l *loader) mode(e entry) {
+	switch mode, _ := l.text(e); mode {
+	case "image_generation", "image_edit", "audio_speech", "audio_transcription", "rerank", "realtime", "ocr", "video_generation", "search", "moderation", "vector_store":
+		l.problem(e.line, fmt.Sprintf("%s: %s is not served: chat completions, completions, responses and embeddings are", e.path, mode))
+	}
+}
+
+// id returns an id that no other deployment has.
+func (l *loader) id(id string, e entry) string {
+	first, taken := l.ids[id]
+	if taken {
+		given := id
+		for n := 2; taken; n++ {
+			id = fmt.Sprintf("%s-%d", given, n)
+			_, taken = l.ids[id]
+		}
+		l.warn(e.line, e.path, fmt.Sprintf("%q is the id of the deployment in line %d too; this one is %q", given, first, id))
 	}
 	l.ids[id] = e.line
+	return id
 }
 
 // knowledge reads what may stand in litellm_params and in model_info; false

@@ -5,22 +5,30 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"pelton/router"
 )
 
 // params reads litellm_params: where a deployment lies and how it is called.
-func (l *loader) params(p *pending, section entry) {
+// limits are those of its entries that stand beside it.
+func (l *loader) params(p *pending, section entry, limits []entry) {
 	before := len(l.problems)
 	entries := l.withCredential(l.mapping(section.value, section.path))
+	for _, more := range slices.Concat(limits, l.defaults) {
+		if findEntry(entries, more.key) == nil {
+			entries = append(entries, more)
+		}
+	}
 	model, custom := findEntry(entries, "model"), findEntry(entries, "custom_llm_provider")
 	at := findEntry(entries, "api_base")
-	if other := findEntry(entries, "base_url"); other != nil {
-		if at != nil {
-			l.problem(other.line, other.path+": api_base and base_url are the same; keep one")
+	if other := findEntry(entries, "base_url"); other != nil && !isNull(resolve(other.value)) {
+		if at != nil && !isNull(resolve(at.value)) {
+			l.warn(other.line, other.path, "the same as api_base, which is used")
+		} else {
+			at = other
 		}
-		at = other
 	}
 	name, kind, base := l.textOf(model), l.textOf(custom), ""
 	p.line = section.line
@@ -34,13 +42,12 @@ func (l *loader) params(p *pending, section entry) {
 		l.problem(p.line, section.path+".model: missing")
 		return
 	}
-	if at != nil { // an address that is not needed may well be in no variable
+	if at != nil && !isNull(resolve(at.value)) { // an address that is not needed may well be in no variable
 		base = resolve(at.value).Value
 	}
 	where, err := locate(name, kind, base)
 	if err != nil {
-		p.leftOut = fmt.Sprintf("%q: %v", name, err)
-		l.warn(p.line, section.path+".model", fmt.Sprintf("the deployment is left out: %s", p.leftOut))
+		l.problem(p.line, fmt.Sprintf("%s.model: %q: %v", section.path, name, err))
 		return
 	}
 	p.Model, p.provider = where.model, where.provider
@@ -53,16 +60,13 @@ func (l *loader) params(p *pending, section entry) {
 	for _, e := range entries {
 		l.param(p, e, body)
 	}
-	p.Defaults = l.defaults(body)
-	if len(l.problems) > before {
+	p.Defaults = l.bodyDefaults(body)
+	if len(l.problems) > before || p.Group == "" {
 		return
-	}
-	if p.Group == "" { // noted already; "*" fits any model
-		p.Group = "*"
 	}
 	if err := router.CheckNames(p.Group, p.Model); err != nil {
 		l.problem(p.line, fmt.Sprintf("%s.model: %v", section.path, err))
-		p.Group, p.Model = "*", "*" // so that the rest is looked at too
+		return
 	}
 	line := section.line
 	if at != nil {
@@ -115,7 +119,9 @@ func (l *loader) param(p *pending, e entry, body map[string]json.RawMessage) {
 	case "order":
 		p.Order = l.order(e)
 	case "tags":
-		p.Tags = l.names(e)
+		if p.Tags = l.names(e); len(p.Tags) > 0 && l.tagLine == 0 {
+			l.tagLine = e.line
+		}
 	case "drop_params":
 		if p.DropParams = l.yes(e); p.Protocol == "" && serviceOf(p.provider, p.Model).lacks == "" {
 			l.unused(e, hints[e.key])
@@ -131,6 +137,7 @@ func (l *loader) param(p *pending, e entry, body map[string]json.RawMessage) {
 		case l.knowledge(p, e), l.times(p, e):
 		case bodyParams[e.key]:
 			l.bodyValue(e, body)
+		case l.guards(e):
 		default:
 			l.unused(e, hints[e.key])
 		}
@@ -198,8 +205,8 @@ func (l *loader) bodyValue(e entry, body map[string]json.RawMessage) {
 	body[e.key] = raw
 }
 
-// defaults makes one object of what goes into bodies.
-func (l *loader) defaults(body map[string]json.RawMessage) json.RawMessage {
+// bodyDefaults makes one object of what goes into bodies.
+func (l *loader) bodyDefaults(body map[string]json.RawMessage) json.RawMessage {
 	if len(body) == 0 {
 		return nil
 	}

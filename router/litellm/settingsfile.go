@@ -69,14 +69,19 @@ func (l *loader) routerSettings(cfg *router.Config, section entry) {
 			cfg.FatalRetry = l.seconds(e)
 		case "short_wait":
 			cfg.ShortWait = l.seconds(e)
+		case "tag_filtering_match_any":
+			cfg.MatchAllTags = !l.yes(e)
 		case "drop_params":
 			l.dropParams(cfg, e)
-		case "enable_pre_call_checks", "tag_filtering_match_any":
+		case "enable_pre_call_checks":
 			if !l.yes(e) {
 				l.unused(e, "; it is always on")
 			}
+		case "default_litellm_params": // read before
 		default:
-			l.unused(e, hints[e.key])
+			if !l.guards(e) {
+				l.unused(e, hints[e.key])
+			}
 		}
 	}
 }
@@ -100,22 +105,6 @@ const (
 	maxTries = 100
 	maxFails = 1_000_000
 )
-
-// hints say what to do instead of a setting that is not used.
-var hints = map[string]string{
-	"redis_host":      "; workers share limits and cooldowns over NATS",
-	"redis_url":       "; workers share limits and cooldowns over NATS",
-	"redis_port":      "; workers share limits and cooldowns over NATS",
-	"redis_password":  "; workers share limits and cooldowns over NATS",
-	"max_retries":     "; num_retries counts",
-	"max_fallbacks":   "; no group is tried twice",
-	"retry_after":     "; back-off and the upstream's word decide",
-	"drop_params":     "; bodies go out as they came",
-	"modify_params":   "; bodies go out as they came",
-	"set_verbose":     "; see PELTON_LOG_LEVEL",
-	"cache":           "; answers are not cached",
-	"cache_responses": "; answers are not cached",
-}
 
 func (l *loader) strategy(cfg *router.Config, e entry) {
 	name, ok := l.text(e)
@@ -176,6 +165,22 @@ func (l *loader) aliases(cfg *router.Config, section entry) {
 				l.unused(inner, "")
 			}
 		}
+	}
+}
+
+// defaultParams reads router_settings.default_litellm_params, which every
+// deployment has where it says nothing else.
+func (l *loader) defaultParams(settings entry) {
+	if e := findEntry(l.mapping(settings.value, settings.path), "default_litellm_params"); e != nil {
+		l.defaults = l.mapping(e.value, e.path)
+	}
+}
+
+// unusedTags says that the tags of deployments do nothing, as in LiteLLM, where
+// the file does not switch them on.
+func (l *loader) unusedTags(cfg *router.Config) {
+	if l.tagLine > 0 && cfg.IgnoreTags {
+		l.warn(l.tagLine, "tags", "not used without router_settings.enable_tag_filtering")
 	}
 }
 

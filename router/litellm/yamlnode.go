@@ -18,8 +18,10 @@ import (
 
 // reader reads the values of one file, and collects what is wrong with them.
 type reader struct {
-	file     string
+	file     string   // that is being read
+	files    []string // all that were read, in order
 	env      func(string) (string, bool)
+	accepted map[string]bool // settings that need not be carried out
 	warnings []Warning
 	problems []Problem
 	merges   int // done so far
@@ -48,7 +50,7 @@ func (r *reader) problem(line int, message string) {
 func (r *reader) unused(e entry, hint string) { r.warn(e.line, e.path, "not used by Pelton"+hint) }
 
 func (r *reader) warn(line int, key, message string) {
-	r.warnings = append(r.warnings, Warning{r.file, line, key, message})
+	r.warnings = append(r.warnings, Warning{File: r.file, Line: line, Key: key, Message: message})
 }
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
@@ -80,7 +82,7 @@ func resolve(n *yaml.Node) *yaml.Node {
 }
 
 // mapping returns the entries of a mapping in order, merge keys resolved; null
-// is an empty one. Anything else, and a key given twice, is a problem.
+// is an empty one. Of a key given twice the last counts. Anything else is a problem.
 func (r *reader) mapping(n *yaml.Node, path string) []entry {
 	var entries []entry
 	r.collect(n, path, 0, map[string]bool{}, &entries)
@@ -112,7 +114,7 @@ func (r *reader) collect(n *yaml.Node, path string, depth int, seen map[string]b
 	if path != "the file" {
 		under = path + "."
 	}
-	own := map[string]bool{}
+	own := map[string]int{}
 	var merges []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], n.Content[i+1]
@@ -125,10 +127,14 @@ func (r *reader) collect(n *yaml.Node, path string, depth int, seen map[string]b
 			}
 		case key.Kind != yaml.ScalarNode:
 			r.problem(key.Line, path+": a key must be plain text")
-		case own[key.Value]:
-			r.problem(key.Line, under+keyName(key.Value)+": given twice")
+		case own[key.Value] > 0:
+			r.warn(key.Line, under+keyName(key.Value), fmt.Sprintf("given in line %d too; the last one counts", own[key.Value]))
+			if at := findEntry(*entries, key.Value); at != nil && at.line == own[key.Value] {
+				at.line, at.value = key.Line, value
+			}
+			own[key.Value] = key.Line
 		default:
-			own[key.Value] = true
+			own[key.Value] = key.Line
 			if !seen[key.Value] { // what stands in the mapping itself beats what is merged in
 				seen[key.Value] = true
 				*entries = append(*entries, entry{key.Value, under + keyName(key.Value), key.Line, value})

@@ -21,8 +21,12 @@ func (r *reader) seconds(e entry) time.Duration {
 		return d
 	}
 	s, err := strconv.ParseFloat(text, 64)
+	if err == nil && s == 0 {
+		r.warn(e.line, e.path, "0 is no bound; leave the key out")
+		return 0
+	}
 	if err != nil || !(s > 0) || s > math.MaxInt64/float64(time.Second)/2 {
-		r.problem(e.line, fmt.Sprintf("%s: %q must be a number of seconds above 0", e.path, resolve(e.value).Value))
+		r.problem(e.line, fmt.Sprintf("%s: %q must be a number of seconds, and not negative", e.path, resolve(e.value).Value))
 		return 0
 	}
 	return time.Duration(s * float64(time.Second))
@@ -79,14 +83,18 @@ func (r *reader) price(e entry) *float64 {
 	return nil
 }
 
-// whole reads a limit: a whole number above 0. LiteLLM writes some as 1e6.
+// whole reads a limit: a whole number above 0, or 0 for none. LiteLLM writes some
+// as 1e6.
 func (r *reader) whole(e entry) int {
 	n := r.amount(e)
 	switch {
 	case n == nil:
 		return 0
+	case *n == 0:
+		r.warn(e.line, e.path, "0 is no limit here; leave the key out")
+		return 0
 	case *n < 1 || *n != math.Trunc(*n) || *n > math.MaxInt32:
-		r.problem(e.line, fmt.Sprintf("%s: %q must be a whole number above 0", e.path, resolve(e.value).Value))
+		r.problem(e.line, fmt.Sprintf("%s: %q must be a whole number, and not negative", e.path, resolve(e.value).Value))
 		return 0
 	}
 	return int(*n)
