@@ -46,7 +46,6 @@ Examples:
 	pelton bench --in-flight 64 --latency 0s --jobs 1 --nats embedded,process
 	pelton bench files --rounds 3
 	pelton bench files --in-flight 256 --latency 0s -n 1000000 --rounds 1
-	pelton bench --against ./pelton-of-yesterday --only table
 	pelton bench --json > bench.json
 	pelton bench --from bench.json --markdown
 	pelton bench --in-flight 64 --latency 0s --jobs 1 --only table --cpuprofile cpu.pprof`

@@ -16,8 +16,8 @@ type shed struct {
 	gone  uint64              // up to where the store has given them up
 }
 
-// shedEvery is how many results are taken out at once.
-const shedEvery = 20_000
+// shedEvery is how many results are taken out at once. Only a test changes it.
+var shedEvery uint64 = 20_000
 
 // wrote notes that the result of a sequence is in the output.
 func (s *shed) wrote(seq uint64) {

@@ -91,6 +91,9 @@ func standInPelton() error {
 		case "mock":
 			args = append(args, "--addr", os.Getenv(varMock))
 		}
+	case verb == "bench" && slices.Contains(args, "files"):
+		add("--in-flight", "8")
+		args = append(args, "-n", "200", "--rounds", "1")
 	case verb == "bench" && !given("--from"): // to see that it works, not how fast
 		add("--in-flight", "8")
 		add("--latency", "0s")
