@@ -130,7 +130,7 @@ func (r *run) callOnce(ctx context.Context, at choice, waited time.Duration, fre
 // recordCall returns the slot of a call and tells everybody how it went.
 func (r *run) recordCall(ctx context.Context, at choice, v judgement, c *call, began time.Time, took time.Duration) {
 	d, p := at.d, at.slot
-	e := callEnd{err: v.err, began: began, took: took, rest: v.rest, aborted: v.err != nil && ctx.Err() != nil}
+	e := callEnd{err: v.err, began: began, took: took, rest: v.rest, aborted: v.err != nil && ctx.Err() != nil, model: r.plan.stages[at.stage].wildcard}
 	used := p.reserved
 	switch {
 	case v.usage != nil:

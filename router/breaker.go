@@ -23,6 +23,8 @@ type breaker struct {
 
 	recent outcomes
 	fails  [numKinds]minute // for allowed_fails
+
+	announced time.Time // the longest cooldown that the sink was told of
 }
 
 // breakerState is what a breaker lets through.
@@ -42,6 +44,41 @@ func (b *breaker) state(now time.Time) breakerState {
 		return halfOpen
 	}
 	return closed
+}
+
+// refuses says why a call must not be made now; one that avoids probes for so
+// long leaves it to others to find out whether all is well. avoid 0: it does not.
+func (b *breaker) refuses(now time.Time, avoid time.Duration) (no refusal) {
+	until := b.until
+	switch {
+	case avoid == 0:
+	case b.tripped:
+		until = until.Add(avoid)
+	case b.recent.row >= avoidRow: // it may be down
+		until = b.recent.last.Add(avoid)
+	}
+	switch {
+	case now.Before(until):
+		return refusal{why: cooling, ready: until}
+	case b.tripped && b.probing:
+		return refusal{why: cooling}
+	}
+	return no
+}
+
+// begin notes that a call is made, and reports whether it is the one that decides.
+func (b *breaker) begin(now time.Time) (probe bool) {
+	if probe = b.state(now) == halfOpen; probe {
+		b.probing = true
+	}
+	return probe
+}
+
+// well notes an answer that says nothing against the server's health.
+func (b *breaker) well(now time.Time, probe bool) {
+	if b.recent.add(now, false); probe {
+		b.reset()
+	}
 }
 
 // Minimum volume: how many of the last calls count, and how many there must be.
@@ -174,7 +211,7 @@ func (b *breaker) trip(now time.Time, d time.Duration, reason string) (longer bo
 }
 
 // reset makes it as if nothing had been.
-func (b *breaker) reset() { *b = breaker{recent: b.recent, since: b.since} }
+func (b *breaker) reset() { *b = breaker{recent: b.recent, since: b.since, announced: b.announced} }
 
 // coolRules are what a breaker goes by.
 type coolRules struct {

@@ -358,13 +358,13 @@ func TestLaterDeadlineWins(t *testing.T) {
 		if cools(r) != 29500*time.Millisecond {
 			t.Errorf("%v left", cools(r))
 		}
-		r.ApplyCooldown("a", time.Now().Add(10*time.Second), false, "x")
+		r.ApplyCooldown(Cooldown{Deployment: "a", Until: time.Now().Add(10 * time.Second), Fatal: false, Reason: "x"})
 		if cools(r) != 29500*time.Millisecond {
 			t.Errorf("%v left after a shorter word from elsewhere", cools(r))
 		}
-		r.ApplyCooldown("a", time.Now().Add(100*time.Second), false, "x")
-		r.ApplyCooldown("nobody", time.Now().Add(100*time.Second), false, "x")
-		r.ApplyCooldown("a", time.Now().Add(-time.Second), true, "x")
+		r.ApplyCooldown(Cooldown{Deployment: "a", Until: time.Now().Add(100 * time.Second), Fatal: false, Reason: "x"})
+		r.ApplyCooldown(Cooldown{Deployment: "nobody", Until: time.Now().Add(100 * time.Second), Fatal: false, Reason: "x"})
+		r.ApplyCooldown(Cooldown{Deployment: "a", Until: time.Now().Add(-time.Second), Fatal: true, Reason: "x"})
 		if cools(r) != 100*time.Second {
 			t.Errorf("%v left after a longer word from elsewhere", cools(r))
 		}
@@ -373,12 +373,10 @@ func TestLaterDeadlineWins(t *testing.T) {
 
 func TestCooldownSink(t *testing.T) {
 	var told []Cooldown
-	sink := WithCooldownSink(func(d string, until time.Time, fatal bool, reason string) {
-		told = append(told, Cooldown{d, until, fatal, reason})
-	})
+	sink := WithCooldownSink(func(c Cooldown) { told = append(told, c) })
 	inWorld(t, Config{NumRetries: &retries0}, map[string]respond{"a": status(429, "Retry-After", "30")}, func(t *testing.T, r *Router, w *world) {
 		doAll(r, 10, g)
-		r.ApplyCooldown("a", time.Now().Add(time.Minute), false, "said by others")
+		r.ApplyCooldown(Cooldown{Deployment: "a", Until: time.Now().Add(time.Minute), Fatal: false, Reason: "said by others"})
 		pass(61 * time.Second)
 		w.set("a", status(429, "retry-after-ms", "20"))
 		r.Do(background, g)
@@ -400,7 +398,7 @@ func TestCooldownSink(t *testing.T) {
 // Another process's word on a key spares us the call.
 func TestHearFatal(t *testing.T) {
 	inWorld(t, Config{}, map[string]respond{"a": status(200)}, func(t *testing.T, r *Router, w *world) {
-		r.ApplyCooldown("a", time.Now().Add(time.Minute), true, "the key is wrong")
+		r.ApplyCooldown(Cooldown{Deployment: "a", Until: time.Now().Add(time.Minute), Fatal: true, Reason: "the key is wrong"})
 		out := r.Do(background, g)
 		if out.Error == nil || out.Error.Code != schema.CodeNoDeployment || !strings.Contains(out.Error.Message, "the key is wrong") || w.went() != "" {
 			t.Errorf("%v: %s", out.Error, w.went())

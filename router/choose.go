@@ -18,18 +18,24 @@ type choice struct {
 // blocked is why nothing takes a request now, and what it may wait for.
 type blocked struct {
 	ready       time.Time     // when the first of all that have a time is worth asking; zero: none has
-	lines       []*deployment // that are worth standing in line for
+	lines       []line        // that are worth standing in
 	pollLimiter bool          // somebody else's limiter may have room without our noticing
 	guess       time.Duration // how long the shortest line may take; 0: unknown
 	unsure      bool          // one of the lines has no time
 	reason      string        // of the one that is ready first
 	class       schema.Class  // and as what a request fails that cannot wait
-	fatal       []*deployment // that cannot serve this
+	fatal       []out         // that cannot serve this
 	tooLong     int           // deployments whose model does not read that much
 
 	broken   bool // a group has no deployment at all
 	untagged bool // the tags leave no deployment of a group
 	unserved bool // the deployments of a group lack the endpoint
+}
+
+// out is a deployment that cannot serve what a wildcard stands for.
+type out struct {
+	d        *deployment
+	wildcard string
 }
 
 // waits reports whether there is anything to wait for.
@@ -80,13 +86,13 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 			b.tooLong++
 			continue
 		}
-		t := r.tryOf(d)
+		t := r.tryOf(d, s.wildcard)
 		switch {
 		case t == nil:
 		case t.dead:
 			continue
 		case t.ready.After(now):
-			wait = r.noteBackoff(d, t, b) || wait
+			wait = r.noteBackoff(s, d, t, b) || wait
 			continue
 		}
 		all = append(all, candidate{d: d, tried: t != nil, level: d.level})
@@ -108,7 +114,7 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 		if no.why == 0 {
 			return choice{d: d, stage: stage, slot: p}, false
 		}
-		wait = r.noteRefusal(d, no, me, b) || wait
+		wait = r.noteRefusal(s, d, no, me, b) || wait
 		all = append(all[:i], all[i+1:]...)
 	}
 	return choice{}, wait
@@ -131,18 +137,18 @@ var failedProbe = &schema.Error{Class: schema.ClassTransient}
 // noteBackoff notes that the request leaves d alone for a moment after a failure;
 // if all requests do so for longer, that counts. It reports whether d is worth
 // waiting for rather than falling back.
-func (r *run) noteBackoff(d *deployment, t *try, b *blocked) bool {
-	if until := d.cooling(); !until.Before(t.ready) {
-		return r.noteRefusal(d, refusal{why: cooling, ready: until}, nil, b)
+func (r *run) noteBackoff(s *stage, d *deployment, t *try, b *blocked) bool {
+	if until := d.cooling(s.wildcard); !until.Before(t.ready) {
+		return r.noteRefusal(s, d, refusal{why: cooling, ready: until}, nil, b)
 	}
 	b.at(t.ready, "a pause after a failure", schema.ClassTransient)
 	return true
 }
 
-func (d *deployment) cooling() time.Time {
+func (d *deployment) cooling(wildcard string) time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.breaker.until
+	return d.leftAlone(wildcard).until
 }
 
 // admit asks the limiter, where there is something to limit.
@@ -177,19 +183,19 @@ func (r *run) admit(ctx context.Context, d *deployment, p *slot, b *blocked) ref
 
 // noteRefusal notes why d takes nothing now. It reports whether d is worth waiting
 // for rather than falling back.
-func (r *run) noteRefusal(d *deployment, no refusal, me *waiter, b *blocked) (wait bool) {
+func (r *run) noteRefusal(s *stage, d *deployment, no refusal, me *waiter, b *blocked) (wait bool) {
 	switch no.why {
 	case fatal:
-		b.fatal = append(b.fatal, d)
+		b.fatal = append(b.fatal, out{d, s.wildcard})
 		return false
 	case limited:
 		wait = true
 	}
-	b.lines = append(b.lines, d)
+	b.lines = append(b.lines, line{d, no.model})
 	if !no.ready.IsZero() {
 		reason, class := d.ID+" is at its limit", schema.ClassRateLimited
 		if no.why == cooling {
-			reason, class = d.coolingReason()
+			reason, class = d.coolingReason(s.wildcard)
 		}
 		b.at(no.ready, reason, class)
 		return wait
@@ -207,12 +213,15 @@ func (r *run) noteRefusal(d *deployment, no refusal, me *waiter, b *blocked) (wa
 	return wait
 }
 
-func (d *deployment) coolingReason() (string, schema.Class) {
+func (d *deployment) coolingReason(wildcard string) (string, schema.Class) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	class := schema.ClassRateLimited
-	if d.breaker.tripped {
+	class, name, b := schema.ClassRateLimited, d.ID, d.leftAlone(wildcard)
+	if b.tripped {
 		class = schema.ClassTransient
 	}
-	return d.ID + " cools down: " + d.breaker.reason, class
+	if b != &d.breaker {
+		name = d.modelFor(wildcard) + " at " + d.ID
+	}
+	return name + " cools down: " + b.reason, class
 }

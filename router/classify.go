@@ -32,6 +32,7 @@ type judgement struct {
 	after  time.Duration  // the server's word on when; 0: none
 	rest   time.Time      // the same for all requests, successes included; zero: none
 	scope  protocol.Scope // of an upstream_fatal
+	relay  bool           // the server behind a gateway has said so
 	stale  bool           // the connection had been closed before the call
 	used   bool           // a quota is used up that does not come back within minutes
 }
@@ -101,7 +102,7 @@ func (v *judgement) fail(a reply) {
 	v.used = sign.Used && v.err.Class == schema.ClassRateLimited
 	v.err.Message += a.hint()
 	if v.err.Class == schema.ClassUpstreamFatal {
-		v.scope = protocol.ScopeOf(effective, f)
+		v.scope, v.relay = protocol.ScopeOf(effective, f), f.Relayed(a.Header)
 	}
 	v.advise(a, f)
 }

@@ -1,7 +1,6 @@
 package router
 
 import (
-	"strings"
 	"time"
 
 	"pelton/router/protocol"
@@ -12,6 +11,7 @@ import (
 type callEnd struct {
 	err     *schema.Error // nil: success
 	aborted bool          // by us
+	model   string        // what its "*" stood for
 	scope   string        // of an upstream_fatal
 	rest    time.Time     // the upstream's word on when to come back
 	began   time.Time
@@ -59,21 +59,23 @@ func (d *deployment) markOutage(now time.Time, e callEnd) (change transition) {
 const minAnnounced = 500 * time.Millisecond
 
 // announce returns c if others should hear of it. The lock is held.
-func (d *deployment) announce(now time.Time, c Cooldown) *Cooldown {
-	if c.Until.Sub(now) < minAnnounced || c.Until.Sub(d.announcedUntil) < minAnnounced {
+func (b *breaker) announce(now time.Time, c Cooldown) *Cooldown {
+	if c.Until.Sub(now) < minAnnounced || c.Until.Sub(b.announced) < minAnnounced {
 		return nil
 	}
-	d.announcedUntil = c.Until
+	b.announced = c.Until
 	return &c
 }
 
-// scopeOf names what an error of d takes out.
+// scopeOf names what an error of d takes out. A key or a quota is that of one model
+// where it is a gateway's for it, or where another has just been served.
 func (d *deployment) scopeOf(v judgement, endpoint schema.Endpoint, wildcard string) string {
 	switch {
-	case v.scope == protocol.OneModel && strings.Contains(d.Model, "*"):
-		return scopeOfModel(d.modelFor(wildcard))
 	case v.scope == protocol.OneEndpoint:
 		return scopeOfEndpoint(endpoint)
+	case !d.many():
+	case v.scope == protocol.OneModel, v.scope == protocol.WholeAccount && (v.relay || d.servesOther(time.Now(), wildcard)):
+		return scopeOfModel(d.modelFor(wildcard))
 	}
 	return scopeAll
 }

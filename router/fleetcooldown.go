@@ -9,6 +9,7 @@ import (
 // Cooldown is that a deployment is left alone for a while.
 type Cooldown struct {
 	Deployment string
+	Model      string // what the "*" of its model stands for, where only that is; empty: all
 	Until      time.Time
 	Fatal      bool // it can serve nobody: a bad key, no quota, no such model
 	Reason     string
@@ -17,26 +18,34 @@ type Cooldown struct {
 // WithCooldownSink sets who is told of each cooldown that begins or grows here,
 // so that other processes can be: sink is called in the middle of a request and
 // must not block. What comes from others is passed to [Router.ApplyCooldown].
-func WithCooldownSink(sink func(deployment string, until time.Time, fatal bool, reason string)) Option {
+func WithCooldownSink(sink func(Cooldown)) Option {
 	return func(s *settings) { s.sink = sink }
 }
 
 // ApplyCooldown leaves a deployment alone because another process says so; of
 // its word and our own the later time counts. It is not told to the sink. A
 // deployment that is not configured here, or a time that has passed, is nothing.
-func (r *Router) ApplyCooldown(deployment string, until time.Time, fatal bool, reason string) {
-	d := r.byID[deployment]
+func (r *Router) ApplyCooldown(c Cooldown) {
+	d := r.byID[c.Deployment]
 	now := time.Now()
-	if d == nil || !until.After(now) {
+	if d == nil || !c.Until.After(now) {
 		return
 	}
-	until = now.Add(min(until.Sub(now), protocol.MaxRetryAfter))
+	until := now.Add(min(c.Until.Sub(now), protocol.MaxRetryAfter))
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !fatal {
-		d.breaker.block(until, d.rules.time > 0, reason)
-		if until.After(d.announcedUntil) {
-			d.announcedUntil = until
+	if !c.Fatal {
+		b := &d.breaker
+		if c.Model != "" {
+			m := d.modelOf(c.Model)
+			if m == nil { // of another configuration
+				return
+			}
+			b = &m.breaker
+		}
+		b.block(until, d.rules.time > 0, c.Reason)
+		if until.After(b.announced) {
+			b.announced = until
 		}
 		return
 	}
@@ -49,7 +58,7 @@ func (r *Router) ApplyCooldown(deployment string, until time.Time, fatal bool, r
 		d.outages[scopeAll] = o
 	}
 	if until.After(o.until) {
-		o.until, o.reason = until, reason
+		o.until, o.reason = until, c.Reason
 	}
 }
 
@@ -59,7 +68,7 @@ func (r *Router) Wake(deployment string) {
 	if d := r.byID[deployment]; d != nil {
 		d.mu.Lock()
 		d.busy = time.Time{}
-		d.wakeNext()
+		d.wakeNext(nil)
 		d.mu.Unlock()
 	}
 }
@@ -67,6 +76,6 @@ func (r *Router) Wake(deployment string) {
 // publishCooldown gives c to the sink.
 func (r *Router) publishCooldown(c *Cooldown) {
 	if c != nil && r.sink != nil {
-		r.sink(c.Deployment, c.Until, c.Fatal, c.Reason)
+		r.sink(*c)
 	}
 }

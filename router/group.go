@@ -15,6 +15,9 @@ type group struct {
 	unserved string // why it has no members
 }
 
+// many reports whether a member takes many models.
+func (g *group) many() bool { return slices.ContainsFunc(g.members, (*deployment).many) }
+
 // groups finds the group for a requested model. An exact name beats the id of a
 // deployment, which beats a wildcard; of wildcards the one with the longer name
 // wins, then the one that came first.

@@ -13,20 +13,21 @@ type health struct {
 	inFlight atomic.Int64
 	reserved atomic.Int64 // tokens that the calls in flight are estimated to use
 
-	mu             sync.Mutex
-	breaker        breaker
-	outages        map[string]*outage   // by scope
-	suspects       map[string]time.Time // scopes of which one request has said that they are not there
-	quotas         map[string]*quota    // by model: signs that one is used up
-	waitQueue      list.List            // of *waiter
-	adapt          adaptive
-	latency        mean // of answers, in seconds
-	perToken       mean // of the same per token of output
-	errors         mean // share of failures
-	used           perMinute
-	calls          perMinute
-	busy           time.Time // the limiter has no place before this
-	announcedUntil time.Time // the longest cooldown that the sink was told of
+	mu        sync.Mutex
+	breaker   breaker                // of all its calls, or, where it takes many models, of its connections
+	models    map[string]*modelState // of one that takes many, by what the "*" stands for
+	outages   map[string]*outage     // by scope
+	suspects  map[string]time.Time   // scopes of which one request has said that they are not there
+	quotas    map[string]*quota      // by model: signs that one is used up
+	waitQueue list.List              // of *waiter
+	adapt     adaptive
+	lastGood  string // what the "*" stood for of the last answer
+	latency   mean   // of answers, in seconds
+	perToken  mean   // of the same per token of output
+	errors    mean   // share of failures
+	used      perMinute
+	calls     perMinute
+	busy      time.Time // the limiter has no place before this
 }
 
 // mean is an exponentially weighted one: each value weighs a tenth.

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
-	"time"
 
 	"github.com/rs/zerolog"
 )
@@ -20,7 +19,7 @@ type settings struct {
 	rand      func() float64
 	transport http.RoundTripper // in the place of the router's own
 	limiter   Limiter
-	sink      func(deployment string, until time.Time, fatal bool, reason string)
+	sink      func(Cooldown)
 	observer  Observer
 }
 

@@ -29,10 +29,11 @@ type plan struct {
 }
 
 // add puts a model's group at the end of the plan, unless it is there already
-// or does not exist.
+// or does not exist. A group whose deployments take many models is there once for
+// each.
 func (p *plan) add(model string) {
 	found, wildcard := p.router.groups.match(p.router.alias(model))
-	if found == nil || slices.ContainsFunc(p.stages, func(s stage) bool { return s.group == found }) {
+	if found == nil || slices.ContainsFunc(p.stages, func(s stage) bool { return s.group == found && (s.wildcard == wildcard || !found.many()) }) {
 		return
 	}
 	tagged := p.tagged(found)
@@ -126,7 +127,8 @@ func (p *plan) leave(from int, d *deployment) bool {
 	p.stages[from].closed = true
 	p.addFallbacks()
 	for i := range p.stages {
-		if !slices.ContainsFunc(p.stages[i].pool, func(o *deployment) bool { return !o.sameAs(d) }) {
+		other := d.many() && p.stages[i].wildcard != p.stages[from].wildcard
+		if !other && !slices.ContainsFunc(p.stages[i].pool, func(o *deployment) bool { return !o.sameAs(d) }) {
 			p.stages[i].closed = true
 		}
 	}
@@ -141,17 +143,11 @@ func (p *plan) hasStage(i int) bool {
 	return i < len(p.stages)
 }
 
-// stageOf returns the first stage that d is in; -1: none.
-func (p *plan) stageOf(d *deployment) int {
-	return slices.IndexFunc(p.stages, func(s stage) bool { return slices.Contains(s.pool, d) })
-}
-
-// wildcardOf is what the "*" of d's group stands for.
-func (p *plan) wildcardOf(d *deployment) string {
-	if i := p.stageOf(d); i >= 0 {
-		return p.stages[i].wildcard
-	}
-	return ""
+// stageOf returns the first stage in which d is asked for a model; -1: none.
+func (p *plan) stageOf(d *deployment, model string) int {
+	return slices.IndexFunc(p.stages, func(s stage) bool {
+		return slices.Contains(s.pool, d) && (!d.many() || d.modelFor(s.wildcard) == model)
+	})
 }
 
 // hasOpen reports whether there is a stage from i on where anything is tried.

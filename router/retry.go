@@ -18,16 +18,17 @@ const (
 
 // try is a deployment that this request has failed on.
 type try struct {
-	d     *deployment
-	ready time.Time // not before this
-	dead  bool      // not again
+	d        *deployment
+	wildcard string    // of its model, where it takes many
+	ready    time.Time // not before this
+	dead     bool      // not again
 }
 
 // mark notes that this request has failed on d.
-func (r *run) mark(d *deployment, v judgement) {
-	t := r.tryOf(d)
+func (r *run) mark(s *stage, d *deployment, v judgement) {
+	t := r.tryOf(d, s.wildcard)
 	if t == nil {
-		r.tried = append(r.tried, try{d: d})
+		r.tried = append(r.tried, try{d: d, wildcard: s.wildcard})
 		t = &r.tried[len(r.tried)-1]
 	}
 	t.dead = !v.retry
@@ -36,10 +37,10 @@ func (r *run) mark(d *deployment, v judgement) {
 	}
 }
 
-// tryOf returns what this request knows of d; nil: nothing.
-func (r *run) tryOf(d *deployment) *try {
+// tryOf returns what this request knows of d and a model; nil: nothing.
+func (r *run) tryOf(d *deployment, wildcard string) *try {
 	for i := range r.tried {
-		if r.tried[i].d == d {
+		if r.tried[i].d == d && (r.tried[i].wildcard == wildcard || !d.many()) {
 			return &r.tried[i]
 		}
 	}
@@ -127,7 +128,7 @@ func (r *run) failedOn(at int, d *deployment, v judgement) bool {
 			return r.refusedBy(at, d, e.Class)
 		}
 	}
-	r.mark(d, v)
+	r.mark(s, d, v)
 	if r.router.maxAttempts > 0 && r.counted() >= r.router.maxAttempts {
 		return false
 	}
@@ -184,10 +185,10 @@ func (r *run) replay(earlier []schema.Attempt) {
 		if d == nil || a.Error == nil { // of a configuration that is no more
 			continue
 		}
-		stage := r.plan.stageOf(d)
+		stage := r.plan.stageOf(d, a.Model)
 		if stage < 0 {
 			r.plan.addFallbacks()
-			if stage = r.plan.stageOf(d); stage < 0 {
+			if stage = r.plan.stageOf(d, a.Model); stage < 0 {
 				continue
 			}
 		}

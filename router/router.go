@@ -33,7 +33,8 @@
 //
 // A deployment that fails, or says when to come back, is left alone by all
 // requests until then (breaker.go, health.go). One that can serve nobody, for
-// its key or its quota or its model, is left alone for minutes.
+// its key or its quota or its model, is left alone for minutes. Where a deployment
+// takes many models, as a gateway does, that goes by the model (modelstate.go).
 //
 // # Waiting
 //
@@ -103,7 +104,7 @@ type Router struct {
 	nextToken        time.Duration // and between tokens
 
 	limiter    Limiter
-	sink       func(deployment string, until time.Time, fatal bool, reason string)
+	sink       func(Cooldown)
 	observer   Observer
 	log        zerolog.Logger
 	transports transports

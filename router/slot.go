@@ -9,7 +9,8 @@ import (
 // refusal is why a deployment takes no request now.
 type refusal struct {
 	why   reason
-	ready time.Time // when to ask again; zero: when somebody calls, or nobody knows
+	ready time.Time   // when to ask again; zero: when somebody calls, or nobody knows
+	model *modelState // the model's own trouble; nil: all that the deployment serves
 }
 
 type reason int
@@ -24,6 +25,8 @@ const (
 type slot struct {
 	permit   Permit // nil: the deployment has no limits
 	probe    bool   // it decides about the cooldown
+	model    *modelState
+	probes   bool // it decides about that of the model
 	outage   *outage
 	scope    string // of outage
 	reserved int    // tokens
@@ -48,20 +51,17 @@ func (d *deployment) acquire(now time.Time, wildcard string, endpoint schema.End
 			p.outage, p.scope = o, scope
 		}
 	}
-	b := &d.breaker
-	until := b.until
-	switch {
-	case !avoidsProbe || d.rules.time == 0:
-	case b.tripped:
-		until = until.Add(d.rules.time)
-	case b.recent.row >= avoidRow: // it may be down; others will find out
-		until = b.recent.last.Add(d.rules.time)
+	avoid := d.rules.time
+	if !avoidsProbe {
+		avoid = 0
 	}
-	switch {
-	case now.Before(until):
-		return p, refusal{why: cooling, ready: until}
-	case b.tripped && b.probing:
-		return p, refusal{why: cooling}
+	if no = d.breaker.refuses(now, avoid); no.why != 0 {
+		return p, no
+	}
+	if p.model = d.modelOf(wildcard); p.model != nil {
+		if no = p.model.refuses(now, avoid, me); no.why != 0 {
+			return p, no
+		}
 	}
 	if front := d.waitQueue.Front(); front != nil && front.Value != any(me) {
 		return p, refusal{why: limited}
@@ -72,9 +72,8 @@ func (d *deployment) acquire(now time.Time, wildcard string, endpoint schema.End
 	if d.adapt.on && int(d.inFlight.Load()) >= d.adapt.allowed() {
 		return p, refusal{why: limited}
 	}
-	if p.probe = b.state(now) == halfOpen; p.probe {
-		b.probing = true
-	}
+	p.probe = d.breaker.begin(now)
+	p.probes = p.model != nil && p.model.breaker.begin(now)
 	if p.outage != nil {
 		p.outage.probing = true
 	}
@@ -102,6 +101,9 @@ func (d *deployment) endProbe(p slot) {
 	if p.probe {
 		d.breaker.probing = false
 	}
+	if p.probes {
+		p.model.breaker.probing = false
+	}
 	if p.outage != nil {
 		p.outage.probing = false
 	}
@@ -115,7 +117,7 @@ func (d *deployment) release(now time.Time, p slot, e callEnd) (change transitio
 	if d.MaxParallel > 0 || d.TPM > 0 { // its place, or what it did not use, is free
 		d.busy = time.Time{}
 	}
-	defer d.wakeNext()
+	defer d.wakeNext(p.model)
 	d.endProbe(p)
 	d.calls.add(now, 1)
 	d.used.add(now, e.tokens)
@@ -135,32 +137,52 @@ func (d *deployment) release(now time.Time, p slot, e callEnd) (change transitio
 		change.recovered = true
 	}
 	if e.err == nil {
+		d.lastGood = e.model
 		d.latency.add(now, e.took.Seconds())
 		if e.output > 0 {
 			d.perToken.add(now, e.took.Seconds()/float64(e.output))
 		}
 	}
-	b := &d.breaker
 	if k == anyKind { // it answers, whatever it thinks of the request
 		d.errors.add(now, 0)
-		b.recent.add(now, false)
-		if p.probe {
-			b.reset()
-		}
 	} else {
 		d.errors.add(now, 1)
 	}
+	change.cooldown = d.judge(now, p, e, k)
+	return change
+}
+
+// judge tells the breakers how a call ended: that of the deployment, and that of
+// the model where it takes many. What came of the way to the server is the
+// deployment's, what the server said the model's. The lock is held.
+func (d *deployment) judge(now time.Time, p slot, e callEnd, k kind) *Cooldown {
+	b, probe, name := &d.breaker, p.probe, ""
+	if m := p.model; m != nil {
+		if k != anyKind && unanswered(e.err) {
+			return d.count(now, b, probe, e, k, name)
+		}
+		b.well(now, probe)
+		b, probe, name = &m.breaker, p.probes, e.model
+	}
+	return d.count(now, b, probe, e, k, name)
+}
+
+// count is judge for one breaker.
+func (d *deployment) count(now time.Time, b *breaker, probe bool, e callEnd, k kind, model string) (told *Cooldown) {
+	if k == anyKind {
+		b.well(now, probe)
+	}
 	if e.rest.After(now) && b.block(e.rest, false, e.why(k)) {
-		change.cooldown = d.announce(now, Cooldown{Deployment: d.ID, Until: e.rest, Reason: b.reason})
+		told = b.announce(now, Cooldown{Deployment: d.ID, Model: model, Until: e.rest, Reason: b.reason})
 	}
 	// Where the limit adapts, an upstream that is full is no upstream that fails.
 	full := d.adapt.on && k == kindRateLimit
-	if k != anyKind && d.rules.time > 0 && (p.probe || !full && b.failed(now, e.began, k, e.err, d.meanLatency(), &d.rules)) {
+	if k != anyKind && d.rules.time > 0 && (probe || !full && b.failed(now, e.began, k, e.err, d.meanLatency(), &d.rules)) {
 		if b.trip(now, d.rules.time, e.why(k)) {
-			change.cooldown = d.announce(now, Cooldown{Deployment: d.ID, Until: b.until, Reason: b.reason})
+			told = b.announce(now, Cooldown{Deployment: d.ID, Model: model, Until: b.until, Reason: b.reason})
 		}
 	}
-	return change
+	return told
 }
 
 // transition is what the end of a call changed, for others to know.

@@ -16,7 +16,9 @@ type DeploymentStatus struct {
 	Reason string `json:"reason,omitempty"`
 
 	// CooldownUntil is when it is called again; zero: it is not left alone.
-	// Probing means that one call decides whether others follow.
+	// Probing means that one call decides whether others follow. Of one that takes
+	// many models, of which some are left alone, it is the one for longest; the
+	// reason names it.
 	CooldownUntil  time.Time `json:"cooldown_until,omitzero"`
 	CooldownReason string    `json:"cooldown_reason,omitempty"`
 	Probing        bool      `json:"probing,omitempty"`
@@ -59,6 +61,9 @@ func (d *deployment) status(now time.Time) DeploymentStatus {
 	}
 	if b, state := d.breaker, d.breaker.state(now); state != closed {
 		s.CooldownUntil, s.CooldownReason, s.Probing = b.until, b.reason, state == halfOpen
+	} else if wildcard, b := d.worst(now); b != nil {
+		s.CooldownUntil, s.Probing = b.until, b.state(now) == halfOpen
+		s.CooldownReason = "only " + d.modelFor(wildcard) + ": " + b.reason
 	}
 	if o := d.outages[scopeAll]; o != nil {
 		s.Fatal, s.FatalUntil = o.reason, o.until

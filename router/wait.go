@@ -80,8 +80,8 @@ func (r *run) waitInLine(ctx context.Context, b *blocked) (choice, *Outcome) {
 			out := r.park(ctx, at, b)
 			return choice{}, &out
 		}
-		for _, d := range b.lines {
-			me.join(d)
+		for _, l := range b.lines {
+			me.join(l)
 		}
 		next := until
 		if !b.ready.IsZero() && b.ready.Before(next) {
@@ -196,12 +196,12 @@ func (r *run) failNoDeployment(b *blocked) Outcome {
 func (r *run) whyNone(b *blocked) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "no deployment of %q can serve:", r.plan.model)
-	for i, d := range b.fatal {
+	for i, o := range b.fatal {
 		if i == 5 {
 			fmt.Fprintf(&text, " and %d more", len(b.fatal)-i)
 			break
 		}
-		fmt.Fprintf(&text, " %s (%s)", d.ID, d.outageReason(r.plan.wildcardOf(d), r.req.Endpoint))
+		fmt.Fprintf(&text, " %s (%s)", o.d.ID, o.d.outageReason(o.wildcard, r.req.Endpoint))
 	}
 	for _, s := range r.plan.stages {
 		if s.group.unserved != "" {

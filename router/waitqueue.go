@@ -2,6 +2,7 @@ package router
 
 import (
 	"container/list"
+	"slices"
 	"time"
 )
 
@@ -17,8 +18,22 @@ type waiter struct {
 }
 
 type ticket struct {
-	d *deployment
-	e *list.Element
+	line line
+	e    *list.Element
+}
+
+// line is where requests wait for a deployment, or for one of its models.
+type line struct {
+	d     *deployment
+	model *modelState // nil: for a place at the deployment
+}
+
+// queue is who stands in it. The deployment's lock guards it.
+func (l line) queue() *list.List {
+	if l.model != nil {
+		return &l.model.waitQueue
+	}
+	return &l.d.waitQueue
 }
 
 func newWaiter() *waiter { return &waiter{wake: make(chan struct{}, 1)} }
@@ -30,36 +45,49 @@ func (w *waiter) signal() {
 	}
 }
 
-// join stands in line for d, unless it does already.
-func (w *waiter) join(d *deployment) {
+// join stands in line, unless it does already. Of a deployment it stands in one
+// line: who waits for a model holds up nobody who waits for a place.
+func (w *waiter) join(l line) {
 	for _, s := range w.tickets {
-		if s.d == d {
+		if s.line == l {
 			return
 		}
 	}
-	d.mu.Lock()
-	w.tickets = append(w.tickets, ticket{d, d.waitQueue.PushBack(w)})
-	d.mu.Unlock()
+	w.leaveWhere(func(s ticket) bool { return s.line.d == l.d })
+	l.d.mu.Lock()
+	w.tickets = append(w.tickets, ticket{l, l.queue().PushBack(w)})
+	l.d.mu.Unlock()
 }
 
 // leave leaves all lines.
 func (w *waiter) leave() {
-	for _, s := range w.tickets {
-		s.d.mu.Lock()
-		first := s.d.waitQueue.Front() == s.e
-		s.d.waitQueue.Remove(s.e)
-		if first {
-			s.d.wakeNext()
-		}
-		s.d.mu.Unlock()
-	}
-	w.tickets = w.tickets[:0]
+	w.leaveWhere(func(ticket) bool { return true })
 }
 
-// wakeNext makes the first in line look again. The lock is held.
-func (d *deployment) wakeNext() {
-	if front := d.waitQueue.Front(); front != nil {
-		front.Value.(*waiter).signal()
+func (w *waiter) leaveWhere(leaves func(ticket) bool) {
+	w.tickets = slices.DeleteFunc(w.tickets, func(s ticket) bool {
+		if !leaves(s) {
+			return false
+		}
+		d, queue := s.line.d, s.line.queue()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		first := queue.Front() == s.e
+		queue.Remove(s.e)
+		if first {
+			d.wakeNext(s.line.model)
+		}
+		return true
+	})
+}
+
+// wakeNext makes the first in line look again, for a place and for the model. The
+// lock is held.
+func (d *deployment) wakeNext(model *modelState) {
+	for _, queue := range [...]*list.List{&d.waitQueue, line{d, model}.queue()} {
+		if front := queue.Front(); front != nil {
+			front.Value.(*waiter).signal()
+		}
 	}
 }
 

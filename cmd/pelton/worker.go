@@ -184,15 +184,15 @@ func joinFleet(ctx context.Context, cfg *config.Config, log zerolog.Logger, nc *
 		return nil, nil, setup(err)
 	}
 	options = append(options, router.WithLogger(log), router.WithLimiter(all),
-		router.WithCooldownSink(func(deployment string, until time.Time, fatal bool, reason string) {
-			all.Announce(fleet.Cooldown{Deployment: deployment, Until: until, Fatal: fatal, Reason: reason})
+		router.WithCooldownSink(func(c router.Cooldown) {
+			all.Announce(fleet.Cooldown(c))
 		}))
 	upstreams, err := router.New(models, options...)
 	if err != nil {
 		all.Close()
 		return nil, nil, setup(err)
 	}
-	all.OnCooldown(func(c fleet.Cooldown) { upstreams.ApplyCooldown(c.Deployment, c.Until, c.Fatal, c.Reason) })
+	all.OnCooldown(func(c fleet.Cooldown) { upstreams.ApplyCooldown(router.Cooldown(c)) })
 	all.OnRoom(upstreams.Wake)
 	return upstreams, func() {
 		all.Close()

@@ -14,6 +14,10 @@ import (
 type Cooldown struct {
 	Deployment string `json:"deployment"`
 
+	// Model is what the "*" of the deployment's model stands for, where that alone is
+	// to be left alone. Empty: all of them.
+	Model string `json:"model,omitempty"`
+
 	// Until is when it may be tried again, by the clock of who announced it: the
 	// clocks of a fleet should agree to a second or so. One that has passed says
 	// that the deployment is well again.
@@ -22,6 +26,9 @@ type Cooldown struct {
 	Fatal  bool   `json:"fatal,omitempty"` // it can serve nobody until something is changed, such as a key
 	Reason string `json:"reason,omitempty"`
 }
+
+// key is what is left alone.
+func (c *Cooldown) key() string { return c.Deployment + "\x00" + c.Model }
 
 // over reports whether the cooldown has passed.
 func (c *Cooldown) over(now time.Time) bool { return !c.Until.After(now) }
@@ -126,7 +133,7 @@ func (c *cooldowns) merge(one *notice, now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	maps.DeleteFunc(c.current, func(_ string, old notice) bool { return old.over(now) && !old.keep.After(now) })
-	old, known := c.current[one.Deployment]
+	old, known := c.current[one.key()]
 	live := known && !old.over(now)
 	switch {
 	case known && !live && !one.At.After(old.At): // it ended after this was said
@@ -136,7 +143,7 @@ func (c *cooldowns) merge(one *notice, now time.Time) bool {
 			return false
 		}
 		one.keep = old.Until
-		c.current[one.Deployment] = *one
+		c.current[one.key()] = *one
 		return true
 	case live && !one.Until.After(old.Until) && (old.Fatal || !one.Fatal):
 		return false
@@ -149,7 +156,7 @@ func (c *cooldowns) merge(one *notice, now time.Time) bool {
 		}
 		one.Fatal = one.Fatal || old.Fatal
 	}
-	c.current[one.Deployment] = *one
+	c.current[one.key()] = *one
 	return true
 }
 
@@ -170,7 +177,7 @@ func (c *cooldowns) present(now time.Time) []notice {
 func (c *cooldowns) unknownTo(theirs []notice, now time.Time) []notice {
 	has := map[string]notice{}
 	for _, one := range theirs {
-		has[one.Deployment] = one
+		has[one.key()] = one
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

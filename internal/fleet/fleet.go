@@ -25,7 +25,7 @@ var ErrClosed = errors.New("this worker has left the fleet")
 //
 //	up, err := router.New(config, router.WithLimiter(f), router.WithCooldownSink(announce))
 //	f.OnRoom(up.Wake)
-//	f.OnCooldown(func(c fleet.Cooldown) { up.ApplyCooldown(c.Deployment, c.Until, c.Fatal, c.Reason) })
+//	f.OnCooldown(func(c fleet.Cooldown) { up.ApplyCooldown(router.Cooldown(c)) })
 //
 // where announce calls [Fleet.Announce].
 type Fleet struct {

@@ -20,6 +20,8 @@ type body struct {
 	// Flat errors, and FastAPI's.
 	object, message, detail, errors, kind, code, param json.RawMessage
 
+	provider, extra json.RawMessage // who answered, behind a gateway
+
 	valid bool   // JSON of any kind
 	raw   []byte // all of it
 }
@@ -106,6 +108,10 @@ func (b *body) take(key, value []byte) {
 		b.code = value
 	case "param":
 		b.param = value
+	case "provider":
+		b.provider = value
+	case "extra_fields":
+		b.extra = value
 	}
 }
 
@@ -117,6 +123,7 @@ func (b *body) fault() (f protocol.Fault, failed bool) {
 	}
 	if protocol.Present(b.failure) && string(b.failure) != "true" {
 		f.Read(b.failure)
+		f.By(b.provider, b.extra)
 		if f.Code == "" {
 			f.Code = protocol.Scalar(b.code)
 		}

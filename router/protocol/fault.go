@@ -24,6 +24,10 @@ type Fault struct {
 	// [ClassOf] looks here. nil: Code and Type alone.
 	Names []string
 
+	// Provider is who answered behind a gateway, where that says so. Empty: it does
+	// not, or there is none.
+	Provider string
+
 	// Loose says that Message is all the text there was, of no known shape.
 	Loose bool
 
@@ -127,9 +131,12 @@ func (f *Fault) readAt(raw []byte, depth int) {
 		InnerError                                                          struct{ Code json.RawMessage }
 		Details                                                             []detail
 		Metadata                                                            struct {
-			Raw     json.RawMessage
-			Headers map[string]json.RawMessage
+			Raw      json.RawMessage
+			Headers  map[string]json.RawMessage
+			Provider json.RawMessage `json:"provider_name"`
 		}
+		Provider json.RawMessage
+		Extra    json.RawMessage `json:"extra_fields"`
 	}
 	_ = json.Unmarshal(raw, &e) // a field of another type is left out
 	code, status := Scalar(e.Code), Scalar(e.Status)
@@ -140,6 +147,8 @@ func (f *Fault) readAt(raw []byte, depth int) {
 		Code: code, Type: Scalar(e.Type), Param: cmp.Or(Scalar(e.Param), path(e.Loc)),
 		Message: cmp.Or(Scalar(e.Message), Scalar(e.Msg)),
 	})
+	f.By(e.Provider, e.Extra)
+	f.By(e.Metadata.Provider, nil)
 	f.Name(Scalar(e.Code), Scalar(e.Type), status, Scalar(e.InnerError.Code))
 	for _, d := range e.Details {
 		f.detail(d)
@@ -198,6 +207,7 @@ func (f *Fault) detail(d detail) {
 func (f *Fault) take(o Fault) {
 	f.Code, f.Type = cmp.Or(f.Code, o.Code), cmp.Or(f.Type, o.Type)
 	f.Message, f.Param = cmp.Or(f.Message, o.Message), cmp.Or(f.Param, o.Param)
+	f.Provider = cmp.Or(f.Provider, o.Provider)
 	f.Names = append(f.Names, o.Names...)
 	if f.Status == 0 {
 		f.Status = o.Status

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"time"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -66,6 +67,9 @@ func (h *host) conn(ctx context.Context, fresh bool) (*conn, error) {
 	}
 	dialed, err := h.dial(ctx, "tcp", h.addr)
 	if err != nil {
+		if at, ok := ctx.Deadline(); ok && !time.Now().Before(at) {
+			<-ctx.Done() // a dialer has a clock of its own, which may be the quicker one
+		}
 		if ended := endOf(ctx); ended != nil {
 			err = ended
 		}
