@@ -110,12 +110,9 @@ func (r *run) callOnce(ctx context.Context, at choice, waited time.Duration, fre
 		sum := input + output
 		made.Cost = &sum
 	}
-	r.record.Attempts = append(r.record.Attempts, made)
+	made.UsageUnknown = c.usageUnknown(v)
+	r.record.add(made)
 	r.router.observeCall(&r.record, d.Group, input, output)
-	if v.usage != nil {
-		r.record.addUsage(v.usage)
-	}
-	r.record.addCost(made)
 	var response *schema.Response
 	if c.reply.Status != 0 && (c.err == nil || c.partial()) {
 		response = c.response(v, scrub)

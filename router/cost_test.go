@@ -57,16 +57,24 @@ func TestCostIsSummed(t *testing.T) {
 		want string
 	}{
 		{"both billed", at("a", "g", priced), at("b", "g", priced), [2]respond{empty, status(200)}, "24"},
-		{"a failure that was not counted", at("a", "g", priced), at("b", "g", priced), [2]respond{status(500), status(200)}, "21"},
-		{"the second has no price", at("a", "g", priced), at("b", "g"), [2]respond{empty, status(200)}, "unknown"},
-		{"the first has none, and was counted", at("a", "g"), at("b", "g", priced), [2]respond{empty, status(200)}, "unknown"},
-		{"the first has none, and was not", at("a", "g"), at("b", "g", priced), [2]respond{status(500), status(200)}, "21"},
+		{"a failure that was not counted", at("a", "g", priced), at("b", "g", priced), [2]respond{status(500), status(200)}, "21, and 1 unknown"},
+		{"a failure that was not billed", at("a", "g", priced), at("b", "g", priced), [2]respond{status(429), status(200)}, "21"},
+		{"the second has no price", at("a", "g", priced), at("b", "g"), [2]respond{empty, status(200)}, "3, and 1 unpriced"},
+		{"the first has none, and was counted", at("a", "g"), at("b", "g", priced), [2]respond{empty, status(200)}, "21, and 1 unpriced"},
+		{"the first has none, and was not", at("a", "g"), at("b", "g", priced), [2]respond{status(500), status(200)}, "21, and 1 unknown"},
+		{"neither has one", at("a", "g"), at("b", "g"), [2]respond{empty, status(200)}, "unknown, and 2 unpriced"},
 	} {
 		inWorld(t, Config{Deployments: []Deployment{tt.a, tt.b}, CooldownTime: new(time.Duration)}, map[string]respond{"a": tt.ab[0], "b": tt.ab[1]}, func(t *testing.T, r *Router, w *world) {
 			out := r.Do(background, g)
 			got := "unknown"
 			if out.Cost != nil {
 				got = fmt.Sprint(*out.Cost)
+			}
+			if out.UnknownAttempts > 0 {
+				got += fmt.Sprintf(", and %d unknown", out.UnknownAttempts)
+			}
+			if out.UnpricedAttempts > 0 {
+				got += fmt.Sprintf(", and %d unpriced", out.UnpricedAttempts)
 			}
 			if got != tt.want || len(out.Attempts) != 2 {
 				t.Errorf("%s: %s, want %s: %v", tt.name, got, tt.want, out.Error)

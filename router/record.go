@@ -3,36 +3,12 @@ package router
 import "pelton/schema"
 
 // record is what came of a request so far.
-type record struct {
-	Outcome
-	costUnknown bool // an attempt with usage has no price
-}
+type record struct{ Outcome }
 
-// addUsage adds to the tokens of all attempts.
-func (c *record) addUsage(u *schema.Usage) {
-	if c.Usage == nil { // never changed: a further one makes a new sum
-		c.Usage = u
-		return
-	}
-	sum := c.Usage.Add(*u)
-	c.Usage = &sum
-}
-
-// addCost adds an attempt to what the request cost. An attempt that failed
-// without a count of tokens adds nothing, as upstreams bill by that count; one
-// that has a count and no price makes the sum unknown.
-func (c *record) addCost(a schema.Attempt) {
-	switch {
-	case a.Cost == nil && a.Error != nil && a.Usage == nil:
-	case a.Cost == nil:
-		c.costUnknown, c.Cost = true, nil
-	case c.costUnknown:
-	case c.Cost == nil:
-		c.Cost = a.Cost
-	default:
-		sum := *c.Cost + *a.Cost
-		c.Cost = &sum
-	}
+// add puts an attempt to those made, and to their bill.
+func (c *record) add(a schema.Attempt) {
+	c.Attempts = append(c.Attempts, a)
+	c.Bill.Add(&a)
 }
 
 // end completes the outcome with its last error, nil for success, and why it

@@ -66,10 +66,9 @@ type Outcome struct {
 
 	Error    *schema.Error    // nil exactly when Status is succeeded, or Park is set
 	Attempts []schema.Attempt // every call made, in order, the earlier ones first
-	Usage    *schema.Usage    // summed over all attempts that reported one; nil when none did
 
-	// Cost is USD over all attempts; nil when unknown. See [Prices].
-	Cost *float64
+	// Bill is what all attempts took and cost, as far as it is known. See [Prices].
+	schema.Bill
 
 	notReady *NotReadyError
 }

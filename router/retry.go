@@ -172,11 +172,7 @@ func (r *Router) policyRetries(g *group, e *schema.Error) bool {
 // they had been made now.
 func (r *run) replay(earlier []schema.Attempt) {
 	for _, a := range earlier {
-		r.record.Attempts = append(r.record.Attempts, a)
-		if a.Usage != nil {
-			r.record.addUsage(a.Usage)
-		}
-		r.record.addCost(a)
+		r.record.add(a)
 		if a.Error != nil && a.Error.Code == schema.CodeStaleConnection {
 			r.stale++
 			continue

@@ -37,6 +37,8 @@ func (r *Result) AppendJSON(dst []byte) ([]byte, error) {
 	}
 	a.usage(r.Usage)
 	a.optional("cost", r.Cost)
+	a.count("unknown_attempts", r.UnknownAttempts)
+	a.count("unpriced_attempts", r.UnpricedAttempts)
 	a.optional("ttft_ms", r.TTFTMs)
 	a.moment("queued_at", r.QueuedAt)
 	a.moment("started_at", r.StartedAt)
@@ -79,6 +81,13 @@ func (a *appender) text(name, value string) {
 func (a *appender) int(name string, n int64) {
 	a.key(name)
 	a.dst = strconv.AppendInt(a.dst, n, 10)
+}
+
+// count is int, but for 0.
+func (a *appender) count(name string, n int) {
+	if n != 0 {
+		a.int(name, int64(n))
+	}
 }
 
 // number writes x as encoding/json does.
@@ -167,6 +176,10 @@ func (a *appender) attempt(t *Attempt) {
 	a.error(t.Error)
 	a.usage(t.Usage)
 	a.optional("cost", t.Cost)
+	if t.UsageUnknown {
+		a.key("usage_unknown")
+		a.dst = append(a.dst, "true"...)
+	}
 	a.optional("ttft_ms", t.TTFTMs)
 	a.dst = append(a.dst, '}')
 }

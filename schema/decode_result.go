@@ -41,6 +41,10 @@ func readResult(data []byte) (r *Result, hasIndex, ok bool) {
 			r.Usage = d.usage(v)
 		case "cost":
 			r.Cost = d.optional(v)
+		case "unknown_attempts":
+			r.UnknownAttempts = int(d.int(v))
+		case "unpriced_attempts":
+			r.UnpricedAttempts = int(d.int(v))
 		case "ttft_ms":
 			r.TTFTMs = d.optional(v)
 		case "queued_at":
@@ -116,6 +120,11 @@ func (d *decoder) number(v []byte) float64 {
 	x, err := strconv.ParseFloat(string(v), 64)
 	d.odd = d.odd || err != nil
 	return x
+}
+
+func (d *decoder) bool(v []byte) bool {
+	d.odd = d.odd || string(v) != "true" && string(v) != "false"
+	return string(v) == "true"
 }
 
 func (d *decoder) optional(v []byte) *float64 {
@@ -215,6 +224,8 @@ func (d *decoder) attempts(v []byte) []Attempt {
 				a.Usage = d.usage(v)
 			case "cost":
 				a.Cost = d.optional(v)
+			case "usage_unknown":
+				a.UsageUnknown = d.bool(v)
 			case "ttft_ms":
 				a.TTFTMs = d.optional(v)
 			default:

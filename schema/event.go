@@ -32,5 +32,7 @@ type Event struct {
 	Error      *Error     `json:"error,omitempty"`      // of attempt_failed
 	RetryAt    *time.Time `json:"retry_at,omitempty"`   // of retry_at
 	Status     Status     `json:"status,omitempty"`     // of finished
-	Usage      *Usage     `json:"usage,omitempty"`      // of finished
+	Usage      *Usage     `json:"usage,omitempty"`      // of finished; where there are UnknownAttempts the least
+
+	UnknownAttempts int `json:"unknown_attempts,omitempty"` // of finished: see [Result]
 }

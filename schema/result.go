@@ -30,12 +30,19 @@ type Result struct {
 	Response   *Response       `json:"response"`              // the upstream's last answer, failed ones included; nil: none came
 	Error      *Error          `json:"error"`                 // nil exactly when Status is succeeded
 	Attempts   []Attempt       `json:"attempts,omitempty"`    // every call made, in order
-	Usage      *Usage          `json:"usage,omitempty"`       // summed over all attempts that reported one
-	Cost       *float64        `json:"cost,omitempty"`        // USD over all attempts; nil is unknown
+	Usage      *Usage          `json:"usage,omitempty"`       // summed over the attempts of which it is known; nil: it is of none
+	Cost       *float64        `json:"cost,omitempty"`        // USD, summed over the attempts of which it is known; nil: it is of none
 	TTFTMs     *float64        `json:"ttft_ms,omitempty"`     // milliseconds to the first token of the last attempt; nil: not streamed
 	QueuedAt   *time.Time      `json:"queued_at,omitempty"`   // when the job was published
 	StartedAt  *time.Time      `json:"started_at,omitempty"`  // when a worker began it; nil: no call was made
 	FinishedAt *time.Time      `json:"finished_at,omitempty"` // when the result was made, before it was stored
+
+	// UnknownAttempts are those with UsageUnknown: where there are any, Usage and
+	// Cost are the least that they can be. UnpricedAttempts have a usage and no
+	// cost: Cost is the least then. Of results that earlier builds stored both
+	// are 0, which says nothing.
+	UnknownAttempts  int `json:"unknown_attempts,omitempty"`
+	UnpricedAttempts int `json:"unpriced_attempts,omitempty"`
 
 	// Seq is the result's place in the order of completion: the sequence of its
 	// message in the results stream. 0 outside of what collectors hand out.
@@ -75,8 +82,13 @@ type Attempt struct {
 	StatusCode int       `json:"status_code"`       // of HTTP; 0 when no answer came
 	Error      *Error    `json:"error"`             // nil: it succeeded
 	Usage      *Usage    `json:"usage,omitempty"`   // nil: the upstream reported none
-	Cost       *float64  `json:"cost,omitempty"`    // USD; nil: unknown
+	Cost       *float64  `json:"cost,omitempty"`    // USD; nil: unknown, or none
 	TTFTMs     *float64  `json:"ttft_ms,omitempty"` // milliseconds to the first token; nil: not streamed
+
+	// UsageUnknown says that the call may have been billed, and that nobody told
+	// for how many tokens. Without Usage and UsageUnknown it certainly was not
+	// billed: it never left, or the upstream refused to work on it.
+	UsageUnknown bool `json:"usage_unknown,omitempty"`
 }
 
 // Usage is the upstream's count of tokens, under OpenAI's names. The zero value is

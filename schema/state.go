@@ -96,8 +96,8 @@ type State struct {
 	InFlight   int             `json:"in_flight"`       // requests fed and not parked, without a result
 	Rate       float64         `json:"rate"`            // results per second, lately
 	ETASeconds *float64        `json:"eta_s,omitempty"` // seconds to the last result at this rate; nil when it cannot be told
-	Usage      *Usage          `json:"usage,omitempty"` // summed over the results; nil: none reported
-	Cost       *float64        `json:"cost,omitempty"`  // USD, summed over the results whose cost is known; nil: none is
+	Usage      *Usage          `json:"usage,omitempty"` // summed over all attempts of which it is known; nil: it is of none
+	Cost       *float64        `json:"cost,omitempty"`  // USD, summed over all attempts of which it is known; nil: it is of none
 	CreatedAt  time.Time       `json:"created_at"`      // when the job was published
 	StartedAt  *time.Time      `json:"started_at,omitempty"`
 	UpdatedAt  time.Time       `json:"updated_at"`
@@ -106,6 +106,13 @@ type State struct {
 	RetryOf    string          `json:"retry_of,omitempty"`    // the job whose failures this one runs again; empty: none
 	Callback   *Callback       `json:"callback,omitempty"`    // nil: the job names no webhook
 	Metadata   json.RawMessage `json:"metadata,omitempty"`    // the job's
+
+	// UnknownAttempts are the calls so far that may have been billed and of which
+	// the usage is not known: where there are any, Usage and Cost are the least that
+	// they can be. UnpricedAttempts have a usage and no cost: Cost is the least
+	// then. See [Result]. States of earlier builds have neither.
+	UnknownAttempts  int `json:"unknown_attempts,omitempty"`
+	UnpricedAttempts int `json:"unpriced_attempts,omitempty"`
 }
 
 // MaxErrorCodes bounds the distinct codes a state lists; further ones are

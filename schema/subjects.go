@@ -176,9 +176,13 @@ const (
 	HeaderReply = "Pelton-Reply"
 
 	// On results, for owners that count without reading bodies.
-	HeaderCode   = "Pelton-Code"   // of the result's error
-	HeaderUsage  = "Pelton-Usage"  // prompt,completion,total
-	HeaderCost   = "Pelton-Cost"   // USD
+	HeaderCode  = "Pelton-Code"  // of the result's error
+	HeaderUsage = "Pelton-Usage" // prompt,completion,total
+	HeaderCost  = "Pelton-Cost"  // USD
+	// Where they are not 0, as in the [Result].
+	HeaderUnknownAttempts  = "Pelton-Unknown-Attempts"
+	HeaderUnpricedAttempts = "Pelton-Unpriced-Attempts"
+
 	HeaderWaited = "Pelton-Waited" // milliseconds that its attempts waited for a place at a deployment
 	HeaderModel  = "Pelton-Model"  // the model asked for, where no deployment is left for it
 

@@ -95,7 +95,8 @@ func (w *worker) call(ctx context.Context, it *queue.Item, earlier *schema.Parke
 	}
 	at.finished = time.Now().UTC()
 	result.Status, result.Response, result.Error = answer.Status, answer.Response, answer.Error
-	result.Attempts, result.Usage, result.Cost = answer.Attempts, answer.Usage, answer.Cost
+	result.Attempts = answer.Attempts
+	result.SetBill(answer.Bill)
 	result.StartedAt, result.FinishedAt = &at.started, &at.finished
 	if n := len(answer.Attempts); n > 0 {
 		result.TTFTMs = answer.Attempts[n-1].TTFTMs
@@ -127,6 +128,7 @@ func notCalled(result *schema.Result, err *schema.Error, earlier *schema.Parked)
 	now := time.Now().UTC()
 	if earlier != nil {
 		result.Attempts = earlier.Attempts
+		result.SetBill(schema.BillOf(earlier.Attempts))
 	}
 	result.FinishedAt, result.Error = &now, err
 	result.Status = schema.StatusCancelled

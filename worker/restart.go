@@ -111,6 +111,7 @@ func workerDied(it *queue.Item, known *schema.Parked) *schema.Result {
 	result := it.Result()
 	now := time.Now().UTC()
 	result.Status, result.Attempts, result.FinishedAt = schema.StatusFailed, known.Attempts, &now
+	result.SetBill(schema.BillOf(known.Attempts))
 	result.Error = &schema.Error{Class: schema.ClassInternal, Code: schema.CodeWorkerDied,
 		Message: fmt.Sprintf("it was begun %d times, and each time its worker was not heard of again: it is taken for what kills them", known.Starts+1)}
 	return result

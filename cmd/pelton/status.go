@@ -78,7 +78,13 @@ func stateTable(s *schema.State) table {
 		add("rate", "%.1f/s%s", s.Rate, etaText(s))
 	}
 	if s.Usage != nil {
-		add("tokens", "%s", usageText(s.Usage))
+		add("tokens", "%s", human.AtLeast(s.Bill().UsageAtLeast(), usageText(s.Usage)))
+	}
+	if s.Cost != nil {
+		add("cost", "%s", human.AtLeast(s.Bill().CostAtLeast(), human.Money(*s.Cost)))
+	}
+	if missing := human.Missing(s.Bill(), human.Digits); missing != "" {
+		add("not counted", "%s", missing)
 	}
 	for _, e := range s.Errors {
 		add("error", "%s: %d, first at index %d", e.Code, e.Count, e.FirstIndex)

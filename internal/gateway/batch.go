@@ -92,7 +92,12 @@ type extension struct {
 	Rate     float64       `json:"rate"`
 	ETA      *float64      `json:"eta_s,omitempty"`
 	Cost     *float64      `json:"cost,omitempty"`
-	RetryOf  string        `json:"retry_of,omitempty"`
+
+	// As in a job's state: where there are any, usage and cost are the least.
+	UnknownAttempts  int `json:"unknown_attempts,omitempty"`
+	UnpricedAttempts int `json:"unpriced_attempts,omitempty"`
+
+	RetryOf string `json:"retry_of,omitempty"`
 }
 
 // readMetadata takes a job's metadata apart: what the gateway wrote, and what is
@@ -127,7 +132,7 @@ func batchOf(s *schema.State, cancelled bool, longest time.Duration) *batch {
 		CompletionWindow: o.Window, Status: statusOf(s, cancelled), CreatedAt: s.CreatedAt.Unix(), Metadata: orNone(own),
 		RequestCounts: requestCounts{Total: s.Total, Completed: s.Counts.Succeeded, Failed: s.Counts.Stored() - s.Counts.Succeeded},
 		Pelton: extension{Job: s.ID, Queue: s.Queue, State: s.State, Counts: s.Counts, InFlight: s.InFlight, Rate: s.Rate,
-			ETA: s.ETASeconds, Cost: s.Cost, RetryOf: s.RetryOf},
+			ETA: s.ETASeconds, Cost: s.Cost, UnknownAttempts: s.UnknownAttempts, UnpricedAttempts: s.UnpricedAttempts, RetryOf: s.RetryOf},
 	}
 	if o == (origin{}) { // submitted over NATS or by the command line
 		b.Endpoint, b.InputFileID = string(schema.ChatCompletions), inputPrefix+s.ID

@@ -11,6 +11,16 @@ import (
 	"pelton/schema"
 )
 
+func TestBatchOfUnknownUsage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.e.Worker(defaultQueue)
+	b := w.until(w.create(order(w.upload(line("dropped", "x", `{"fault":"close","times":1}`)+line("fine", "y", "")).ID)).ID, "completed")
+	if b.Pelton.UnknownAttempts != 1 || b.Usage == nil {
+		t.Errorf("%+v", b)
+	}
+}
+
 func TestBatchFromUploadToDownload(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
@@ -32,6 +42,9 @@ func TestBatchFromUploadToDownload(t *testing.T) {
 	w.ok(w.send("DELETE", "/v1/files/"+f.ID, nil), "DeleteFileResponse", &struct{}{})
 	w.refused(w.send("GET", "/v1/files/"+f.ID, nil), http.StatusNotFound, "")
 	b = w.until(b.ID, "completed")
+	if b.Pelton.UnknownAttempts != 0 {
+		t.Errorf("%d unknown attempts", b.Pelton.UnknownAttempts)
+	}
 	if c := b.RequestCounts; c.Total != n+2 || c.Completed != n+1 || c.Failed != 1 || b.Usage == nil || b.Usage.TotalTokens == 0 {
 		t.Errorf("%+v", b)
 	}

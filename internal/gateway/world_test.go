@@ -187,6 +187,9 @@ type batchObject struct {
 	Usage         *struct {
 		TotalTokens int `json:"total_tokens"`
 	}
+	Pelton struct {
+		UnknownAttempts int `json:"unknown_attempts"`
+	}
 	Metadata                                                                          map[string]string
 	CreatedAt, InProgressAt, ExpiresAt, CompletedAt, FailedAt, CancelledAt, ExpiredAt int64 `json:"-"`
 }

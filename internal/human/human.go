@@ -57,3 +57,39 @@ func Clip(s string, width int) string {
 	}
 	return string([]rune(s)[:width-1]) + "…"
 }
+
+// AtLeast is text, behind "at least" where least says that it is not exact.
+func AtLeast(least bool, text string) string {
+	if least {
+		return "at least " + text
+	}
+	return text
+}
+
+// Missing says what a bill does not hold, each number written by digits: "2 calls of
+// unknown usage, 1 call of unknown price". Empty: nothing is missing, or only prices
+// where none is known.
+func Missing(b schema.Bill, digits func(int) string) string {
+	var parts []string
+	count := func(n int, what string) {
+		switch {
+		case n == 1:
+			parts = append(parts, "1 call of unknown "+what)
+		case n > 1:
+			parts = append(parts, digits(n)+" calls of unknown "+what)
+		}
+	}
+	count(b.UnknownAttempts, "usage")
+	if b.Cost != nil {
+		count(b.UnpricedAttempts, "price")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// Money writes an amount of USD: $0.0123, $12.35.
+func Money(usd float64) string {
+	if usd < 1 {
+		return fmt.Sprintf("$%.4f", usd)
+	}
+	return fmt.Sprintf("$%.2f", usd)
+}

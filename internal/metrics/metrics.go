@@ -31,6 +31,8 @@ type Metrics struct {
 	cooldowns  *prometheus.CounterVec
 	tokens     *prometheus.CounterVec
 	cost       *prometheus.CounterVec
+	unknown    *prometheus.CounterVec
+	unpriced   *prometheus.CounterVec
 	duplicates *prometheus.CounterVec
 	takeovers  *prometheus.CounterVec
 }
@@ -70,10 +72,12 @@ func New(queues []string) *Metrics {
 		cooldowns:  counter("pelton_cooldowns_total", "How often a deployment was left alone for a while because of what this worker saw.", labelDeployed, labelClass),
 		tokens:     counter("pelton_tokens_total", "Tokens, as the upstreams counted them.", labelGroup, labelWay),
 		cost:       counter("pelton_cost_usd_total", "What calls cost in USD, of deployments with a price.", labelGroup, labelWay),
+		unknown:    counter("pelton_unknown_attempts_total", "Calls that may have been billed and of which nobody told the tokens: where there are any, tokens and cost are the least that they can be.", labelGroup),
+		unpriced:   counter("pelton_unpriced_attempts_total", "Calls whose tokens are known and whose price is not: they are missing in the cost.", labelGroup),
 		duplicates: counter("pelton_duplicate_calls_total", "Requests that were called here although they had their result from elsewhere.", labelQueue),
 		takeovers:  counter("pelton_takeovers_total", "Jobs that this worker went on with after another.", labelQueue),
 	}
-	m.registry.MustRegister(m.requests, m.attempts, m.firstToken, m.retries, m.cooldowns, m.tokens, m.cost, m.duplicates, m.takeovers,
+	m.registry.MustRegister(m.requests, m.attempts, m.firstToken, m.retries, m.cooldowns, m.tokens, m.cost, m.unknown, m.unpriced, m.duplicates, m.takeovers,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, queue := range queues {
 		m.duplicates.WithLabelValues(queue)
@@ -88,6 +92,8 @@ func (m *Metrics) Know(groups map[string]string) {
 	m.groups = groups
 	for deployment, group := range groups {
 		m.attempts.WithLabelValues(deployment, succeeded)
+		m.unknown.WithLabelValues(group)
+		m.unpriced.WithLabelValues(group)
 		for _, way := range []string{directionIn, directionOut} {
 			m.tokens.WithLabelValues(group, way)
 			m.cost.WithLabelValues(group, way)
@@ -150,6 +156,12 @@ func (m *Metrics) Called(group string, a *schema.Attempt, input, output float64)
 	if u := a.Usage; u != nil {
 		m.tokens.WithLabelValues(group, directionIn).Add(float64(max(0, u.PromptTokens)))
 		m.tokens.WithLabelValues(group, directionOut).Add(float64(max(0, u.CompletionTokens)))
+	}
+	switch {
+	case a.UsageUnknown:
+		m.unknown.WithLabelValues(group).Inc()
+	case a.Usage != nil && a.Cost == nil:
+		m.unpriced.WithLabelValues(group).Inc()
 	}
 	if input > 0 {
 		m.cost.WithLabelValues(group, directionIn).Add(input)

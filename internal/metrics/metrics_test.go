@@ -36,23 +36,25 @@ var (
 
 // promised are the names and labels that dashboards rely on.
 var promised = map[string]string{
-	"pelton_jobs":                  "queue,state",
-	"pelton_requests_total":        "class,model_group,queue,status",
-	"pelton_requests_wanted":       "queue",
-	"pelton_queue_age_seconds":     "queue",
-	"pelton_inflight":              "deployment",
-	"pelton_inflight_limit":        "deployment",
-	"pelton_slots":                 "",
-	"pelton_slots_busy":            "",
-	"pelton_attempt_seconds":       "deployment,outcome",
-	"pelton_ttft_seconds":          "deployment,outcome",
-	"pelton_retries_total":         "class,deployment",
-	"pelton_cooldowns_total":       "class,deployment",
-	"pelton_tokens_total":          "direction,model_group",
-	"pelton_cost_usd_total":        "direction,model_group",
-	"pelton_duplicate_calls_total": "queue",
-	"pelton_takeovers_total":       "queue",
-	"pelton_store_bytes":           "stream",
+	"pelton_jobs":                    "queue,state",
+	"pelton_requests_total":          "class,model_group,queue,status",
+	"pelton_requests_wanted":         "queue",
+	"pelton_queue_age_seconds":       "queue",
+	"pelton_inflight":                "deployment",
+	"pelton_inflight_limit":          "deployment",
+	"pelton_slots":                   "",
+	"pelton_slots_busy":              "",
+	"pelton_attempt_seconds":         "deployment,outcome",
+	"pelton_ttft_seconds":            "deployment,outcome",
+	"pelton_retries_total":           "class,deployment",
+	"pelton_cooldowns_total":         "class,deployment",
+	"pelton_tokens_total":            "direction,model_group",
+	"pelton_cost_usd_total":          "direction,model_group",
+	"pelton_unknown_attempts_total":  "model_group",
+	"pelton_unpriced_attempts_total": "model_group",
+	"pelton_duplicate_calls_total":   "queue",
+	"pelton_takeovers_total":         "queue",
+	"pelton_store_bytes":             "stream",
 }
 
 // scrape reads the metrics as Prometheus does.
@@ -140,6 +142,8 @@ func TestScrapeUnderLoad(t *testing.T) {
 	m.Duplicate("default")
 	ttft := 12.0
 	m.Called("all", &schema.Attempt{Deployment: "mock", LatencyMs: 20, TTFTMs: &ttft}, 0, 0)
+	m.Called("unsure", &schema.Attempt{Deployment: "mock", UsageUnknown: true, Error: &schema.Error{Class: schema.ClassTimeout}}, 0, 0)
+	m.Called("unsure", &schema.Attempt{Deployment: "mock", Usage: &schema.Usage{PromptTokens: 1}, Error: &schema.Error{Class: schema.ClassTimeout}}, 0, 0)
 	m.LeftAlone("mock", schema.ClassTransient)
 	families, text := scrape(t, m)
 	checkNames(t, families)
@@ -158,6 +162,10 @@ func TestScrapeUnderLoad(t *testing.T) {
 		{"64", "pelton_inflight_limit", []string{`deployment="mock"`}},
 		{fmt.Sprint(n + 2), "pelton_attempt_seconds_count", []string{`outcome="succeeded"`}},
 		{"1", "pelton_retries_total", []string{`deployment="mock"`, `class="transient"`}},
+		{"1", "pelton_unknown_attempts_total", []string{`model_group="unsure"`}},
+		{"1", "pelton_unpriced_attempts_total", []string{`model_group="unsure"`}},
+		{"1", "pelton_unknown_attempts_total", []string{`model_group="*"`}}, // the 5xx
+		{"0", "pelton_unpriced_attempts_total", []string{`model_group="all"`}},
 		{"1", "pelton_duplicate_calls_total", []string{`queue="default"`}},
 		{"0", "pelton_takeovers_total", []string{`queue="default"`}},
 	} {

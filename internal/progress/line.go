@@ -10,6 +10,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
+	"pelton/internal/human"
 	"pelton/schema"
 )
 
@@ -44,7 +45,7 @@ func (p *Printer) parts() []part {
 	}
 	if s.Usage != nil {
 		if tokens := s.Usage.PromptTokens + s.Usage.CompletionTokens; tokens > 0 {
-			list = append(list, part{text: short(tokens) + " tokens", rank: 5})
+			list = append(list, part{text: human.AtLeast(s.Bill().UsageAtLeast(), short(tokens)+" tokens"), rank: 5})
 		}
 	}
 	if s.ETASeconds != nil && !s.State.Final() {

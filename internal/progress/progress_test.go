@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"pelton/internal/human"
 	"pelton/schema"
 )
 
@@ -219,11 +220,22 @@ func TestSummary(t *testing.T) {
 	going := running(400, 0)
 	going.StartedAt = &start
 
+	unsure := final
+	unsure.Errors, unsure.UnknownAttempts, unsure.UnpricedAttempts = nil, 1200, 1
+	untold := unsure
+	untold.Usage, untold.Cost = nil, nil
+	priceless := final
+	priceless.Errors, priceless.Cost, priceless.UnpricedAttempts = nil, nil, 998
+
 	for _, test := range []struct {
 		state schema.State
 		o     Options
 		want  string
 	}{
+		{unsure, Options{}, "nightly: completed with errors after 1m 12s\n  998 succeeded, 2 failed\n  14/s, at least 120,000 prompt + 3,400 completion tokens, " +
+			"at least $0.1234, 1,200 calls of unknown usage, 1 call of unknown price\n"},
+		{untold, Options{}, "nightly: completed with errors after 1m 12s\n  998 succeeded, 2 failed\n  14/s, 1,200 calls of unknown usage\n"},
+		{priceless, Options{}, "nightly: completed with errors after 1m 12s\n  998 succeeded, 2 failed\n  14/s, 120,000 prompt + 3,400 completion tokens\n"},
 		{final, Options{}, "nightly: completed with errors after 1m 12s\n  998 succeeded, 2 failed\n  14/s, 120,000 prompt + 3,400 completion tokens, $0.1234\n" +
 			"  3 × rate_limit_exceeded, first at index 17\n  1 × timeout, first at index 20\n"},
 		{stopped, Options{Before: 1000}, "x: failed after 1m 12s (fail_fast: 1 failed)\n  10 succeeded, 1 failed, 8 cancelled, 1 expired, 4,980 not started, 1,000 done before\n  0.3/s\n" +
@@ -266,7 +278,7 @@ func TestWords(t *testing.T) {
 		short(999): "999", short(1500): "1.5k", short(2_000_000): "2.0M", short(3_210_000_000): "3.2G",
 		rate(1234.5): "1,235/s", rate(0.25): "0.2/s", rate(0.05): "3.0/min",
 		duration(0): "0s", duration(1500 * time.Millisecond): "1.5s", duration(59 * time.Second): "59s", duration(time.Hour): "1h",
-		duration(3*time.Hour + 5*time.Minute): "3h 5m", duration(50 * time.Hour): "2d 2h", money(12.345): "$12.35",
+		duration(3*time.Hour + 5*time.Minute): "3h 5m", duration(50 * time.Hour): "2d 2h", human.Money(12.345): "$12.35",
 	} {
 		if got != want {
 			t.Errorf("got %s, want %s", got, want)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"pelton/internal/human"
 	"pelton/schema"
 )
 
@@ -56,10 +57,14 @@ func (p *Printer) summary() string {
 		figures = append(figures, rate(float64(stored)/took.Seconds()))
 	}
 	if s.Usage != nil && s.Usage.PromptTokens+s.Usage.CompletionTokens > 0 {
-		figures = append(figures, fmt.Sprintf("%s prompt + %s completion tokens", number(int(s.Usage.PromptTokens)), number(int(s.Usage.CompletionTokens))))
+		tokens := fmt.Sprintf("%s prompt + %s completion tokens", number(int(s.Usage.PromptTokens)), number(int(s.Usage.CompletionTokens)))
+		figures = append(figures, human.AtLeast(s.Bill().UsageAtLeast(), tokens))
 	}
 	if s.Cost != nil {
-		figures = append(figures, money(*s.Cost))
+		figures = append(figures, human.AtLeast(s.Bill().CostAtLeast(), human.Money(*s.Cost)))
+	}
+	if missing := human.Missing(s.Bill(), number); missing != "" {
+		figures = append(figures, missing)
 	}
 	if len(figures) > 0 {
 		b.WriteString("  " + strings.Join(figures, ", ") + "\n")
@@ -91,11 +96,4 @@ func (p *Printer) took() time.Duration {
 		end = *s.FinishedAt
 	}
 	return max(end.Sub(begin), 0)
-}
-
-func money(usd float64) string {
-	if usd < 1 {
-		return fmt.Sprintf("$%.4f", usd)
-	}
-	return fmt.Sprintf("$%.2f", usd)
 }

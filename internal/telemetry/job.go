@@ -49,14 +49,26 @@ func (t *Traces) startJob(parent string, job *schema.State) (context.Context, tr
 		))
 }
 
+// billed says what a bill's cost is, and what it lacks.
+func billed(b schema.Bill) (list []attribute.KeyValue) {
+	if b.Cost != nil {
+		list = append(list, attribute.Float64(attrCost, *b.Cost))
+	}
+	if b.UnknownAttempts > 0 {
+		list = append(list, attribute.Int(attrUnknown, b.UnknownAttempts))
+	}
+	if b.UnpricedAttempts > 0 {
+		list = append(list, attribute.Int(attrUnpriced, b.UnpricedAttempts))
+	}
+	return list
+}
+
 func endOf(job *schema.State) []attribute.KeyValue {
 	list := []attribute.KeyValue{attribute.String(attrState, string(job.State)), attribute.Int(attrBatchCount, job.Total)}
 	if job.RetryOf != "" {
 		list = append(list, attribute.String(attrRetryOf, job.RetryOf))
 	}
-	if job.Cost != nil {
-		list = append(list, attribute.Float64(attrCost, *job.Cost))
-	}
+	list = append(list, billed(job.Bill())...)
 	c := job.Counts
 	for status, n := range map[string]int{"succeeded": c.Succeeded, "failed": c.Failed, "cancelled": c.Cancelled, "expired": c.Expired, "not_started": c.NotStarted} {
 		list = append(list, attribute.Int(attrCounts+status, n))

@@ -62,6 +62,9 @@ const (
 	attrAttempt    = "pelton.attempt.number" // from 1, earlier ones counted
 	attrWaited     = "pelton.attempt.waited_ms"
 	attrCost       = "pelton.cost_usd"
+	attrUnknown    = "pelton.unknown_attempts"  // of jobs and requests, where there are any: the cost is the least then
+	attrUnpriced   = "pelton.unpriced_attempts" // the same
+	attrMaybe      = "pelton.usage_unknown"     // true on calls that may have been billed, and nobody told for what
 	attrRequestID  = "pelton.upstream.request_id"
 
 	// On the link from an attempt to the one that it repeats.

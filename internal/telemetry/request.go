@@ -108,6 +108,9 @@ func (r *request) called(span trace.Span, a schema.Attempt, response *schema.Res
 	if a.Cost != nil {
 		span.SetAttributes(attribute.Float64(attrCost, *a.Cost))
 	}
+	if a.UsageUnknown {
+		span.SetAttributes(attribute.Bool(attrMaybe, true))
+	}
 	if response != nil {
 		if response.RequestID != "" {
 			span.SetAttributes(attribute.String(attrRequestID, response.RequestID))
@@ -129,9 +132,7 @@ func (r *request) Ended(result *schema.Result, parked *schema.Parked) {
 		switch {
 		case result != nil:
 			status = string(result.Status)
-			if result.Cost != nil {
-				r.span.SetAttributes(attribute.Float64(attrCost, *result.Cost))
-			}
+			r.span.SetAttributes(billed(result.Bill())...)
 			if result.Error != nil {
 				failed(r.span, result.Error)
 			}

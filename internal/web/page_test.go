@@ -101,6 +101,9 @@ func named(id string, r schema.Request) schema.Request {
 func TestPageShowsJobs(t *testing.T) {
 	s := newSite(t)
 	s.shows("/", "There is no job yet")
+	s.submit("unsure", true, testenv.Chat("dropped first", `{"fault":"close","times":1}`))
+	s.shows("/jobs/default/unsure", "at least ", " in, ", "Not counted", "1 call of unknown usage")
+	s.shows("/jobs/default/unsure/requests/0", "at least ", "Not counted", "(may have been billed)")
 	s.submit("good", true, testenv.Chats(3)...)
 	s.submit("mixed", true, named("first", testenv.Chat("a", "")), named("<b>second</b>", testenv.Chat("b", fails)))
 	body := s.shows("/", "/jobs/default/good", "/jobs/default/mixed", "succeeded", "completed with errors", "bad_thing")

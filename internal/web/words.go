@@ -30,6 +30,8 @@ func (p *Page) functions() template.FuncMap {
 		"percent": func(part float64) string { return strconv.FormatFloat(100*part, 'f', 1, 64) + " %" },
 		"rate":    func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) + "/s" },
 		"money":   func(f *float64) string { return "$" + strconv.FormatFloat(*f, 'f', -1, 64) },
+		"least":   human.AtLeast,
+		"missing": func(b schema.Bill) string { return human.Missing(b, human.Digits) },
 		"num":     human.Digits,
 		"took":    tookText,
 		"short":   func(n int, s string) string { return human.Clip(s, n) },

@@ -79,8 +79,12 @@ func (p *policy) costs(t *tally) *ending {
 	if p.maxCost == 0 || t.cost == nil || *t.cost < p.maxCost {
 		return nil
 	}
+	least := ""
+	if t.bill().CostAtLeast() {
+		least = "at least "
+	}
 	return &ending{leftover: schema.StatusCancelled, reason: schema.Reason{Code: schema.ReasonMaxCost,
-		Message: fmt.Sprintf("the results so far cost %.4f USD; max_cost is %.4f", *t.cost, p.maxCost)}}
+		Message: fmt.Sprintf("the results so far cost %s%.4f USD; max_cost is %.4f", least, *t.cost, p.maxCost)}}
 }
 
 // fails ends a job of which as many requests have failed as its fail-fast says.

@@ -174,7 +174,8 @@ func (r *run) count(ctx context.Context, list []store.ResultMeta) error {
 			continue
 		}
 		r.tally.add(meta)
-		publishEvent(r.o.Store.Live, r.rec.Key(), meta.Index, schema.Event{Kind: schema.EventFinished, Status: meta.Status, Usage: meta.Usage})
+		publishEvent(r.o.Store.Live, r.rec.Key(), meta.Index, schema.Event{Kind: schema.EventFinished, Status: meta.Status,
+			Usage: meta.Usage, UnknownAttempts: meta.UnknownAttempts})
 		if meta.DeadModel != "" {
 			dead = append(dead, meta.DeadModel)
 		}

@@ -14,8 +14,10 @@ type tally struct {
 	usage  schema.Usage
 	used   bool // usage is known of some result
 	cost   *float64
-	errors []schema.ErrorCount
-	first  int // index of the first failure that was counted; -1 before
+	// Attempts that are missing in the usage and the cost, and in the cost alone.
+	unknown, unpriced int
+	errors            []schema.ErrorCount
+	first             int // index of the first failure that was counted; -1 before
 
 	rate    float64 // results per second, smoothed
 	lastN   int
@@ -40,9 +42,21 @@ func (t *tally) add(meta store.ResultMeta) {
 		}
 		t.cost = &sum
 	}
+	t.unknown += meta.UnknownAttempts
+	t.unpriced += meta.UnpricedAttempts
 	if meta.Status != schema.StatusSucceeded {
 		t.addError(meta)
 	}
+}
+
+// bill is what all results took and cost.
+func (t *tally) bill() schema.Bill {
+	b := schema.Bill{Cost: t.cost, UnknownAttempts: t.unknown, UnpricedAttempts: t.unpriced}
+	if t.used {
+		usage := t.usage
+		b.Usage = &usage
+	}
+	return b
 }
 
 func (t *tally) addError(meta store.ResultMeta) {
@@ -90,12 +104,7 @@ func (t *tally) write(s *schema.State, inFlight int) {
 		eta := float64(left) / t.rate
 		s.ETASeconds = &eta
 	}
-	s.Usage = nil
-	if t.used {
-		usage := t.usage
-		s.Usage = &usage
-	}
-	s.Cost = t.cost
+	s.SetBill(t.bill())
 	s.Errors = slices.Clone(t.errors)
 	slices.SortFunc(s.Errors, func(a, b schema.ErrorCount) int { return b.Count - a.Count })
 }

@@ -106,7 +106,7 @@ func TestSharesOfOtherProcesses(t *testing.T) {
 func TestTally(t *testing.T) {
 	x := tally{first: -1}
 	for i, status := range []schema.Status{schema.StatusSucceeded, schema.StatusFailed, schema.StatusFailed, schema.StatusExpired} {
-		out := store.ResultMeta{Index: 10 - i, Status: status, Code: "c" + strconv.Itoa(i%2), Usage: &schema.Usage{TotalTokens: 2}}
+		out := store.ResultMeta{Index: 10 - i, Status: status, Code: "c" + strconv.Itoa(i%2), Bill: schema.Bill{Usage: &schema.Usage{TotalTokens: 2}, UnknownAttempts: i, UnpricedAttempts: 1}}
 		x.add(out)
 	}
 	if x.counts.Stored() != 4 || x.counts.Failed != 2 || x.usage.TotalTokens != 8 || x.first != 9 {
@@ -117,6 +117,9 @@ func TestTally(t *testing.T) {
 	}
 	var s schema.State
 	x.write(&s, 0)
+	if s.UnknownAttempts != 0+1+2+3 || s.UnpricedAttempts != 4 || s.Usage.TotalTokens != 8 || s.Cost != nil {
+		t.Errorf("the state says %+v", s.Bill())
+	}
 	n := 0
 	for _, e := range s.Errors {
 		n += e.Count
@@ -172,7 +175,7 @@ func FuzzTally(f *testing.F) {
 			if r.tokens < 0 || !(r.cost >= 0 && r.cost <= math.MaxFloat32) {
 				continue // headers cannot say so
 			}
-			x.add(store.ResultMeta{Index: index, Status: schema.Status(r.status), Code: r.code, Cost: &r.cost, Usage: &schema.Usage{PromptTokens: r.tokens}})
+			x.add(store.ResultMeta{Index: index, Status: schema.Status(r.status), Code: r.code, Bill: schema.Bill{Cost: &r.cost, Usage: &schema.Usage{PromptTokens: r.tokens}}})
 			n++
 		}
 		state := schema.State{Total: 3}

@@ -13,16 +13,17 @@ import (
 
 // Whatever a result's headers say, they can be written again, and so can the state that counts it.
 func FuzzMeta(f *testing.F) {
-	f.Add("3", "succeeded", "", "1,2,3", "0.25", "17", "2026-11-23T03:00:00Z", "m")
-	f.Add("0", "failed", "rate%25", "-1,2,x", "NaN", "-5", "tomorrow", "")
-	f.Add("9999999999999", "parked", "", "9223372036854775807,1,1", "+Inf", "9223372036854775807", "", "")
-	f.Fuzz(func(t *testing.T, index, status, code, usage, cost, waited, ready, model string) {
+	f.Add("3", "succeeded", "", "1,2,3", "0.25", "17", "2026-11-23T03:00:00Z", "m", "2")
+	f.Add("0", "failed", "rate%25", "-1,2,x", "NaN", "-5", "tomorrow", "", "-1")
+	f.Add("9999999999999", "parked", "", "9223372036854775807,1,1", "+Inf", "9223372036854775807", "", "", "9223372036854775807")
+	f.Fuzz(func(t *testing.T, index, status, code, usage, cost, waited, ready, model, unknown string) {
 		out, ok := parseMeta(nats.Header{schema.HeaderIndex: {index}, schema.HeaderStatus: {status}, schema.HeaderCode: {code},
-			schema.HeaderUsage: {usage}, schema.HeaderCost: {cost}, schema.HeaderWaited: {waited}, schema.HeaderReady: {ready}, schema.HeaderModel: {model}})
+			schema.HeaderUsage: {usage}, schema.HeaderCost: {cost}, schema.HeaderWaited: {waited}, schema.HeaderReady: {ready}, schema.HeaderModel: {model},
+			schema.HeaderUnknownAttempts: {unknown}, schema.HeaderUnpricedAttempts: {unknown}})
 		if !ok {
 			return
 		}
-		if out.Index < 0 || out.Index >= MaxRequests || out.QueuedFor < 0 || out.Cost != nil && !(*out.Cost >= 0 && *out.Cost < math.MaxFloat64) {
+		if out.Index < 0 || out.Index >= MaxRequests || out.QueuedFor < 0 || out.UnknownAttempts < 0 || out.UnpricedAttempts < 0 || out.Cost != nil && !(*out.Cost >= 0 && *out.Cost < math.MaxFloat64) {
 			t.Fatalf("%+v", out)
 		}
 		if _, err := json.Marshal(schema.State{Cost: out.Cost, Usage: out.Usage}); err != nil {
@@ -30,7 +31,8 @@ func FuzzMeta(f *testing.F) {
 		}
 		h := nats.Header{}
 		out.writeTo(h, "j")
-		if again, ok := parseMeta(h); !ok || again.Index != out.Index || again.Status != out.Status || again.Code != out.Code || again.DeadModel != out.DeadModel {
+		if again, ok := parseMeta(h); !ok || again.Index != out.Index || again.Status != out.Status || again.Code != out.Code || again.DeadModel != out.DeadModel ||
+			again.UnknownAttempts != out.UnknownAttempts {
 			t.Fatalf("%+v became %+v", out, again)
 		}
 	})

@@ -200,7 +200,7 @@ func (c *Chunks) End(out ResultMeta) {
 	m.Header.Set(schema.HeaderAttempt, strconv.Itoa(c.attempt))
 	m.Header.Set(schema.HeaderSequence, strconv.Itoa(c.chunks))
 	m.Header.Set(schema.HeaderStatus, string(out.Status))
-	usageHeader(m.Header, out.Usage)
+	usageHeaders(m.Header, out.Bill)
 	_ = c.live.c.Broadcast(m)
 }
 
@@ -288,6 +288,7 @@ func (r *Reply) Close() { r.call.End() }
 var carried = []string{
 	schema.HeaderJob, schema.HeaderIndex, schema.HeaderStatus, schema.HeaderTotal,
 	schema.HeaderCustomID, schema.HeaderObject, schema.HeaderCode, schema.HeaderUsage, schema.HeaderCost,
+	schema.HeaderUnknownAttempts, schema.HeaderUnpricedAttempts,
 }
 
 // Msg returns the message that carries the entry's copy to a reply subject.

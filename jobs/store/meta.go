@@ -16,9 +16,9 @@ type ResultMeta struct {
 	Index  int
 	Status schema.Status
 	Code   string // of the error; its class where the upstream gave no code
-	Usage  *schema.Usage
-	Cost   *float64
 	Seq    uint64 // in the results stream; 0 where it is not known
+
+	schema.Bill // of all its attempts
 
 	ReadyAt   time.Time     // where Status is [schema.StatusParked]: when it is to run
 	QueuedFor time.Duration // for places at deployments, all attempts together
@@ -29,10 +29,12 @@ type ResultMeta struct {
 const (
 	MaxRequests = 1_000_000_000 // of a job: its reader holds one bit for each
 	longestWait = 365 * 24 * time.Hour
+
+	mostAttempts = 1_000_000
 )
 
 func metaOf(r *schema.Result) ResultMeta {
-	out := ResultMeta{Index: r.Index, Status: r.Status, Usage: r.Usage, Cost: r.Cost, DeadModel: r.Model}
+	out := ResultMeta{Index: r.Index, Status: r.Status, Bill: r.Bill(), DeadModel: r.Model}
 	for _, a := range r.Attempts {
 		out.QueuedFor += time.Duration(a.WaitedMs * float64(time.Millisecond))
 	}
@@ -51,7 +53,7 @@ func (o ResultMeta) writeTo(h headerSetter, job string) {
 	if o.Code != "" {
 		h.Set(schema.HeaderCode, HeaderText(o.Code))
 	}
-	usageHeader(h, o.Usage)
+	usageHeaders(h, o.Bill)
 	readyHeader(h, o.ReadyAt)
 	if ms := o.QueuedFor.Milliseconds(); ms > 0 {
 		h.Set(schema.HeaderWaited, strconv.FormatInt(ms, 10))
@@ -62,11 +64,31 @@ func (o ResultMeta) writeTo(h headerSetter, job string) {
 	if o.Cost != nil {
 		h.Set(schema.HeaderCost, strconv.FormatFloat(*o.Cost, 'g', -1, 64))
 	}
+	countHeader(h, schema.HeaderUnpricedAttempts, o.UnpricedAttempts)
 }
 
 type headerSetter interface{ Set(key, value string) }
 
-func usageHeader(h headerSetter, u *schema.Usage) {
+func countHeader(h headerSetter, name string, n int) {
+	if n > 0 {
+		h.Set(name, strconv.Itoa(n))
+	}
+}
+
+// parseCount reads what countHeader wrote; what is no count is 0.
+func parseCount(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > mostAttempts {
+		return 0
+	}
+	return n
+}
+
+// usageHeaders write the tokens of a request, and of how many attempts they are not
+// known.
+func usageHeaders(h headerSetter, b schema.Bill) {
+	countHeader(h, schema.HeaderUnknownAttempts, b.UnknownAttempts)
+	u := b.Usage
 	if u == nil {
 		return
 	}
@@ -110,6 +132,8 @@ func parseMeta(h nats.Header) (ResultMeta, bool) {
 	if cost, err := strconv.ParseFloat(h.Get(schema.HeaderCost), 64); err == nil && cost >= 0 && cost <= math.MaxFloat32 {
 		out.Cost = &cost
 	}
+	out.UnknownAttempts = parseCount(h.Get(schema.HeaderUnknownAttempts))
+	out.UnpricedAttempts = parseCount(h.Get(schema.HeaderUnpricedAttempts))
 	return out, true
 }
 

@@ -34,13 +34,17 @@ func TestOutcomeHeaders(t *testing.T) {
 	cost := 0.25
 	for _, want := range []ResultMeta{
 		{Index: 3, Status: schema.StatusSucceeded},
-		{Index: 0, Status: schema.StatusFailed, Code: "odd\ncode", Usage: &schema.Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3}, Cost: &cost},
+		{Index: 0, Status: schema.StatusFailed, Code: "odd\ncode", Bill: schema.Bill{
+			Usage: &schema.Usage{PromptTokens: 1, CompletionTokens: 2, TotalTokens: 3}, Cost: &cost, UnknownAttempts: 2, UnpricedAttempts: 1}},
 	} {
 		h := nats.Header{}
 		want.writeTo(h, "job")
 		got, ok := parseMeta(h)
 		if !ok || got.Index != want.Index || got.Status != want.Status || got.Code != want.Code {
 			t.Errorf("%+v came back as %+v", want, got)
+		}
+		if got.UnknownAttempts != want.UnknownAttempts || got.UnpricedAttempts != want.UnpricedAttempts {
+			t.Errorf("%+v came back as %+v", want.Bill, got.Bill)
 		}
 		if want.Usage != nil && (*got.Usage != *want.Usage || *got.Cost != *want.Cost) {
 			t.Errorf("%+v, %v", got.Usage, got.Cost)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"sync/atomic"
 
 	"pelton/schema"
 )
@@ -32,7 +33,12 @@ type Call struct {
 	ownHeader bool
 	sent      []byte
 	reader    bytes.Reader
+	begun     atomic.Bool // the transport has begun to read the body
 }
+
+// Begun reports whether the transport has begun to send the body set by
+// [Call.SetBody]. It may be asked while that goes on.
+func (c *Call) Begun() bool { return c.begun.Load() }
 
 // OwnHeader is the header of c.Req, this call's own from now on. Encode may set
 // a header that all calls share; whoever changes it asks here first.
@@ -64,6 +70,14 @@ func (c *Call) reread() (io.ReadCloser, error) {
 // reader is a Call as the body of its own request, which costs no memory that way.
 type reader Call
 
-func (r *reader) Read(p []byte) (int, error)         { return r.reader.Read(p) }
-func (r *reader) WriteTo(w io.Writer) (int64, error) { return r.reader.WriteTo(w) }
-func (r *reader) Close() error                       { return nil }
+func (r *reader) Read(p []byte) (int, error) {
+	r.begun.Store(true)
+	return r.reader.Read(p)
+}
+
+func (r *reader) WriteTo(w io.Writer) (int64, error) {
+	r.begun.Store(true)
+	return r.reader.WriteTo(w)
+}
+
+func (r *reader) Close() error { return nil }

@@ -146,7 +146,7 @@ var Signs = []Sign{
 	},
 	{
 		Seen:  "no capacity now, at any status",
-		Codes: "server_is_overloaded overloaded overloaded_error engine_overloaded capacity_exceeded",
+		Codes: capacityCodes,
 		Class: schema.ClassTransient, Source: "OpenAI, Anthropic",
 	},
 	{
@@ -216,6 +216,8 @@ var Signs = []Sign{
 		Class: schema.ClassTransient, Source: "RFC 9110, section 15",
 	},
 }
+
+const capacityCodes = "server_is_overloaded overloaded overloaded_error engine_overloaded capacity_exceeded"
 
 const requestCodes = "invalid_request_error invalid_request badrequesterror bad_request invalid_argument unsupported_parameter " +
 	"unsupported_value invalid_value missing_required_parameter validation_error"

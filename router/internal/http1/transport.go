@@ -40,6 +40,13 @@ func New(next *http.Transport) *Transport {
 	return &Transport{next: next, far: newFar(next), hosts: map[string]*host{}}
 }
 
+// UnsentError is the error of a call of which not one byte was sent: the server
+// could not be reached, or the call had ended before.
+type UnsentError struct{ error }
+
+// Unwrap returns what went wrong.
+func (e UnsentError) Unwrap() error { return e.error }
+
 // RoundTrip makes a call, as [http.RoundTripper] describes it. Where a kept
 // connection turns out to have been closed ([StaleError]), the request is sent
 // once more on a fresh one.
@@ -69,16 +76,16 @@ func (t *Transport) Call(req *http.Request, fresh bool) (*http.Response, error) 
 	text, err := encode(req)
 	_ = req.Body.Close()
 	if err != nil {
-		return nil, err
+		return nil, UnsentError{err}
 	}
 	defer text.free()
 	for ctx := req.Context(); ; {
 		if ended := endOf(ctx); ended != nil {
-			return nil, ended
+			return nil, UnsentError{ended}
 		}
 		c, err := h.conn(ctx, fresh)
 		if err != nil {
-			return nil, err
+			return nil, UnsentError{err}
 		}
 		resp, err := c.exchange(req, text.bytes)
 		if !errors.Is(err, errStale) {
