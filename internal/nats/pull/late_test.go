@@ -34,6 +34,8 @@ func late(t *testing.T, pause time.Duration) (p *Puller, m *nats.Msg, words *nat
 		cfg: Config{Conn: nc, Consumer: "a", AckWait: 6 * time.Second, Heartbeat: 1500 * time.Millisecond, Slots: slots, Log: zerolog.Nop(),
 			Handle: func(d *Delivery) { d.Ack() }},
 	}
+	p.hands = newHands(p.handle)
+	t.Cleanup(func() { p.hands.end() })
 	if err := p.listen(); err != nil {
 		t.Fatal(err)
 	}

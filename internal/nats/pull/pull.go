@@ -3,7 +3,7 @@
 //
 // A [Puller] asks the broker for exactly as many messages as it has free slots:
 // nothing is ever fetched to wait here while its AckWait runs out. Every message
-// becomes a [Delivery] in a goroutine of its own. One timer renews the
+// becomes a [Delivery] in a goroutine that handles nothing else meanwhile. One timer renews the
 // acknowledgement deadline of all of them and has one renewal of each round
 // answered by the broker; when none has been answered for too long, the
 // deliveries' contexts end with [ErrLost] before the broker hands the messages
@@ -46,7 +46,7 @@ type Config struct {
 	// Slots bounds the deliveries in hand; several pullers may share one.
 	Slots *Slots
 
-	// Handle is called once per message in a goroutine of its own and must
+	// Handle is called once per message, in a goroutine that it has to itself, and must
 	// settle it with Ack or Nak. The slot is free again when it returns.
 	Handle func(*Delivery)
 
@@ -80,7 +80,8 @@ type Puller struct {
 	hard  context.Context // parent of the deliveries' contexts
 	quit  chan struct{}   // closed by Stop: take nothing more
 	done  chan struct{}   // closed when the loop has ended
-	wg    sync.WaitGroup  // handlers
+	hands *hands
+	wg    sync.WaitGroup  // deliveries in them
 	idle  chan struct{}   // closed when the last handler has returned
 	still chan struct{}   // closed when the heart has stopped
 
@@ -110,6 +111,7 @@ func Start(hard context.Context, cfg Config) (*Puller, error) {
 		idle: make(chan struct{}), still: make(chan struct{}), wake: make(chan struct{}, 1),
 		inHand: map[*Delivery]struct{}{},
 	}
+	p.hands = newHands(p.handle)
 	p.lost = cfg.Conn.StatusChanged(nats.RECONNECTING)
 	err := p.age(hard)
 	if err == nil {
@@ -134,6 +136,7 @@ func (p *Puller) Stop() {
 	close(p.quit)
 	<-p.done
 	p.wg.Wait()
+	p.hands.end()
 	close(p.idle)
 	<-p.still
 	p.cfg.Conn.RemoveStatusListener(p.lost)
@@ -268,7 +271,7 @@ func (p *Puller) receive(m *nats.Msg) {
 	p.inHand[d] = struct{}{}
 	p.wg.Add(1)
 	p.mu.Unlock()
-	go p.handle(d)
+	p.hands.give(d)
 }
 
 func (p *Puller) handle(d *Delivery) {
