@@ -17,6 +17,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
+
+	"pelton/internal/nats/gather"
 )
 
 // Defaults of [Options].
@@ -269,4 +271,15 @@ func reason(err error) error {
 		return path.Err
 	}
 	return err
+}
+
+// inProcess hands a client connections to a server in the same process.
+type inProcess struct{ srv *server.Server }
+
+func (p inProcess) InProcessConn() (net.Conn, error) {
+	conn, err := p.srv.InProcessConn()
+	if err != nil {
+		return nil, err
+	}
+	return gather.New(conn), nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"pelton/internal/config"
 	"pelton/internal/nats/denied"
+	"pelton/internal/nats/gather"
 )
 
 // dialTimeout bounds one attempt on one server, greeting and TLS included.
@@ -46,6 +47,7 @@ func Connect(ctx context.Context, cfg *config.Config, name string, logger zerolo
 	own = append(own,
 		nats.Name(name),
 		nats.Timeout(dialTimeout),
+		nats.SetCustomDialer(gather.Dialer{Timeout: dialTimeout}),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(500*time.Millisecond),
 		nats.PingInterval(10*time.Second), // a dead peer is noticed within 30 s

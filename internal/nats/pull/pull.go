@@ -81,9 +81,9 @@ type Puller struct {
 	quit  chan struct{}   // closed by Stop: take nothing more
 	done  chan struct{}   // closed when the loop has ended
 	hands *hands
-	wg    sync.WaitGroup  // deliveries in them
-	idle  chan struct{}   // closed when the last handler has returned
-	still chan struct{}   // closed when the heart has stopped
+	wg    sync.WaitGroup // deliveries in them
+	idle  chan struct{}  // closed when the last handler has returned
+	still chan struct{}  // closed when the heart has stopped
 
 	lost chan nats.Status // told when the connection is
 

@@ -1,30 +1,20 @@
-package embednats
+// Package gather brings together what a NATS client writes.
+//
+// The client library writes to its connection with its lock held. A write to memory
+// lasts until it is read, and one to a socket is a call of the system: whoever
+// publishes meanwhile waits for it. Here writes go into memory, and a goroutine
+// hands on what has come together.
+package gather
 
 import (
 	"net"
 	"runtime"
 	"sync"
 	"time"
-
-	"github.com/nats-io/nats-server/v2/server"
 )
 
-// inProcess hands a client connections to a server in the same process.
-type inProcess struct{ srv *server.Server }
-
-func (p inProcess) InProcessConn() (net.Conn, error) {
-	conn, err := p.srv.InProcessConn()
-	if err != nil {
-		return nil, err
-	}
-	return gather(conn), nil
-}
-
-// gathered is the client's end of a connection through memory. The client library
-// writes with its lock held, and a write to memory lasts until it is read: whoever
-// publishes meanwhile would wait for the server. Here writes are gathered, and a
-// goroutine hands on what has come together.
-type gathered struct {
+// Conn is the client's end of a connection. Its methods may be called concurrently.
+type Conn struct {
 	net.Conn
 
 	mu     sync.Mutex
@@ -45,14 +35,17 @@ const turns = 3
 // lastWords is how long a close waits for what was written before it.
 const lastWords = time.Second
 
-func gather(conn net.Conn) *gathered {
-	g := &gathered{Conn: conn, done: make(chan struct{})}
+// New gathers what is written to conn, which it closes when it is closed.
+func New(conn net.Conn) *Conn {
+	g := &Conn{Conn: conn, done: make(chan struct{})}
 	g.change.L = &g.mu
 	go g.handOn()
 	return g
 }
 
-func (g *gathered) Write(p []byte) (int, error) {
+// Write takes all of p, unless so much waits already that it has to wait itself. An
+// error is that of an earlier write.
+func (g *Conn) Write(p []byte) (int, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for len(g.buf) > mostGathered && g.err == nil && !g.closed {
@@ -71,7 +64,7 @@ func (g *gathered) Write(p []byte) (int, error) {
 
 // handOn writes what was gathered. It lets others go first: on an idle machine
 // there are none, on a busy one more comes together meanwhile.
-func (g *gathered) handOn() {
+func (g *Conn) handOn() {
 	defer close(g.done)
 	var spare []byte
 	for {
@@ -106,13 +99,13 @@ func (g *gathered) handOn() {
 }
 
 // SetDeadline bounds reading alone: what is written here waits for nobody.
-func (g *gathered) SetDeadline(t time.Time) error { return g.Conn.SetReadDeadline(t) }
+func (g *Conn) SetDeadline(t time.Time) error { return g.Conn.SetReadDeadline(t) }
 
 // SetWriteDeadline does nothing: see SetDeadline.
-func (g *gathered) SetWriteDeadline(time.Time) error { return nil }
+func (g *Conn) SetWriteDeadline(time.Time) error { return nil }
 
 // Close hands on what was written before it.
-func (g *gathered) Close() error {
+func (g *Conn) Close() error {
 	g.mu.Lock()
 	g.closed = true
 	g.change.Broadcast()

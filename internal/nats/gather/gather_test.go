@@ -1,4 +1,4 @@
-package embednats
+package gather
 
 import (
 	"bytes"
@@ -6,16 +6,17 @@ import (
 	"io"
 	"net"
 	"testing"
-	"time"
 
-	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A writer does not wait for the reader, and what was written before a close
 // arrives, in its order.
 func TestGatheredArrives(t *testing.T) {
 	here, there := net.Pipe()
-	conn := gather(here)
+	conn := New(here)
 	var want bytes.Buffer
 	for i := range 1000 {
 		p := bytes.Repeat([]byte{byte(i)}, i)
@@ -42,7 +43,7 @@ func TestGatheredArrives(t *testing.T) {
 // broke is told.
 func TestGatheredIsBounded(t *testing.T) {
 	here, there := net.Pipe()
-	conn := gather(here)
+	conn := New(here)
 	written := make(chan int)
 	go func() {
 		n := 0
@@ -68,39 +69,5 @@ func TestGatheredIsBounded(t *testing.T) {
 	}
 	if err := conn.Close(); err != nil {
 		t.Error(err)
-	}
-}
-
-// What was published before a close is in the server.
-func TestGatheredPublishes(t *testing.T) {
-	s := startServer(t, Options{StoreDir: t.TempDir(), Port: NoListen})
-	listener, err := s.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	sub, err := listener.SubscribeSync("x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := listener.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	for range 20 {
-		nc, err := s.Connect(nats.NoReconnect())
-		if err != nil {
-			t.Fatal(err)
-		}
-		for range 500 {
-			if err := nc.Publish("x", make([]byte, 300)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		nc.Close()
-	}
-	for i := range 20 * 500 {
-		if _, err := sub.NextMsg(10 * time.Second); err != nil {
-			t.Fatalf("message %d: %v", i, err)
-		}
 	}
 }
