@@ -6,7 +6,6 @@ package anthropic
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -137,7 +136,7 @@ func (p *Protocol) authorize(ctx context.Context, c *protocol.Call, body []byte)
 	}
 	c.OwnHeader()
 	if err := p.auth.Authorize(ctx, c.Req, body); err != nil {
-		return noToken(err)
+		return protocol.NoToken(err)
 	}
 	return nil
 }
@@ -149,7 +148,7 @@ func (p *Protocol) readdress(ctx context.Context, c *protocol.Call) error {
 	if p.via.project != nil {
 		project, err := p.via.project(ctx)
 		if err != nil {
-			return noToken(err)
+			return protocol.NoToken(err)
 		}
 		address = strings.Replace(address, noProject, url.PathEscape(project), 1)
 	}
@@ -159,18 +158,6 @@ func (p *Protocol) readdress(ctx context.Context, c *protocol.Call) error {
 	}
 	c.Req.URL = u
 	return nil
-}
-
-// noToken is why there is no token: credentials that were refused are so for
-// every request, and a server that could not be reached may be the next time.
-func noToken(err error) error {
-	switch e := new(schema.Error); {
-	case errors.As(err, &e):
-		return err
-	case errors.Is(err, credentials.ErrUnreachable):
-		return &schema.Error{Class: schema.ClassTransient, Code: protocol.CodeNoToken, Message: "no token: " + err.Error()}
-	}
-	return protocol.NoToken(err)
 }
 
 // Secrets are the tokens that an answer might repeat.

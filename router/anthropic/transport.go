@@ -91,7 +91,7 @@ func join(base, root string) (*url.URL, error) {
 // NewAzure makes the protocol for Microsoft Foundry. The base URL is the
 // resource's, such as https://NAME.services.ai.azure.com, with /anthropic behind
 // it or without. The key goes into x-api-key and api-key; a token (Entra) is sent
-// as a bearer.
+// as a bearer; for those that are fetched see [credentials.EntraSettings].
 func NewAzure(u protocol.Upstream) (protocol.Protocol, error) {
 	if u.BaseURL == "" {
 		return nil, errors.New("no address: set api_base to https://RESOURCE.services.ai.azure.com")
@@ -102,6 +102,13 @@ func NewAzure(u protocol.Upstream) (protocol.Protocol, error) {
 	}
 	via := direct(messages)
 	via.models = ""
+	entra, err := credentials.EntraSettings(u.Settings, u.Transport)
+	switch {
+	case err != nil:
+		return nil, err
+	case entra != nil && u.Token == nil:
+		return newProtocol(u, via, entra)
+	}
 	if token := u.Settings["azure_ad_token"]; token != "" {
 		return newProtocol(u, via, credentials.Bearer(token))
 	}

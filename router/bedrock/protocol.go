@@ -114,21 +114,9 @@ func (p *Protocol) Encode(ctx context.Context, c *protocol.Call) error {
 	}
 	c.OwnHeader()
 	if err := p.auth.Authorize(ctx, c.Req, body); err != nil {
-		return noToken(err)
+		return protocol.NoToken(err)
 	}
 	return nil
-}
-
-// noToken is why there are no credentials: those that were refused are so for
-// every request, and a server that could not be reached may be the next time.
-func noToken(err error) error {
-	switch e := new(schema.Error); {
-	case errors.As(err, &e):
-		return err
-	case errors.Is(err, credentials.ErrUnreachable):
-		return &schema.Error{Class: schema.ClassTransient, Code: protocol.CodeNoToken, Message: "no token: " + err.Error()}
-	}
-	return protocol.NoToken(err)
 }
 
 // noteOf is what Encode noted.

@@ -8,12 +8,11 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/google"
-	"golang.org/x/sync/singleflight"
 )
 
 // Google gives access tokens of a Google account: of a service account, a user
@@ -23,31 +22,14 @@ import (
 // ask at the same time. It is safe for concurrent use, and prints nothing of
 // what it holds.
 type Google struct {
+	renewed
 	given     string // a file, its content, or empty: the default credentials
 	transport http.RoundTripper
-	fetching  singleflight.Group
-
-	mu      sync.Mutex
-	token   string
-	old     string // the one before, which calls under way still use
-	project string
-	fetched time.Time
-	ends    time.Time
-	renew   time.Time // a new one is fetched from then on
+	project   atomic.Pointer[string]
 }
 
-// ErrUnreachable is wrapped by errors of a server that could not be reached, or
-// was in trouble: the next try may succeed.
-var ErrUnreachable = errors.New("the server that gives tokens cannot be reached")
-
 const (
-	cloudScope = "https://www.googleapis.com/auth/cloud-platform"
-
-	googleTimeout = 30 * time.Second
-	earlyRenewal  = 5 * time.Minute  // before a token ends
-	leastLeft     = 30 * time.Second // a token with less is not used
-	retryRenewal  = 20 * time.Second // after a renewal that failed, while the token is good
-	leastAge      = 10 * time.Second // a refused token that is younger is not replaced
+	cloudScope    = "https://www.googleapis.com/auth/cloud-platform"
 	maxCredential = 1 << 20
 )
 
@@ -60,7 +42,9 @@ func NewGoogle(credentials string, transport http.RoundTripper) (*Google, error)
 	if strings.HasPrefix(credentials, "{") && !json.Valid([]byte(credentials)) {
 		return nil, errors.New("the Google credentials are no JSON: give the file's name, or its whole content")
 	}
-	return &Google{given: credentials, transport: transport}, nil
+	g := &Google{given: credentials, transport: transport}
+	g.get = g.load
+	return g, nil
 }
 
 // Format prints the kind for every verb.
@@ -69,117 +53,32 @@ func (g *Google) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("Google cre
 // MarshalText is as [Google.Format].
 func (g *Google) MarshalText() ([]byte, error) { return []byte("Google credentials"), nil }
 
-// Authorize is [Authorizer]'s.
-func (g *Google) Authorize(ctx context.Context, req *http.Request, body []byte) error {
-	return Token(g.Token).Authorize(ctx, req, body)
-}
-
-// Token returns a token that is good for a while. It waits while one is fetched,
-// but not beyond ctx. An error that does not wrap [ErrUnreachable] stays until
-// somebody changes the credentials.
-func (g *Google) Token(ctx context.Context) (string, error) {
-	now := time.Now()
-	g.mu.Lock()
-	token, good, due := g.token, g.token != "" && g.ends.Sub(now) > leastLeft, !now.Before(g.renew)
-	if good && due {
-		g.renew = now.Add(retryRenewal) // this caller renews; the others go on with what there is
-	}
-	g.mu.Unlock()
-	if good && !due {
-		return token, nil
-	}
-	err := g.fetch(ctx)
-	if err != nil && good {
-		return token, nil
-	}
-	if err != nil {
-		return "", err
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.token, nil
-}
-
 // Project returns the project that the credentials name; it loads them first.
 func (g *Google) Project(ctx context.Context) (string, error) {
 	if _, err := g.Token(ctx); err != nil {
 		return "", err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.project == "" {
+	project := g.project.Load()
+	if project == nil || *project == "" {
 		return "", errors.New("the Google credentials name no project: set vertex_project")
 	}
-	return g.project, nil
-}
-
-// Refused has the next call fetch a new token, after a server refused this one,
-// and reports whether that is worth a try: a token that is only seconds old is as
-// good as another.
-func (g *Google) Refused() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if time.Since(g.fetched) < leastAge {
-		return false
-	}
-	g.ends = time.Time{}
-	return true
-}
-
-// Secrets are the tokens that a server might repeat.
-func (g *Google) Secrets() []string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return []string{g.token, g.old}
-}
-
-// fetch fetches a token, once for all that ask at the same time, and goes on with
-// it when the one that asked first has gone.
-func (g *Google) fetch(ctx context.Context) error {
-	done := g.fetching.DoChan("", func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), googleTimeout)
-		defer cancel()
-		return nil, g.load(ctx)
-	})
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case result := <-done:
-		return result.Err
-	}
+	return *project, nil
 }
 
 // load reads the credentials anew, so that a key which was replaced is found, and
 // fetches a token by them.
-func (g *Google) load(ctx context.Context) error {
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: g.transport, Timeout: googleTimeout})
+func (g *Google) load(ctx context.Context) (string, time.Time, error) {
+	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: g.transport, Timeout: fetchTimeout})
 	found, who, err := g.find(ctx)
 	if err != nil {
-		return err
+		return "", time.Time{}, err
 	}
 	token, err := found.TokenSource.Token()
 	if err != nil {
-		return refusal(err, who)
+		return "", time.Time{}, refusal(err, who)
 	}
-	now := time.Now()
-	if token.Expiry.IsZero() {
-		token.Expiry = now.Add(time.Hour)
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if token.AccessToken != g.token {
-		g.old = g.token
-	}
-	g.token, g.project, g.fetched, g.ends = token.AccessToken, found.ProjectID, now, token.Expiry
-	g.renew = later(token.Expiry.Add(-earlyRenewal), now.Add(token.Expiry.Sub(now)/2))
-	return nil
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
+	g.project.Store(&found.ProjectID)
+	return token.AccessToken, token.Expiry, nil
 }
 
 // account is what a credentials file tells of whose it is.

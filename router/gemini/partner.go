@@ -66,7 +66,7 @@ func (p *partner) Encode(ctx context.Context, c *protocol.Call) error {
 	if project == "" && p.google != nil {
 		var err error
 		if project, err = p.google.Project(ctx); err != nil {
-			return noToken(err)
+			return protocol.NoToken(err)
 		}
 	}
 	at, err := url.Parse(p.address.ofPartner(c.Model, project, c.Streamed))

@@ -211,7 +211,7 @@ func (s *server) make(ctx context.Context, c *protocol.Call, method string) erro
 	if s.vertex && project == "" && !s.address.express {
 		var err error
 		if project, err = s.google.Project(ctx); err != nil {
-			return noToken(err)
+			return protocol.NoToken(err)
 		}
 	}
 	req, err := s.request(c.Model, method, project)
@@ -231,22 +231,10 @@ func (s *server) authorize(ctx context.Context, c *protocol.Call) error {
 	}
 	token, err := s.token(ctx)
 	if err != nil {
-		return noToken(err)
+		return protocol.NoToken(err)
 	}
 	c.OwnHeader()["Authorization"] = []string{"Bearer " + token}
 	return nil
-}
-
-// noToken is why there is no token: credentials that were refused are so for
-// every request, and a server that could not be reached may be the next time.
-func noToken(err error) error {
-	if e := new(schema.Error); errors.As(err, &e) {
-		return err
-	}
-	if errors.Is(err, credentials.ErrUnreachable) {
-		return &schema.Error{Class: schema.ClassTransient, Code: protocol.CodeNoToken, Message: "no token: " + err.Error()}
-	}
-	return protocol.NoToken(err)
 }
 
 // list asks for the models of the Gemini API.

@@ -48,7 +48,7 @@ func prove(ctx context.Context, google *credentials.Google) error {
 		return nil
 	}
 	if _, err := google.Token(ctx); err != nil {
-		return noToken(err)
+		return protocol.NoToken(err)
 	}
 	return nil
 }

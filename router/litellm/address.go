@@ -30,7 +30,7 @@ func (l *loader) azure(p *pending, base string, section entry) string {
 		p.APIVersion = defaultAzureVersion
 		l.warn(section.line, section.path+".api_version", "missing; "+defaultAzureVersion+" is used")
 	}
-	if !p.Token.Empty() || p.TokenFile != "" || len(p.TokenCommand) > 0 {
+	if !p.Token.Empty() || p.TokenFile != "" || len(p.TokenCommand) > 0 || p.fetchesToken() {
 		return base
 	}
 	if p.APIKey.Empty() {
@@ -39,7 +39,7 @@ func (l *loader) azure(p *pending, base string, section entry) string {
 		}
 	}
 	if p.APIKey.Empty() && p.Token.Empty() && p.Headers == nil {
-		l.problem(section.line, section.path+": no key for azure: set api_key, azure_ad_token, azure_ad_token_file or azure_ad_token_command")
+		l.problem(section.line, section.path+": no key for azure: set api_key, or tenant_id, client_id and client_secret, azure_ad_token, azure_ad_token_file or azure_ad_token_command; or enable_azure_ad_token_refresh in litellm_settings")
 	}
 	return base
 }
@@ -70,6 +70,9 @@ func (l *loader) address(p *pending, base string, line int, section entry) {
 			}
 		}
 		l.settings(p, prov)
+		if p.onAzure {
+			l.entra(p)
+		}
 		if p.Azure {
 			base = l.azure(p, base, section)
 		} else if p.APIKey.Empty() && base == prov.base && !prov.keyless && p.TokenFile == "" && len(p.TokenCommand) == 0 {

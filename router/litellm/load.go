@@ -76,6 +76,7 @@ type loader struct {
 	aliasLines  map[string]int
 	defaults    []entry   // of router_settings.default_litellm_params
 	leftOut     []Problem // why deployments are, where no group may be left
+	refresh     bool      // who has no key on Azure uses what Azure's own search finds
 	tagLine     int       // where the first tags of a deployment are; 0: nowhere
 }
 
@@ -130,6 +131,10 @@ func (l *loader) document(text []byte) *router.Config {
 			if settings := all["router_settings"]; len(settings) > 0 {
 				l.file = settings[0].file
 				l.defaultParams(settings[0].entry)
+			}
+			for _, part := range all["litellm_settings"] {
+				l.file = part.file
+				l.refresh = l.refresh || l.refreshesTokens(part.entry)
 			}
 			l.modelList(cfg, parts)
 		}

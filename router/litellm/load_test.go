@@ -145,7 +145,7 @@ router_settings:
 		`c.yaml:23: model_list[9]: the deployment is left out: litellm_params.model: model "*" holds a * for which the group "i" gives no text`,
 		`c.yaml:26: model_list[11]: the deployment is left out: litellm_params.api_base: missing; "hosted_vllm" has no address of its own`,
 		`c.yaml:28: model_list[12]: the deployment is left out: litellm_params.api_key: holds characters that no header can carry (a line break?)`,
-		`c.yaml:30: model_list[13]: the deployment is left out: litellm_params: no key for azure: set api_key, azure_ad_token, azure_ad_token_file or azure_ad_token_command`,
+		`c.yaml:30: model_list[13]: the deployment is left out: litellm_params: no key for azure: set api_key, or tenant_id, client_id and client_secret, azure_ad_token, azure_ad_token_file or azure_ad_token_command; or enable_azure_ad_token_refresh in litellm_settings`,
 		`c.yaml:32: model_list[14]: the deployment is left out: litellm_params.model: must be one value, not a list or mapping`,
 		`c.yaml:35: router_settings.timeout: 0 is no bound; leave the key out`,
 	}

@@ -14,6 +14,7 @@ import (
 type pending struct {
 	router.Deployment
 	provider string
+	onAzure  bool   // whatever its protocol
 	leftOut  string // why it is not used; empty: it is
 	file     string
 	line     int

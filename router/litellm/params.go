@@ -51,7 +51,7 @@ func (l *loader) params(p *pending, section entry, limits []entry) {
 		return
 	}
 	p.Model, p.provider = where.model, where.provider
-	p.Azure = where.provider == "azure"
+	p.Azure, p.onAzure = where.provider == "azure", azureService(name, kind)
 	if !speaksOpenAI(base) {
 		p.Protocol = serviceOf(where.provider, where.model).protocol
 	}
@@ -172,7 +172,7 @@ func (l *loader) times(p *pending, e entry) bool {
 // setting reads what the provider's own protocol needs; false means that e is
 // something else.
 func (l *loader) setting(p *pending, e entry) bool {
-	if _, own := serviceOf(p.provider, p.Model).settings[e.key]; !own {
+	if _, own := serviceOf(p.provider, p.Model).settings[e.key]; !own && !(p.onAzure && entraSettings[e.key]) {
 		return false
 	}
 	if p.Settings == nil {

@@ -73,6 +73,7 @@ func (l *loader) routerSettings(cfg *router.Config, section entry) {
 			cfg.MatchAllTags = !l.yes(e)
 		case "drop_params":
 			l.dropParams(cfg, e)
+		case "enable_azure_ad_token_refresh": // the model list was read by it
 		case "enable_pre_call_checks":
 			if !l.yes(e) {
 				l.unused(e, "; it is always on")

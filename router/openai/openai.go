@@ -20,6 +20,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"pelton/router/credentials"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -30,14 +31,16 @@ type Protocol struct {
 	base      string                            // for hints
 	azure     bool
 	token     func(context.Context) (string, error)
-	edits     *edits      // nil: bodies go as they come
-	noOptions atomic.Bool // the server refuses stream_options
+	entra     *credentials.Entra // whose token that is; nil: it is not Entra's
+	edits     *edits             // nil: bodies go as they come
+	noOptions atomic.Bool        // the server refuses stream_options
 }
 
 // New makes the protocol of a server that speaks OpenAI's. Its settings are
 // organization and project, and of the server's dialect in chat completions: renames, a
 // parameter's name and the server's for it, and lacks, the parameters that are left out
-// with DropParams; words with blanks between.
+// with DropParams; words with blanks between. For Entra's tokens, which replace a key, see
+// [credentials.EntraSettings].
 func New(u protocol.Upstream) (protocol.Protocol, error) { return made(u, false) }
 
 // NewAzure makes the protocol of an Azure OpenAI resource: the base URL is the
@@ -46,11 +49,18 @@ func New(u protocol.Upstream) (protocol.Protocol, error) { return made(u, false)
 func NewAzure(u protocol.Upstream) (protocol.Protocol, error) { return made(u, true) }
 
 func made(u protocol.Upstream, azure bool) (protocol.Protocol, error) {
+	entra, err := credentials.EntraSettings(u.Settings, u.Transport)
+	if err != nil {
+		return nil, err
+	}
+	if entra != nil && u.Token == nil {
+		u.Token, u.Key = entra.Token, ""
+	}
 	requests, err := templates(u, azure)
 	if err != nil {
 		return nil, err
 	}
-	return &Protocol{requests: requests, base: u.BaseURL, azure: azure, token: u.Token, edits: newEdits(u)}, nil
+	return &Protocol{requests: requests, base: u.BaseURL, azure: azure, token: u.Token, entra: entra, edits: newEdits(u)}, nil
 }
 
 // Serves reports whether there is such an endpoint.
@@ -116,8 +126,18 @@ func (p *Protocol) Decode(c *protocol.Call, reply protocol.Reply) protocol.Answe
 		a.Fault.Message, a.Fault.Loose = protocol.Words(reply.Body), true
 	}
 	a.Hint = p.hint(reply, &b, &a.Fault)
-	a.Again = p.refusesOptions(c, reply)
+	if a.Again = p.refusesOptions(c, reply); reply.Status == http.StatusUnauthorized && p.entra != nil && p.entra.Refused() {
+		a.Again, a.Fault.Class = true, schema.ClassTransient // with another token
+	}
 	return a
+}
+
+// Secrets are the tokens that an answer might repeat.
+func (p *Protocol) Secrets() []string {
+	if p.entra == nil {
+		return nil
+	}
+	return p.entra.Secrets()
 }
 
 // hint is what a person is likely to have got wrong with the address.

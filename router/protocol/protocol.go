@@ -189,11 +189,23 @@ func Unsupported(server, param, why string) error {
 	}
 }
 
-// NoToken is the error of [Protocol.Encode] where a credential cannot be had.
-// The deployment can serve nobody then.
+// NoToken is the error of [Protocol.Encode] where a credential cannot be had. The
+// deployment can serve nobody then, unless err wraps [ErrUnreachable]: the next try
+// may succeed. A *[schema.Error] stays what it is.
 func NoToken(err error) error {
-	return &schema.Error{Class: schema.ClassUpstreamFatal, Code: CodeNoToken, Message: "no token: " + err.Error()}
+	class := schema.ClassUpstreamFatal
+	switch e := new(schema.Error); {
+	case errors.As(err, &e):
+		return err
+	case errors.Is(err, ErrUnreachable):
+		class = schema.ClassTransient
+	}
+	return &schema.Error{Class: class, Code: CodeNoToken, Message: "no token: " + err.Error()}
 }
+
+// ErrUnreachable is wrapped by errors of a server of credentials that could not be
+// reached, or was in trouble.
+var ErrUnreachable = errors.New("the server that gives tokens cannot be reached")
 
 // Codes of failures that no server named.
 const (
