@@ -210,7 +210,7 @@ func checkConfig(t *testing.T, name string, first int, text string) {
 		t.Fatal(err)
 	}
 	_, warnings, err := litellm.Load(path, func(name string) (string, bool) {
-		if strings.HasSuffix(name, "_KEY") {
+		if strings.HasSuffix(name, "_KEY") || strings.HasSuffix(name, "_SECRET") && !strings.HasPrefix(name, "AZURE_") {
 			return "sk-0", true
 		}
 		return "http://127.0.0.1:1/v1", strings.HasSuffix(name, "_URL")
