@@ -1,7 +1,6 @@
 package router
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,6 +21,9 @@ type run struct {
 	stream   bool      // the answer is to be streamed
 	now      time.Time // of the last look at the clock
 	deadline time.Time // of the request's own time
+	cause    error     // of its end
+	caller   context.Context
+	timeouts int // attempts that were ended by a bound that is only learned
 
 	plan   plan        // where it may go
 	size   tokens.Size // of its body
@@ -94,7 +96,7 @@ func (r *run) callOnce(ctx context.Context, at choice, waited time.Duration, fre
 	made := schema.Attempt{Deployment: d.ID, Model: model, WaitedMs: milliseconds(waited), StartedAt: began.UTC()}
 	r.router.observeRetry(&r.record)
 	ended := r.trace(d, model)
-	v, c := r.exchange(ctx, d, model, fresh)
+	v, c := r.exchange(at, model, fresh)
 	scrub := d.scrub()
 	if r.now.Equal(began) { // nothing was sent
 		r.now = time.Now()
@@ -137,6 +139,9 @@ func (r *run) recordCall(ctx context.Context, at choice, v judgement, c *call, b
 		used = 0
 	}
 	e.tokens = int64(used)
+	if v.err == nil {
+		r.plan.stages[at.stage].group.calls.add(r.now, took)
+	}
 	if v.err != nil && v.err.Class == schema.ClassUpstreamFatal {
 		e.scope = d.scopeOf(v, r.req.Endpoint, r.plan.stages[at.stage].wildcard)
 	}
@@ -154,26 +159,25 @@ func (r *run) recordCall(ctx context.Context, at choice, v judgement, c *call, b
 
 // exchange sends the request to d and classifies what comes back; fresh: on a
 // connection that had no call before.
-func (r *run) exchange(ctx context.Context, d *deployment, model string, fresh bool) (judgement, *call) {
-	c := &r.first
+func (r *run) exchange(at choice, model string, fresh bool) (judgement, *call) {
+	c, d := &r.first, at.d
 	if len(r.record.Attempts) > 0 || c.sent { // the transport may still be reading from the last one
 		c = &call{}
 	}
 	c.header, c.fresh = r.header, fresh
 	began := r.now
+	var ctx context.Context
 	body, err := r.bodyFor(d, model)
 	if err == nil {
-		if limit := cmp.Or(d.Timeout, r.router.timeout); limit > 0 {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeoutCause(ctx, limit, &timeUp{after: limit, attempt: true})
-			defer cancel()
-		}
 		c.Endpoint, c.Model, c.Body, c.Note = r.req.Endpoint, model, body, r.learnt
-		if _, streams := d.protocol.Serves(c.Endpoint); streams && r.stream {
-			c.Streamed = true
+		_, streams := d.protocol.Serves(c.Endpoint)
+		c.Streamed = streams && r.stream
+		ctx = r.limited(c, at)
+		defer c.unlimit()
+		if c.Streamed {
 			c.stream = &stream{run: r, attempt: len(r.record.Attempts) + 1, began: began}
 			var end func()
-			ctx, end = c.stream.clocked(ctx, d)
+			ctx, end = c.stream.clocked(ctx, at, c.learned)
 			defer end()
 		}
 		err = c.do(ctx, d)
@@ -184,6 +188,9 @@ func (r *run) exchange(ctx context.Context, d *deployment, model string, fresh b
 	a := c.ended(ctx, d)
 	r.now = a.At
 	v := classify(a)
+	if v.err != nil && c.learned && v.retry && v.err.Code == schema.CodeTimeout {
+		r.timeouts++
+	}
 	r.noteSign(d, model, &v, began)
 	if c.partial() {
 		v.count(c.answer.Usage)

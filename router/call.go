@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"pelton/router/internal/http1"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -21,6 +22,11 @@ type call struct {
 	header http.Header // added where the request has no such header
 	stream *stream     // nil: the answer comes whole
 	fresh  bool        // on a connection that had no call before
+
+	limit   http1.TimeLimit // of it
+	up      timeUp          // why that ends
+	learned bool            // nobody has said how long it may take
+	watch   *watched        // nil: that is known
 
 	sent     bool // a call was made
 	reply    protocol.Reply

@@ -13,6 +13,8 @@ type group struct {
 	members  []*deployment
 	tagged   bool   // a member has tags
 	unserved string // why it has no members
+
+	calls callTimes // of its calls that were answered
 }
 
 // many reports whether a member takes many models.

@@ -122,7 +122,9 @@ func said(t *testing.T, out Outcome) string {
 // A wait that the body asks for is kept to.
 func TestDoWaits(t *testing.T) {
 	s := toys(t, says(200, `{"trouble":{"what":"out of breath","words":"too fast","wait":3600}}`))
-	out := start(t, &Config{Deployments: []Deployment{s.at("toy")}}, noWait).Do(background, ask1("g", "x", ""))
+	req := ask1("g", "x", "")
+	req.Timeout = 2 * time.Hour
+	out := start(t, &Config{Deployments: []Deployment{s.at("toy")}}, noWait).Do(background, req)
 	wantConsistent(t, out)
 	if out.Park == nil || time.Until(out.Park.ReadyAt) < 50*time.Minute {
 		t.Errorf("%+v", out)

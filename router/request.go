@@ -18,10 +18,21 @@ type Request struct {
 	// the group. It is not modified, and must not change until Do returns.
 	Body json.RawMessage
 
-	// Timeout covers all attempts and the waits between them.
+	// Timeout covers all attempts and all waits.
 	// 0: [schema.DefaultTimeout]; negative: the time has run out already.
-	// A request that was parked comes back with what it had left.
+	// A request that was parked comes back with what is left of it then.
 	Timeout time.Duration
+
+	// Expires is when the request is of no use any more, whatever its Timeout: what
+	// ends by that is expired. Zero: never.
+	Expires time.Time
+
+	// AttemptTimeout bounds each attempt. 0: the deployment's Timeout, the [Config]'s,
+	// or else what is learned of the group's calls: see [Router.Do].
+	AttemptTimeout time.Duration
+
+	// Waited is the Reason of the [Park] that the request comes back from.
+	Waited string
 
 	// Header holds further headers for each call, such as traceparent. They
 	// replace none that the deployment sets.

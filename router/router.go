@@ -47,8 +47,8 @@
 //
 // # Five clocks
 //
-// The request's timeout covers all attempts and the waits inside Do, the
-// attempt's timeout one call, and the caller's context everything. A streamed
+// The request's timeout covers all attempts and all waits, the
+// attempt's timeout one call (bound.go), and the caller's context everything. A streamed
 // call has two more: until its first token, and between tokens. An attempt for
 // which less than 50 ms is left is not begun.
 //
@@ -118,6 +118,11 @@ type Router struct {
 // *[schema.Error] given with context.WithCancelCause becomes the outcome's
 // error, and its class the status (cancelled, expired, else failed); a deadline
 // gives a failure of class timeout; anything else is cancelled.
+//
+// Where nothing bounds an attempt, three times what the slowest of the group's recent
+// calls took does, a minute at least; until five have answered it is ten minutes. Each
+// attempt that was ended by that gives the request's next one twice as long. A stream
+// is so bounded until its first token, and then by a minute between tokens.
 func (r *Router) Do(ctx context.Context, req Request) Outcome {
 	run, bad := r.prepare(req)
 	if bad != nil {
@@ -127,9 +132,12 @@ func (r *Router) Do(ctx context.Context, req Request) Outcome {
 	if timeout == 0 {
 		timeout = schema.DefaultTimeout
 	}
-	run.now = time.Now()
-	run.deadline = run.now.Add(timeout)
-	limit := http1.NewTimeLimit(ctx, run.deadline, &timeUp{after: timeout})
+	run.now, run.caller = time.Now(), ctx
+	run.deadline, run.cause = run.now.Add(timeout), &timeUp{after: timeout}
+	if !req.Expires.IsZero() && req.Expires.Before(run.deadline) {
+		run.deadline, run.cause = req.Expires, errExpired
+	}
+	limit := http1.NewTimeLimit(ctx, run.deadline, run.cause)
 	ctx = limit
 	defer limit.End()
 	free := run.now // since when the request has been ready for its next call
@@ -143,7 +151,7 @@ func (r *Router) Do(ctx context.Context, req Request) Outcome {
 	}
 	for {
 		if ctx.Err() != nil {
-			return run.record.end(endError(context.Cause(ctx)), "")
+			return run.record.end(waitedError(context.Cause(ctx), req.Waited), "")
 		}
 		if run.last != nil {
 			if why := run.tooLate(ctx); why != "" {

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -21,20 +22,25 @@ type stream struct {
 	began time.Time
 	first time.Duration // until the first token; 0: none came
 
+	watch  *watched // until the first token, where nothing is known of how long that takes
 	clock  *time.Timer
 	cancel context.CancelCauseFunc
-	next   time.Duration // between tokens; 0: no bound
+	next   time.Duration // between tokens
 }
 
 // clocked returns the context of a streamed call with its two clocks: until the
-// first token, and between tokens.
-func (s *stream) clocked(ctx context.Context, d *deployment) (context.Context, func()) {
-	firstToken := d.FirstToken
-	if firstToken == 0 {
-		firstToken = s.run.router.firstToken
-	}
-	if s.next = d.NextToken; s.next == 0 {
-		s.next = s.run.router.nextToken
+// first token, and between tokens; learned: nobody has said how long the call may take.
+func (s *stream) clocked(ctx context.Context, at choice, learned bool) (context.Context, func()) {
+	r, d := s.run, at.d
+	firstToken := cmp.Or(d.FirstToken, r.router.firstToken)
+	s.next = cmp.Or(d.NextToken, r.router.nextToken, leastBound)
+	if firstToken == 0 && learned {
+		limit, known := r.plan.stages[at.stage].group.calls.bound(r.now)
+		if known {
+			firstToken = limit << min(r.timeouts, 10)
+		} else {
+			ctx, s.watch = r.watch(ctx, at, "no token within %v")
+		}
 	}
 	ctx, s.cancel = context.WithCancelCause(ctx)
 	if firstToken > 0 {
@@ -47,6 +53,7 @@ func (s *stream) clocked(ctx context.Context, d *deployment) (context.Context, f
 			s.clock.Stop()
 		}
 		s.cancel(nil)
+		s.watch.end()
 	}
 }
 
@@ -56,13 +63,15 @@ func (s *stream) tick() {
 	if s.first == 0 {
 		s.first = max(time.Since(s.began), 1)
 		s.run.events.send(schema.Event{Kind: schema.EventFirstToken, Attempt: s.attempt})
+		if s.watch != nil {
+			s.watch.stop()
+		}
 		if s.clock != nil {
 			s.clock.Stop()
 			s.clock = nil
 		}
 	}
 	switch {
-	case s.next == 0:
 	case s.clock == nil:
 		next := s.next
 		s.clock = time.AfterFunc(next, func() {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pelton/router/internal/http1"
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -39,6 +40,23 @@ func (t *timeUp) text() string {
 		return fmt.Sprintf("no answer within the attempt's %v", t.after)
 	}
 	return fmt.Sprintf(t.what, t.after)
+}
+
+// errExpired ends what is of no use any more.
+var errExpired = &schema.Error{Class: schema.ClassExpired, Code: schema.CodeExpired, Message: "the job's deadline passed"}
+
+// waitedError is [endError] of a request that was waiting; reason is what for, empty
+// where it was not.
+func waitedError(cause error, reason string) *schema.Error {
+	e := endError(cause)
+	switch {
+	case reason == "":
+	case e.Class == schema.ClassTimeout:
+		e.Message = protocol.OneLine("the request's time ran out while it waited: "+reason, protocol.MaxMessage)
+	case e.Class == schema.ClassExpired:
+		e.Message = protocol.OneLine("the job's deadline passed while it waited: "+reason, protocol.MaxMessage)
+	}
+	return e
 }
 
 // endError says what the end of a context means for a request; cause is

@@ -14,7 +14,8 @@ import (
 // keeping it in a worker.
 type Park struct {
 	ReadyAt time.Time     // when it is worth trying again
-	Left    time.Duration // of the request's timeout; the time until ReadyAt does not count
+	Left    time.Duration // of the request's timeout, from now on
+	Model   string        // that was asked for
 	Reason  string
 }
 
@@ -62,7 +63,7 @@ func (r *run) waitInLine(ctx context.Context, b *blocked) (choice, *Outcome) {
 	defer timer.Stop()
 	for {
 		if ctx.Err() != nil {
-			out := r.record.end(endError(context.Cause(ctx)), "")
+			out := r.record.end(waitedError(context.Cause(ctx), b.reason), "")
 			return choice{}, &out
 		}
 		if !b.waits() {
@@ -143,11 +144,15 @@ func (r *run) park(ctx context.Context, at time.Time, b *blocked) Outcome {
 	left := r.deadline.Sub(r.now)
 	r.record.notReady = &NotReadyError{Model: r.plan.model, ReadyAt: at, Reason: b.reason}
 	if !r.req.NoPark && left > minAttempt {
-		// Those who park together should not come back together.
+		// Those who park together should not come back together. One that has less time
+		// than the wait waits as long as it can: somebody may take it before.
 		at = at.Add(time.Duration(r.router.rand() * float64(min(wait/10, time.Second))))
+		if at.After(r.deadline) {
+			at = r.deadline
+		}
 		r.events.retry(len(r.record.Attempts)+1, at)
 		out := r.record.Outcome
-		out.Park = &Park{ReadyAt: at, Left: left, Reason: b.reason}
+		out.Park = &Park{ReadyAt: at, Left: left, Model: r.plan.model, Reason: b.reason}
 		r.record.notReady.ReadyAt = at
 		out.notReady = r.record.notReady
 		return out

@@ -10,7 +10,7 @@ const (
 	DefaultConcurrency = 8                // requests in flight
 	MaxConcurrency     = 10_000           // requests in flight
 	AutoConcurrency    = -1               // "auto": the owner finds the bound (experimental, see [Limits.AutoConcurrency])
-	DefaultTimeout     = 10 * time.Minute // of one request with all its retries
+	DefaultTimeout     = 10 * time.Minute // of an attempt of which nothing is known, and of a request that the router is given without a time
 	DefaultDeadline    = 24 * time.Hour   // of a job, after its publish
 )
 
@@ -51,8 +51,16 @@ type Job struct {
 	// Reply. Empty: none.
 	Notify string
 
-	Timeout  time.Duration // for each request with all its retries; 0: [DefaultTimeout]
-	Deadline Deadline      // for the whole job; zero: [DefaultDeadline] after its publish
+	// Timeout is for one attempt of a request, one call of an upstream: what takes
+	// longer is tried again. 0: the workers' configuration says, or else it is learned
+	// from what the calls take, a minute at least.
+	Timeout time.Duration
+
+	// RequestTimeout is for each request from its first attempt on, with its retries
+	// and all waits. 0: until the job's deadline.
+	RequestTimeout time.Duration
+
+	Deadline Deadline // for the whole job; zero: [DefaultDeadline] after its publish
 
 	// Defaults is a JSON object. Its members are added to each body that lacks
 	// them, see [Merge]. Empty: nothing is added.
@@ -97,7 +105,7 @@ type Request struct {
 
 	CustomID string        // the producer's own name for it, up to 1,024 characters, unique in its job; empty: none
 	URL      Endpoint      // empty: [ChatCompletions]
-	Timeout  time.Duration // with all its retries; 0: the job's
+	Timeout  time.Duration // of one attempt; 0: the job's
 
 	// Problem is set on a request that is not valid: why it cannot be sent, as
 	// the error of its failed result. Body then holds what stood in its place,

@@ -51,6 +51,7 @@ var jobFields = [...]jobField{
 	scalar("include_request", boolText, func(j *Job) *bool { return &j.IncludeRequest }, readBool, anyBool, appendTrue),
 	scalar("invalid", quotedText, func(j *Job) *bool { return &j.SkipInvalid }, readSkip, anyBool, appendSkip),
 	object("metadata", func(j *Job) *json.RawMessage { return &j.Metadata }, (*envelope).metadataFault, (*envelope).checkMetadata),
+	scalar("request_timeout", durationText, func(j *Job) *time.Duration { return &j.RequestTimeout }, readDuration, checkTimeout, appendDuration),
 	{"input", nil, (*envelope).readInput, hasInput, appendInput, (*envelope).checkInput},
 	{"requests", nil, readArray, hasRequests, appendRequests, nil},
 }

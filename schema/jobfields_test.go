@@ -12,7 +12,7 @@ import (
 // jobValues has a value other than the default for each field of a job.
 var jobValues = map[string]string{
 	"id": `"a"`, "concurrency": `3`, "order": `"input"`, "fail_fast": `{"failures":2,"rate":0.5,"after":3}`, "reply": `"a.b"`,
-	"callback": `"c"`, "notify": `"a.c"`, "timeout": `"3s"`, "deadline": `"3h0m0s"`, "defaults": `{"model":"m"}`, "tags": `["t","u,v"]`,
+	"callback": `"c"`, "notify": `"a.c"`, "timeout": `"3s"`, "request_timeout": `"4s"`, "deadline": `"3h0m0s"`, "defaults": `{"model":"m"}`, "tags": `["t","u,v"]`,
 	"max_cost": `0.5`, "include_request": `true`, "invalid": `"skip"`, "metadata": `{"k":1}`, "input": `{"object":"o","endpoint":"/v1/embeddings"}`,
 	"requests": `[{"model":"m","messages":[]}]`,
 }

@@ -14,8 +14,10 @@ const StatusParked Status = "parked"
 // that had begun it was not heard of again.
 type Parked struct {
 	ReadyAt  time.Time `json:"ready_at"`           // not before
-	LeftMs   int64     `json:"left_ms"`            // of its timeout; the wait does not count
+	LeftMs   int64     `json:"left_ms"`            // of its time, as seen when it was parked
+	Until    time.Time `json:"until,omitzero"`     // when its time is over, waits included; zero: LeftMs from its return on
 	Reason   string    `json:"reason"`             // for people
+	Model    string    `json:"model,omitempty"`    // that it waits for
 	Attempts []Attempt `json:"attempts,omitempty"` // made so far
 
 	// Starts counts how often it was begun after its first delivery without a

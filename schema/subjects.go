@@ -197,12 +197,13 @@ const (
 	HeaderRetryOf = "Pelton-Retry-Of"
 
 	// On requests in the work stream.
-	HeaderFedAt    = "Pelton-Fed-At"          // Unix time in milliseconds
-	HeaderAgain    = "Pelton-Again"           // "true": it may have been begun before, see the parked stream
-	HeaderTags     = "Pelton-Tags"            // of the job, separated by commas
-	HeaderURL      = "Pelton-Url"             // the [Endpoint]
-	HeaderTimeout  = "Pelton-Timeout"         // of the request with all its retries, as Go writes durations
-	HeaderDeadline = "Pelton-Deadline"        // of the job, in RFC 3339
-	HeaderQueuedAt = "Pelton-Queued-At"       // when the job was published, in RFC 3339
-	HeaderInclude  = "Pelton-Include-Request" // "true": the result repeats the body
+	HeaderFedAt          = "Pelton-Fed-At"          // Unix time in milliseconds
+	HeaderAgain          = "Pelton-Again"           // "true": it may have been begun before, see the parked stream
+	HeaderTags           = "Pelton-Tags"            // of the job, separated by commas
+	HeaderURL            = "Pelton-Url"             // the [Endpoint]
+	HeaderTimeout        = "Pelton-Timeout"         // of the request with its retries and waits, as Go writes durations
+	HeaderAttemptTimeout = "Pelton-Attempt-Timeout" // of one attempt, likewise; none: see [Job.Timeout]
+	HeaderDeadline       = "Pelton-Deadline"        // of the job, in RFC 3339
+	HeaderQueuedAt       = "Pelton-Queued-At"       // when the job was published, in RFC 3339
+	HeaderInclude        = "Pelton-Include-Request" // "true": the result repeats the body
 )

@@ -25,12 +25,6 @@ func causeOf(code string) *schema.Error {
 	return errCancelled
 }
 
-// tooLate is the error of a request that nothing can take before its job's deadline.
-func tooLate(readyAt time.Time) *schema.Error {
-	return &schema.Error{Class: schema.ClassExpired, Code: schema.CodeExpired,
-		Message: "it would have had to wait until " + readyAt.UTC().Format(time.RFC3339) + ", past the job's deadline"}
-}
-
 // callResult is what becomes of a request here: its result, or a wait that is longer
 // than a slot should be held for, or neither, when the work was given up because
 // this process may not go on with it.
@@ -64,15 +58,15 @@ func (w *worker) call(ctx context.Context, it *queue.Item, earlier *schema.Parke
 		}
 	}
 	request := router.Request{
-		Job: it.Job, Index: it.Index, Endpoint: it.Endpoint, Body: it.Body, Timeout: it.Timeout, Header: traceHeader(it.Trace), Tags: it.Tags,
+		Job: it.Job, Index: it.Index, Endpoint: it.Endpoint, Body: it.Body, Timeout: it.Timeout, Expires: it.Deadline, AttemptTimeout: it.Attempt, Header: traceHeader(it.Trace), Tags: it.Tags,
 	}
 	request.Listener, request.Events = it, it.Listened()
 	if request.Events {
 		it.Event(schema.Event{Kind: schema.EventStarted})
 	}
 	if earlier != nil {
-		// At least a moment of it is left; 0 would mean the default.
-		request.Earlier, request.Timeout = earlier.Attempts, max(1, time.Duration(earlier.LeftMs)*time.Millisecond)
+		request.Earlier, request.Waited = earlier.Attempts, earlier.Reason
+		request.Timeout = timeLeft(earlier, at.started)
 	}
 	if w.cfg.Tracer != nil {
 		trace := w.cfg.Tracer.Request(it, at.started, request.Earlier)
@@ -81,11 +75,9 @@ func (w *worker) call(ctx context.Context, it *queue.Item, earlier *schema.Parke
 	}
 	answer := w.cfg.Router.Do(calling, request)
 	if p := answer.Park; p != nil {
-		if !p.ReadyAt.Before(it.Deadline) {
-			return callResult{result: notCalled(result, tooLate(p.ReadyAt), &schema.Parked{Attempts: answer.Attempts})}
-		}
 		return callResult{parked: &schema.Parked{
-			ReadyAt: p.ReadyAt.UTC(), LeftMs: p.Left.Milliseconds(), Reason: p.Reason, Attempts: answer.Attempts,
+			ReadyAt: p.ReadyAt.UTC(), LeftMs: p.Left.Milliseconds(), Until: time.Now().Add(p.Left).UTC(),
+			Model: p.Model, Reason: p.Reason, Attempts: answer.Attempts,
 		}}
 	}
 	// Not the job was ended, but we: a hard stop reaches the job's context, from
@@ -108,6 +100,19 @@ func (w *worker) call(ctx context.Context, it *queue.Item, earlier *schema.Parke
 		result.Model, _ = schema.StringField(it.Body, "model")
 	}
 	return callResult{result: result}
+}
+
+// timeLeft is what a request that comes back has left of its time. Those of which only
+// that is known, by an older build, had not had their wait counted.
+func timeLeft(earlier *schema.Parked, now time.Time) time.Duration {
+	left := time.Duration(earlier.LeftMs) * time.Millisecond
+	if !earlier.Until.IsZero() {
+		left = earlier.Until.Sub(now)
+	}
+	if left <= 0 {
+		return -1 // 0 would mean the default
+	}
+	return left
 }
 
 // cancelOf tells whether the job is cancelled: from memory where it can.

@@ -408,6 +408,19 @@ func TestSeedRoadmap(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// Its attempts took too long, each of them; its own time, which is the job's, is not over.
+		if e := results[0].Error; e == nil || e.Class != schema.ClassTransient || e.Code != schema.CodeTimeout || len(results[0].Attempts) != 3 || results[1].Err() != nil {
+			t.Errorf("%v, %v", results[0].Err(), results[1].Err())
+		}
+	})
+	t.Run("a timeout per request with its retries", func(t *testing.T) {
+		e := testenv.New(t)
+		e.Worker(defaultQueue)
+		requests := []schema.Request{testenv.Chat("0", `{"fault":"hang"}`), testenv.Chat("1", "")}
+		results, err := e.Client().Run(e.Ctx(), schema.Job{Requests: requests, RequestTimeout: 300 * time.Millisecond})
+		if err != nil {
+			t.Fatal(err)
+		}
 		if results[0].Error == nil || results[0].Error.Class != schema.ClassTimeout || results[1].Err() != nil {
 			t.Errorf("%v, %v", results[0].Err(), results[1].Err())
 		}

@@ -14,7 +14,8 @@ import (
 type jobFlags struct {
 	Concurrency    string        `short:"c" group:"job" placeholder:"N" help:"Requests in flight at most (8); auto finds the number (experimental)."`
 	FailFast       bool          `group:"job" help:"End the job with the first request that fails."`
-	Timeout        time.Duration `group:"job" placeholder:"D" help:"For one request with all its retries (10m)."`
+	Timeout        time.Duration `group:"job" placeholder:"D" help:"For one attempt of a request; what takes longer is tried again (learned: three times what the slowest calls of its model take, 1m at least)."`
+	RequestTimeout time.Duration `group:"job" placeholder:"D" help:"For one request with its retries and all waits (until the deadline)."`
 	Deadline       string        `group:"job" placeholder:"D" help:"For the whole job: a duration, or a time as 2030-01-02T15:04:05Z (24h)."`
 	MaxCost        float64       `group:"job" placeholder:"USD" help:"End the job when it has cost so much; needs the prices of its models."`
 	Tags           []string      `name:"tag" group:"job" placeholder:"TAG" help:"Use only deployments with this tag; repeatable."`
@@ -38,6 +39,7 @@ func (f *jobFlags) job(in *input, skip bool) (schema.Job, error) {
 		{"include_request", textIf(f.IncludeRequest, "true")},
 		{"invalid", textIf(skip, "skip")},
 		{"max_cost", textIf(f.MaxCost != 0, fmt.Sprint(f.MaxCost))},
+		{"request_timeout", textIf(f.RequestTimeout != 0, f.RequestTimeout.String())},
 		{"timeout", textIf(f.Timeout != 0, f.Timeout.String())},
 	} {
 		if given.text == "" {

@@ -20,12 +20,12 @@ const (
 
 // settings are the fields of a job that metadata can set, each under its name
 // behind "pelton_". The pairs stay in the metadata as well.
-var settings = []string{"concurrency", "fail_fast", "include_request", "invalid", "max_cost", "tags", "timeout"}
+var settings = []string{"concurrency", "fail_fast", "include_request", "invalid", "max_cost", "request_timeout", "tags", "timeout"}
 
 // set sets the field from what the metadata says, by the rules of the job's
 // document. A timeout may be in days as well, as completion_window.
 func set(job *schema.Job, field, value string) error {
-	if field == "timeout" {
+	if field == "timeout" || field == "request_timeout" {
 		if d, err := parseWindow(value); err == nil {
 			value = d.String()
 		}

@@ -25,11 +25,11 @@ type feeder struct {
 
 func newFeeder(o *Owner, job *schema.Job, rec *store.Record, deadline time.Time) feeder {
 	f := feeder{defaults: job.Defaults, rejected: newInbox[int](), base: queue.Item{
-		Queue: rec.Queue, Job: rec.ID, Total: rec.Total, Timeout: job.Timeout, Deadline: deadline,
+		Queue: rec.Queue, Job: rec.ID, Total: rec.Total, Timeout: job.RequestTimeout, Attempt: job.Timeout, Deadline: deadline,
 		QueuedAt: rec.CreatedAt, Include: job.IncludeRequest, Trace: o.traceOf(rec), Tags: job.Tags,
 	}}
 	if f.base.Timeout == 0 {
-		f.base.Timeout = schema.DefaultTimeout
+		f.base.Timeout = deadline.Sub(rec.CreatedAt)
 	}
 	f.reject = f.rejected.put
 	return f
@@ -47,7 +47,7 @@ func (f *feeder) item(index int, request schema.Request) (*queue.Item, error) {
 		it.Endpoint = schema.ChatCompletions
 	}
 	if request.Timeout != 0 {
-		it.Timeout = request.Timeout
+		it.Attempt = request.Timeout
 	}
 	return &it, nil
 }
@@ -130,7 +130,11 @@ func (r *run) requeue(index int) {
 }
 
 // park notes that a request waits, and unpark puts those that are ready back in line.
+// One that would wait past the deadline waits for the job's end.
 func (r *run) park(index int, ready time.Time) {
+	if !ready.Before(r.deadline) {
+		ready = r.deadline.Add(graceTime)
+	}
 	r.window.park(index, ready)
 	r.timers.followParked(&r.window)
 }

@@ -22,6 +22,9 @@ func encode(names schema.Names, it *Item) *nats.Msg {
 	h.Set(schema.HeaderTotal, strconv.Itoa(it.Total))
 	h.Set(schema.HeaderURL, string(it.Endpoint))
 	h.Set(schema.HeaderTimeout, it.Timeout.String())
+	if it.Attempt > 0 {
+		h.Set(schema.HeaderAttemptTimeout, it.Attempt.String())
+	}
 	h.Set(schema.HeaderDeadline, it.Deadline.UTC().Format(time.RFC3339Nano))
 	h.Set(schema.HeaderQueuedAt, it.QueuedAt.UTC().Format(time.RFC3339Nano))
 	h.Set(schema.HeaderFedAt, strconv.FormatInt(it.FedAt.UnixMilli(), 10))
@@ -83,6 +86,11 @@ func Decode(ctx context.Context, st *store.Store, m *nats.Msg) (*Item, error) {
 	}
 	if it.Timeout, err = time.ParseDuration(h.Get(schema.HeaderTimeout)); err != nil {
 		return nil, fmt.Errorf("%s: header %s: %w", m.Subject, schema.HeaderTimeout, err)
+	}
+	if text := h.Get(schema.HeaderAttemptTimeout); text != "" {
+		if it.Attempt, err = time.ParseDuration(text); err != nil {
+			return nil, fmt.Errorf("%s: header %s: %w", m.Subject, schema.HeaderAttemptTimeout, err)
+		}
 	}
 	if it.Deadline, err = time.Parse(time.RFC3339Nano, h.Get(schema.HeaderDeadline)); err != nil {
 		return nil, fmt.Errorf("%s: header %s: %w", m.Subject, schema.HeaderDeadline, err)

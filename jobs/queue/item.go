@@ -17,7 +17,8 @@ type Item struct {
 	Total      int // of the job
 	CustomID   string
 	Endpoint   schema.Endpoint
-	Timeout    time.Duration // for the request with all its retries
+	Timeout    time.Duration // for the request with its retries and waits
+	Attempt    time.Duration // for one attempt; 0: see [schema.Job.Timeout]
 	Deadline   time.Time     // of the job
 	QueuedAt   time.Time     // when the job was published
 	Include    bool          // the result repeats the body

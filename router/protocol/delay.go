@@ -154,12 +154,36 @@ func Asked(message string, now time.Time) time.Duration {
 // behind is what LiteLLM's proxy puts in front of the names of its upstream's headers.
 const behind = "Llm_provider-"
 
+// repeated are the names that a proxy repeats, by those behind it.
+var repeated = func() map[string]string {
+	names := map[string]string{}
+	add := func(name string) { names[name] = http.CanonicalHeaderKey(behind + name) }
+	for _, name := range []string{"Retry-After", "Retry-After-Ms", "Ratelimit"} {
+		add(name)
+	}
+	for _, name := range limitHeaders {
+		add(name.remaining)
+		add(name.reset)
+	}
+	return names
+}()
+
 // values are a header's, or else those that a proxy repeats.
 func values(h http.Header, name string) []string {
 	if v := h[name]; len(v) > 0 {
 		return v
 	}
-	return h[http.CanonicalHeaderKey(behind+name)]
+	return h[repeated[name]]
+}
+
+// limits reports whether any header may be one of a limit: most answers have none.
+func limits(h http.Header) bool {
+	for name := range h {
+		if strings.Contains(name, "imit") {
+			return true
+		}
+	}
+	return false
 }
 
 // longest is the longest of a header's delays; ok is false where it has none.
@@ -203,6 +227,9 @@ var limitHeaders = []struct{ remaining, reset string }{
 // Exhausted returns when a limit that the headers report as used up has room again,
 // the latest of them; zero where none is.
 func Exhausted(h http.Header, now time.Time) time.Time {
+	if !limits(h) {
+		return time.Time{}
+	}
 	var wait time.Duration
 	for _, name := range limitHeaders {
 		left := values(h, name.remaining)

@@ -26,7 +26,14 @@ var _ Patient = (*TimeLimit)(nil)
 // NewTimeLimit makes one that ends at the deadline with that cause, or when the
 // parent does.
 func NewTimeLimit(parent context.Context, deadline time.Time, cause error) *TimeLimit {
-	return &TimeLimit{Context: parent, deadline: deadline, cause: cause}
+	l := new(TimeLimit)
+	l.Begin(parent, deadline, cause)
+	return l
+}
+
+// Begin is [NewTimeLimit] for a zero value that is there already.
+func (l *TimeLimit) Begin(parent context.Context, deadline time.Time, cause error) {
+	l.Context, l.deadline, l.cause = parent, deadline, cause
 }
 
 // OwnDeadline is when it ends if the parent does not before.
