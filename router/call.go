@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"pelton/router/internal/http1"
 	"pelton/router/protocol"
@@ -113,10 +114,20 @@ func (c *call) read(resp *http.Response, limit int64) {
 func (c *call) partial() bool { return c.err != nil && len(c.answer.Body) > 0 }
 
 // response is the answer as a result carries it: a success byte for byte, a
-// failure without the key that a server may have repeated.
+// failure without the key that a server may have repeated. Both are valid UTF-8.
 func (c *call) response(v judgement, scrub scrubber) *schema.Response {
 	resp := &schema.Response{StatusCode: c.reply.Status, RequestID: scrub.text(requestID(c.reply.Header))}
 	body := c.answer.Body
+	if v.err != nil {
+		for _, secret := range scrub {
+			if bytes.Contains(body, []byte(secret)) {
+				body = bytes.ReplaceAll(body, []byte(secret), []byte(redacted))
+			}
+		}
+	}
+	if !c.tooLarge && !utf8.Valid(body) {
+		resp.BodyBase64, body = body, bytes.ToValidUTF8(body, []byte("\uFFFD"))
+	}
 	switch {
 	case c.tooLarge:
 		resp.Body = json.RawMessage("null")
@@ -125,11 +136,6 @@ func (c *call) response(v judgement, scrub scrubber) *schema.Response {
 	case v.err == nil:
 		resp.Body = body // a success is JSON
 	default:
-		for _, secret := range scrub {
-			if bytes.Contains(body, []byte(secret)) {
-				body = bytes.ReplaceAll(body, []byte(secret), []byte(redacted))
-			}
-		}
 		resp.Body = jsonText(body, c.answer.JSON)
 	}
 	return resp

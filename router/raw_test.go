@@ -148,7 +148,7 @@ func TestAnswerThatIsNoJSON(t *testing.T) {
 	for raw, want := range map[string]string{
 		"":                                "\"\"",
 		"bad <gateway> \"x\"\n":           `"bad \u003cgateway\u003e \"x\"\n"`,
-		"\xff":                            `"` + "\\ufffd" + `"`,
+		"\xff":                            "\"\uFFFD\"",
 		`{"error":"` + testKey + `"}`:     `{"error":"[redacted]"}`,
 		"plain " + testKey + " and more!": `"plain [redacted] and more!"`,
 		"\xef\xbb\xbf{\"error\":1}":       `{"error":1}`,

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -144,7 +145,12 @@ func (a *appender) response(r *Response) {
 	a.int("status_code", int64(r.StatusCode))
 	a.text("request_id", r.RequestID)
 	a.key("body")
-	a.dst = append(append(a.dst, nullIfEmpty(r.Body)...), '}')
+	a.dst = append(a.dst, nullIfEmpty(r.Body)...)
+	if len(r.BodyBase64) > 0 {
+		a.key("body_base64")
+		a.dst = append(base64.StdEncoding.AppendEncode(append(a.dst, '"'), r.BodyBase64), '"')
+	}
+	a.dst = append(a.dst, '}')
 }
 
 func (a *appender) error(e *Error) {

@@ -163,6 +163,8 @@ func (d *decoder) response(v []byte) *Response {
 			r.RequestID = d.text(v)
 		case "body":
 			r.Body = bytes.Clone(v)
+		case "body_base64":
+			d.odd = true // so rare that encoding/json reads it
 		default:
 			d.unknown(key)
 		}

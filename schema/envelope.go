@@ -34,6 +34,8 @@ func (p *envelope) member(key, raw []byte, depth int) {
 		p.messages = p.messages || string(key) == "messages"
 	case p.given&(1<<place) != 0:
 		bad = faulty(ProblemDuplicateField, "stands twice; keep one")
+	case string(key) != "requests" && notUTF8(raw) >= 0:
+		bad = faulty(ProblemJSON, "%s", notUTF8Text(raw, notUTF8(raw)))
 	default:
 		p.given |= 1 << place
 		bad = jobFields[place].read(p, raw, depth)

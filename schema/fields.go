@@ -153,11 +153,22 @@ func readEndpoint(raw []byte) (Endpoint, fault) {
 			return known, fault{}
 		}
 	}
-	url, bad := readString(raw)
+	text, bad := readString(raw)
+	url := KnownEndpoint(text)
 	if bad.code == "" {
-		bad = checkEndpoint(Endpoint(url))
+		bad = checkEndpoint(url)
 	}
-	return Endpoint(url), bad
+	return url, bad
+}
+
+// KnownEndpoint is the endpoint that a batch line or a batch names: as OpenAI writes
+// it, or as Azure does, without the /v1 before it. Anything else is returned as it
+// is, and is none.
+func KnownEndpoint(url string) Endpoint {
+	if full := Endpoint("/v1" + url); slices.Contains(endpoints[:], full) {
+		return full
+	}
+	return Endpoint(url)
 }
 
 func checkEndpoint(url Endpoint) fault {

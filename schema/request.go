@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // ParseRequest reads one element of a job's requests, or one line of an input:
@@ -151,6 +152,10 @@ func (c *checker) reject(body []byte, index, line int, code, format string, args
 
 // request reads and judges one element: a valid JSON value without space around it.
 func (c *checker) request(raw []byte, index, line int) Request {
+	if at := notUTF8(raw); at >= 0 {
+		quoted, _ := json.Marshal(string(raw))
+		return c.reject(quoted, index, line, ProblemJSON, "%s", notUTF8Text(raw, at))
+	}
 	c.found = c.found[:0]
 	var r Request
 	if raw[0] != '{' {
@@ -177,6 +182,26 @@ func (c *checker) request(raw []byte, index, line int) Request {
 	inner := c.scan(m.body, "body")
 	c.checkBody(inner, url, len(m.body), "body")
 	return c.settle(r, raw, index, line)
+}
+
+// notUTF8 is the offset of the first byte of raw that is not valid UTF-8; -1: all
+// of it is. JSON has no other encoding, though encoding/json takes any bytes.
+func notUTF8(raw []byte) int {
+	if utf8.Valid(raw) {
+		return -1
+	}
+	for i := 0; i < len(raw); {
+		r, size := utf8.DecodeRune(raw[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+	return -1
+}
+
+func notUTF8Text(raw []byte, at int) string {
+	return fmt.Sprintf("not valid UTF-8 at byte %d (0x%02X); JSON is UTF-8, so convert it: iconv -f ISO-8859-1 -t UTF-8", at+1, raw[at])
 }
 
 // readLine reads what a batch line has around its body. It returns the endpoint

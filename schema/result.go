@@ -65,11 +65,13 @@ func (r *Result) Err() error {
 }
 
 // Response is an upstream's answer. Body holds its bytes as they came; an
-// answer that is no JSON is held as one JSON string.
+// answer that is no JSON is held as one JSON string. Of one that is not valid UTF-8
+// Body has U+FFFD in the place of what is not, and BodyBase64 the bytes as they came.
 type Response struct {
-	StatusCode int             `json:"status_code"`          // of HTTP
-	RequestID  string          `json:"request_id,omitempty"` // the upstream's name for the call; empty: it gave none
-	Body       json.RawMessage `json:"body"`                 // empty is written as null
+	StatusCode int             `json:"status_code"`           // of HTTP
+	RequestID  string          `json:"request_id,omitempty"`  // the upstream's name for the call; empty: it gave none
+	Body       json.RawMessage `json:"body"`                  // empty is written as null
+	BodyBase64 []byte          `json:"body_base64,omitempty"` // all its bytes, where they are not valid UTF-8; else nil
 }
 
 // Attempt is one call to one deployment.

@@ -42,6 +42,12 @@ func (c *checker) built(r Request, index int, skip bool) {
 		c.settle(r, nil, index, 0)
 		return
 	}
+	if at := notUTF8(r.Body); at >= 0 {
+		c.skip = false
+		c.flag(ProblemJSON, "body", "%s", notUTF8Text(r.Body, at))
+		c.settle(r, nil, index, 0)
+		return
+	}
 	if r.Problem != nil {
 		c.flag(ProblemValue, r.Problem.Param, "%s", r.Problem.Message)
 		c.settle(r, nil, index, 0)

@@ -50,6 +50,46 @@ func TestLongWaitIsParked(t *testing.T) {
 	}
 }
 
+// A request that is parked when its job is cancelled keeps the calls that were made.
+func TestCancelKeepsAttempts(t *testing.T) {
+	e := testenv.New(t)
+	e.Worker(defaultQueue)
+	h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: []schema.Request{
+		testenv.Chat("x", `{"status":429,"retry_after":600}`), testenv.Chat("y", `{"latency_ms":600000}`),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := e.Store(defaultQueue)
+	for { // until the one is parked, and the other under way
+		p, err := b.Parked.Get(e.Ctx(), "default", h.ID(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p != nil && e.LLM.Stats().InFlight == 1 {
+			break
+		}
+	}
+	if err := h.Cancel(e.Ctx(), "enough"); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for r, err := range h.Ordered(e.Ctx()) {
+		if err != nil && n == 2 { // the job's end
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n++; r.Status != schema.StatusCancelled || len(r.Attempts) != 1 || r.StartedAt == nil {
+			t.Errorf("%+v", r)
+		}
+	}
+	if n != 2 {
+		t.Errorf("%d results", n)
+	}
+}
+
 // An upstream is away for a while: nothing is lost, and it sees probes rather
 // than a storm.
 func TestOutage(t *testing.T) {

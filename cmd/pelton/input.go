@@ -23,6 +23,7 @@ type inputFlags struct {
 	Param       []string `group:"input" sep:"none" placeholder:"KEY=VALUE" help:"Body field of every request, like temperature=0; can be repeated."`
 	Schema      string   `group:"input" placeholder:"FILE" help:"JSON Schema that answers must follow."`
 	Format      string   `group:"input" default:"auto" placeholder:"NAME" help:"auto, openai, jsonl, csv, tsv or text (${default})."`
+	Delimiter   string   `group:"input" placeholder:"CHAR" help:"Between the fields of CSV, like ; or tab; without it what is most frequent in the first row of , ; tab and |."`
 	Limit       int      `group:"input" placeholder:"N" help:"Take only the first N rows."`
 	SkipInvalid bool     `group:"input" help:"Invalid rows become failed results instead of ending the run."`
 }
@@ -64,7 +65,7 @@ func (in *input) reader() (io.ReadCloser, error) {
 
 func (f *inputFlags) options() dataset.Options {
 	return dataset.Options{
-		Format: dataset.Format(f.Format), Prompt: f.Prompt, System: f.System, ID: f.ID,
+		Format: dataset.Format(f.Format), Delimiter: f.Delimiter, Prompt: f.Prompt, System: f.System, ID: f.ID,
 		Model: f.Model, Params: f.Param, Schema: f.Schema, Limit: f.Limit, Skip: f.SkipInvalid,
 	}
 }

@@ -52,18 +52,20 @@ func (c *submitCmd) Run(a *app) error {
 		return err
 	}
 	defer s.close()
-	duplicate := false
+	var before *schema.State // of a job with this id
 	if job.ID != "" {
 		ctx, cancel := a.brief()
-		_, err := s.client.Job(c.Queue, job.ID).State(ctx)
+		before, _ = s.client.Job(c.Queue, job.ID).State(ctx) // there is none, as a rule
 		cancel()
-		duplicate = err == nil
 	}
 	h, err := c.submit(a, s.client, job, in)
 	if err != nil {
 		return interruptedOr(a, err)
 	}
-	if err := printHandle(a, h, c.JSON, duplicate); err != nil || !c.Wait {
+	if before != nil {
+		a.say("%s", alreadyThere(before))
+	}
+	if err := printHandle(a, h, c.JSON, before != nil); err != nil || !c.Wait {
 		return err
 	}
 	return a.watch(h, mode, false)
@@ -80,6 +82,19 @@ func (c *submitCmd) submit(a *app, client *jobs.Client, job schema.Job, in *inpu
 	}
 	defer reader.Close()
 	return client.Submit(a.soft, job, jobs.WithInput(reader))
+}
+
+// alreadyThere says what a job is that was submitted again, with the same requests,
+// and what can be done where it did not succeed.
+func alreadyThere(s *schema.State) string {
+	text := fmt.Sprintf("%s is there already, and was not submitted again: %s, %d of %d succeeded", s.ID, s.State, s.Counts.Succeeded, s.Total)
+	if s.Reason != nil {
+		text += fmt.Sprintf(" (%s: %s)", s.Reason.Code, s.Reason.Message)
+	}
+	if !s.State.Final() || s.State == schema.Succeeded {
+		return text
+	}
+	return text + fmt.Sprintf("\nto run what did not succeed: pelton retry %s; to run all of it under the same id: pelton rm %s, and submit it again", s.ID, s.ID)
 }
 
 // printHandle prints what a job that was handed in is known by.

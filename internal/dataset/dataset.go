@@ -35,7 +35,7 @@ const (
 	Auto   Format = "auto"   // by the file's name, else by what it begins with
 	OpenAI Format = "openai" // requests: batch lines, {"custom_id","body"} lines, bare bodies
 	JSONL  Format = "jsonl"  // a JSON object per line; requests where there is no template
-	CSV    Format = "csv"    // comma-separated, quoted with ", the first row names the columns
+	CSV    Format = "csv"    // fields quoted with ", between them what the first row has between its names
 	TSV    Format = "tsv"    // tab-separated, no quoting, the first row names the columns
 	Text   Format = "text"   // a row per line
 )
@@ -48,6 +48,11 @@ const (
 // message, the system message and the custom id.
 type Options struct {
 	Format Format
+
+	// Delimiter stands between the fields of CSV: one character, or "tab". Empty: the
+	// comma, semicolon, tab or bar that is most frequent in the first row.
+	Delimiter string
+
 	Prompt string // empty: rows are requests
 	System string // needs Prompt
 	ID     string

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
@@ -104,12 +105,19 @@ func (r *tsvRows) next() (row, error) {
 type csvRows struct {
 	in      *csv.Reader
 	bound   *rowBound
+	skipped int // lines before the first row
 	columns []string
 }
 
-func newCSV(in io.Reader, name string) (rowReader, error) {
+// newCSV reads CSV; delimiter 0: find out.
+func newCSV(in *bufio.Reader, name string, delimiter rune) (rowReader, error) {
+	skipped := 0
+	if delimiter == 0 {
+		delimiter, skipped = findDelimiter(in)
+	}
 	bound := &rowBound{in: in}
-	r := &csvRows{in: csv.NewReader(bound), bound: bound}
+	r := &csvRows{in: csv.NewReader(bound), bound: bound, skipped: skipped}
+	r.in.Comma = delimiter
 	r.in.FieldsPerRecord = -1 // columnsRow says it better
 	header, err := r.in.Read()
 	if err != nil && err != io.EOF {
@@ -125,16 +133,16 @@ func (r *csvRows) next() (row, error) {
 	var parse *csv.ParseError
 	switch {
 	case errors.As(err, &parse) && errors.Is(parse.Err, csv.ErrQuote):
-		return row{}, &rowError{parse.StartLine, fmt.Sprintf(`a quoted field does not end, or has a " that is not written "" (line %d, column %d)`, parse.Line, parse.Column)}
+		return row{}, &rowError{parse.StartLine + r.skipped, fmt.Sprintf(`a quoted field does not end, or has a " that is not written "" (line %d, column %d)`, parse.Line+r.skipped, parse.Column)}
 	case errors.As(err, &parse) && errors.Is(parse.Err, csv.ErrBareQuote):
-		return row{}, &rowError{parse.StartLine, fmt.Sprintf(`a field with a " in it must be quoted, and the " written "" (column %d)`, parse.Column)}
+		return row{}, &rowError{parse.StartLine + r.skipped, fmt.Sprintf(`a field with a " in it must be quoted, and the " written "" (column %d)`, parse.Column)}
 	case errors.As(err, &parse):
-		return row{}, &rowError{parse.StartLine, parse.Err.Error()}
+		return row{}, &rowError{parse.StartLine + r.skipped, parse.Err.Error()}
 	case err != nil:
 		return row{}, plainPath(err)
 	}
 	line, _ := r.in.FieldPos(0)
-	return columnsRow(line, r.columns, record)
+	return columnsRow(line+r.skipped, r.columns, record)
 }
 
 // rowBound keeps a quote that is never closed from reading the rest of the file

@@ -29,6 +29,10 @@ func openRows(in io.Reader, name string, o Options) (rowReader, error) {
 	if o.Format == OpenAI && o.Prompt != "" {
 		return nil, errors.New("--format openai: its rows are requests already; leave out --prompt, or use --format jsonl")
 	}
+	delimiter, err := parseDelimiter(&o)
+	if err != nil {
+		return nil, err
+	}
 	buffered := bufio.NewReaderSize(in, 256<<10)
 	begin, err := peek(buffered)
 	if err != nil {
@@ -78,7 +82,7 @@ func openRows(in io.Reader, name string, o Options) (rowReader, error) {
 	case format == TSV:
 		return newTSV(lines, name)
 	case format == CSV:
-		return newCSV(buffered, name)
+		return newCSV(buffered, name, delimiter)
 	default:
 		return &textRows{lines}, nil
 	}

@@ -102,6 +102,11 @@ func TestInvalidInputFailsTheBatch(t *testing.T) {
 		t.Errorf("%d calls were made for batches that are not valid", calls)
 	}
 	// Told to, it leaves such lines out.
+	// A line may name the endpoint as Azure does, and so may the batch.
+	azure := w.create(order(w.upload(`{"custom_id":"a","method":"POST","url":"/chat/completions","body":{"model":"m","messages":[]}}`+"\n").ID, "endpoint", "/chat/completions"))
+	if azure = w.until(azure.ID, "completed"); azure.RequestCounts.Completed != 1 {
+		t.Errorf("%+v", azure)
+	}
 	b := w.create(order(w.upload(lines(1)+"{oops\n").ID, "metadata", `{"pelton_invalid":"skip"}`))
 	b = w.until(b.ID, "completed")
 	if c := b.RequestCounts; c.Completed != 1 || c.Failed != 1 {
@@ -156,6 +161,24 @@ func TestCancel(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 	w.ok(w.send("POST", "/v1/batches/"+b.ID+"/cancel", nil), "Batch", &got)
+	// Lines that were never begun are listed too, and what was aborted keeps its call.
+	many := w.create(order(w.upload(line("quick", "a", "")+line("stuck", "b", `{"latency_ms":60000}`)+line("never", "c", "")+line("", "d", "")).ID, "metadata", `{"pelton_concurrency":"1"}`))
+	for w.batch(many.ID).RequestCounts.Completed == 0 || w.e.LLM.Stats().InFlight == 0 {
+		if err := t.Context().Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.ok(w.send("POST", "/v1/batches/"+many.ID+"/cancel", nil), "Batch", &got)
+	many = w.until(many.ID, "cancelled")
+	ids := []string{}
+	for _, l := range append(parsed(t, w.content(many.OutputFileID)), parsed(t, w.content(many.ErrorFileID))...) {
+		if ids = append(ids, l.CustomID); l.CustomID != "quick" && (l.Error == nil || l.Error.Code != "cancelled") {
+			t.Errorf("%+v", l)
+		}
+	}
+	if got := strings.Join(ids, " "); got != "quick stuck never "+many.job()+".3" {
+		t.Errorf("lines of %s", got)
+	}
 	done := w.until(w.create(order(w.upload(lines(1)).ID)).ID, "completed")
 	w.refused(w.send("POST", "/v1/batches/"+done.ID+"/cancel", nil), http.StatusConflict, "batch_not_cancellable")
 }

@@ -125,6 +125,7 @@ func (g *Gateway) createBatch(c *call) error {
 
 // jobFor makes the job that was ordered, but for its input.
 func (g *Gateway) jobFor(c *call, o *order) (*schema.Job, *origin, error) {
+	o.Endpoint = string(schema.KnownEndpoint(o.Endpoint))
 	if !slices.Contains(endpoints, schema.Endpoint(o.Endpoint)) {
 		var names []string
 		for _, e := range endpoints {

@@ -38,11 +38,24 @@ func fileIDs(s *schema.State) (output, errs *string) {
 		id := outputPrefix + s.ID
 		output = &id
 	}
-	if s.Counts.Stored() > s.Counts.Succeeded || s.State == schema.Expired && s.Counts.NotStarted > 0 {
+	if s.Counts.Stored() > s.Counts.Succeeded || listsUnstarted(s) {
 		id := errorPrefix + s.ID
 		errs = &id
 	}
 	return output, errs
+}
+
+// listsUnstarted reports whether requests of an ended job that were never begun have
+// lines: so that each line of its input has one. A job that was refused as a whole
+// has none.
+func listsUnstarted(s *schema.State) bool {
+	switch s.State {
+	case schema.Expired, schema.Cancelled:
+		return s.Counts.NotStarted > 0
+	case schema.Failed: // early
+		return s.Counts.NotStarted > 0 && s.Counts.Stored() > 0
+	}
+	return false
 }
 
 // view is a file that is read out of a job when somebody asks for it.
@@ -179,7 +192,7 @@ func (v *view) holds(s schema.Status) bool {
 
 // unstarted reports whether the file has lines for requests that were never begun.
 func (v *view) unstarted() bool {
-	return v.kind == errorPrefix && v.state.State == schema.Expired && v.state.Counts.NotStarted > 0
+	return v.kind == errorPrefix && listsUnstarted(v.state)
 }
 
 // read streams the file from its begin.
@@ -213,8 +226,8 @@ func (v *view) lines(ctx context.Context) iter.Seq2[[]byte, error] {
 	return stored
 }
 
-// withUnstarted are the lines of an expired job's error file: what was not begun
-// has no result, and gets its line from the request.
+// withUnstarted are the lines of the error file of a job that ended early: what was
+// not begun has no result, and gets its line from the request.
 func (v *view) withUnstarted(ctx context.Context) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		next, stop := iter.Pull2(v.h.Stored(ctx, schema.OrderInput))
@@ -229,7 +242,7 @@ func (v *view) withUnstarted(ctx context.Context) iter.Seq2[[]byte, error] {
 			var line []byte
 			switch {
 			case !more || s.Index > index:
-				line, err = expiredLine(v.state.ID, index, request.CustomID)
+				line, err = unstartedLine(v.state, index, request.CustomID)
 			default:
 				if v.holds(s.Status) {
 					line = lineOf(v.state.ID, s)
@@ -247,10 +260,16 @@ func (v *view) withUnstarted(ctx context.Context) iter.Seq2[[]byte, error] {
 	}
 }
 
-func expiredLine(job string, index int, customID string) ([]byte, error) {
-	r := schema.Result{
-		ID: resultID(job, index), Job: job, Index: index, CustomID: customID, Status: schema.StatusExpired,
-		Error: &schema.Error{Class: schema.ClassExpired, Code: schema.CodeExpired, Message: "This request could not be executed before the completion window expired."},
+func unstartedLine(s *schema.State, index int, customID string) ([]byte, error) {
+	r := schema.Result{ID: resultID(s.ID, index), Job: s.ID, Index: index, CustomID: customID, Status: schema.StatusCancelled}
+	switch {
+	case s.State == schema.Expired:
+		r.Status = schema.StatusExpired
+		r.Error = &schema.Error{Class: schema.ClassExpired, Code: schema.CodeExpired, Message: "This request could not be executed before the completion window expired."}
+	case s.State == schema.Failed && s.Reason != nil:
+		r.Error = &schema.Error{Class: schema.ClassCancelled, Code: schema.CodeCancelled, Message: "This request was not executed before the batch ended early (" + s.Reason.Code + ")."}
+	default:
+		r.Error = &schema.Error{Class: schema.ClassCancelled, Code: schema.CodeCancelled, Message: "This request was not executed before the batch was cancelled."}
 	}
 	if r.CustomID == "" {
 		r.CustomID = r.ID

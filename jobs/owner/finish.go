@@ -110,6 +110,13 @@ func (r *run) storeLeftover(ctx context.Context, index int) error {
 		return err
 	}
 	result := it.Result()
+	parked, err := r.o.Store.Parked.Get(ctx, r.rec.Queue, r.rec.ID, index)
+	if err != nil {
+		return err
+	}
+	if parked != nil && len(parked.Attempts) > 0 {
+		result.Attempts, result.StartedAt = parked.Attempts, &parked.Attempts[0].StartedAt
+	}
 	now := time.Now().UTC()
 	result.Status, result.FinishedAt = r.ending.leftover, &now
 	result.Error = &schema.Error{Class: schema.ClassCancelled, Code: schema.CodeCancelled,

@@ -37,7 +37,7 @@ func (e Entry) size() int {
 	if r := e.result; r != nil {
 		n += 512 + len(r.Request)
 		if r.Response != nil {
-			n += len(r.Response.Body)
+			n += len(r.Response.Body) + len(r.Response.BodyBase64)
 		}
 	}
 	return n
