@@ -52,7 +52,7 @@ func (c *Client) SetQueueCap(ctx context.Context, queue string, limit int) error
 
 // Storage tells how much of the store each stream and bucket of the
 // installation takes. That none is there is [ErrNotSetUp].
-func (c *Client) Storage(ctx context.Context) (*store.Storage, error) { return c.st.Storage(ctx) }
+func (c *Client) Storage(ctx context.Context) (*store.Storage, error) { return c.st.Storage(ctx, true) }
 
 // What the store tells of itself, for users of the client.
 type (

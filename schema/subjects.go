@@ -41,6 +41,7 @@ func (n Names) WorkStream() string    { return n.upper("WORK") }    // requests 
 func (n Names) ResultsStream() string { return n.upper("RESULTS") } // results, and the end of each job
 func (n Names) CancelsStream() string { return n.upper("CANCELS") } // cancels
 func (n Names) ParkedStream() string  { return n.upper("PARKED") }  // what is known of requests that wait, see [Parked]
+func (n Names) RoomStream() string    { return n.upper("ROOM") }    // never made: asked for to see whether the server's store has room
 func (n Names) StateBucket() string   { return n.upper("STATE") }   // key-value: the record of each job
 func (n Names) InputBucket() string   { return n.upper("INPUT") }   // objects: requests of large jobs
 func (n Names) BodiesBucket() string  { return n.upper("BODIES") }  // objects: bodies above the message limit

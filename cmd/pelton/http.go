@@ -61,7 +61,7 @@ func (s *httpSite) serve(cfg *config.Config, log zerolog.Logger, broker *store.S
 		queues = append(queues, q.Name)
 	}
 	count.Look(metrics.Sources{
-		Board: page.Board, Storage: jobs.ClientOn(broker, queues[0]).Storage, Deployments: upstreams.Status,
+		Board: page.Board, Storage: func(ctx context.Context) (*jobs.Storage, error) { return broker.Storage(ctx, false) }, Deployments: upstreams.Status,
 		Queues: queues, Slots: cfg.Slots, Log: log,
 	})
 	s.Handle("GET /metrics", count.Handler())

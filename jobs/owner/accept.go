@@ -16,6 +16,9 @@ import (
 func (o *Owner) acceptJob(d *store.JobDelivery) error {
 	ctx := d.Context()
 	job, want, problem := o.Store.Jobs.Parse(d.JobMessage)
+	if err := o.needsRoom(ctx, want); err != nil {
+		return err
+	}
 	if problem == nil {
 		var err error
 		if want.Hash, problem, err = o.Store.Jobs.Identify(ctx, d.Data, job); err != nil {
@@ -46,6 +49,19 @@ func (o *Owner) acceptJob(d *store.JobDelivery) error {
 		return o.refuse(ctx, rec, invalid(problem), job)
 	}
 	return o.runJob(ctx, job, rec, how == store.ClaimTakeover)
+}
+
+// needsRoom hands a job back that nobody has begun while the store is nearly full. It
+// may have been asked for when there still was room.
+func (o *Owner) needsRoom(ctx context.Context, want store.Record) error {
+	if !o.Store.Full(ctx) {
+		return nil
+	}
+	have, err := o.Store.Records.Load(ctx, want.Queue, want.ID)
+	if err != nil || have != nil {
+		return err
+	}
+	return &laterError{retryJob}
 }
 
 // runJob runs a job that this process has claimed, or ends it where its input shows

@@ -22,11 +22,12 @@ var callbackPauses = []time.Duration{
 	5 * time.Second, 30 * time.Second, 2 * time.Minute, 10 * time.Minute, 30 * time.Minute, 2 * time.Hour, 5 * time.Hour, 10 * time.Hour,
 }
 
-// laterError hands a job's message back until its callback is due again.
+// laterError hands a job's message back for a while, without a word in the log: until
+// its callback is due again, or there may be room for it.
 type laterError struct{ wait time.Duration }
 
 func (e *laterError) Error() string {
-	return fmt.Sprintf("the callback is tried again in %v", e.wait.Round(time.Second))
+	return fmt.Sprintf("the job is looked at again in %v", e.wait.Round(time.Second))
 }
 
 // callBack tells the end of a job to where the job asked for it. Nothing of it

@@ -56,6 +56,9 @@ func MaxPayload(n int) Option { return func(o *options) { o.srv.MaxPayload = n }
 // Listen makes a server that others can reach, at [Env.NATS]'s ClientURL.
 func Listen() Option { return func(o *options) { o.srv.Port = 0 } }
 
+// MaxStore sets how many bytes the server's streams may take.
+func MaxStore(n int64) Option { return func(o *options) { o.srv.MaxStore = n } }
+
 // SyncInterval sets how often the server tidies its files.
 func SyncInterval(d time.Duration) Option { return func(o *options) { o.srv.SyncInterval = d } }
 

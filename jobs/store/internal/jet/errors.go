@@ -93,6 +93,7 @@ const (
 	errStoreFailed     jetstream.ErrorCode = 10077
 	errNoResources     jetstream.ErrorCode = 10023
 	errStorageExceeded jetstream.ErrorCode = 10047
+	errInvalidConfig   jetstream.ErrorCode = 10052
 )
 
 // FullStore makes [ErrStoreFull] of what the broker says when it has no room.
