@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -101,6 +102,37 @@ func TestQueueCapLive(t *testing.T) {
 	}
 	if err := x.Client.SetQueueCap(x.Ctx(), "default", 0); err == nil {
 		t.Error("a cap of 0 was taken")
+	}
+}
+
+// The state says no less than what is stored, also where its owner could not write it.
+func TestCountedState(t *testing.T) {
+	x := testenv.NewByHand(t)
+	x.Submit(schema.Job{ID: "one", Requests: testenv.Chats(3)})
+	x.Take() // so it has its record
+	x.Stop()
+	cost := 0.5
+	for i, status := range []schema.Status{schema.StatusSucceeded, schema.StatusFailed} {
+		r := &schema.Result{ID: fmt.Sprintf("one.%d", i), Job: "one", Index: i, Status: status, Cost: &cost, UnknownAttempts: 1}
+		if status == schema.StatusFailed {
+			r.Error = &schema.Error{Class: schema.ClassInternal, Message: "m"}
+		}
+		if _, err := x.Store.Results.Put(x.Ctx(), "default", r, 3); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := x.Client.Job("default", "one")
+	written, err := h.State(x.Ctx())
+	if err != nil || written.Counts.Stored() != 0 {
+		t.Fatalf("%+v, %v: the owner has written what it did not see", written, err)
+	}
+	state, stored, err := h.Counted(x.Ctx())
+	want := schema.Counts{Succeeded: 1, Failed: 1}
+	if err != nil || stored != 2 || state.Counts != want || *state.Cost != 1 || state.UnknownAttempts != 2 {
+		t.Errorf("%+v, %d, %v", state, stored, err)
+	}
+	if _, _, err := x.Client.Job("default", "none").Counted(x.Ctx()); !errors.Is(err, jobs.ErrNotFound) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -68,6 +68,41 @@ func (h *Handle) State(ctx context.Context) (*schema.State, error) {
 	return nil, fmt.Errorf("%w: %s in queue %s", ErrNotFound, h.id, h.queue)
 }
 
+// Counted is [Handle.State] that says no less than what is stored: an owner writes the
+// state now and then, and not at all while the store is full or it has just died.
+// Where more results are stored than the state says, they are counted anew, which
+// takes a second or so for some hundred thousand. stored is how many there are, also
+// where counting failed: then the state is as its owner last wrote it.
+func (h *Handle) Counted(ctx context.Context) (state *schema.State, stored int, err error) {
+	if state, err = h.State(ctx); err != nil {
+		return nil, 0, err
+	}
+	stored = state.Counts.Stored()
+	if state.State != schema.Running {
+		return state, stored, nil
+	}
+	n, err := h.st.Results.Count(ctx, h.key())
+	if err != nil || n <= stored {
+		return state, stored, nil //nolint:nilerr // the state is true as far as it goes
+	}
+	stored = n
+	var counts schema.Counts
+	var bill schema.Bill
+	err = h.st.Results.EachMeta(ctx, h.queue, h.id, func(meta store.ResultMeta) error {
+		counts.Add(meta.Status)
+		bill.AddBill(meta.Bill)
+		return nil
+	})
+	if err != nil {
+		return state, stored, nil //nolint:nilerr // as above
+	}
+	if more := counts.Stored() - state.Counts.Stored(); more > 0 {
+		state.Counts, state.InFlight = counts, max(0, state.InFlight-more)
+		state.SetBill(bill)
+	}
+	return state, state.Counts.Stored(), nil
+}
+
 // record reads the job's record, through a change of leaders in a cluster.
 func (h *Handle) record(ctx context.Context) (*store.Record, error) {
 	return h.st.Records.LoadSteadily(ctx, h.queue, h.id)

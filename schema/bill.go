@@ -22,28 +22,35 @@ func BillOf(attempts []Attempt) (b Bill) {
 // Add puts an attempt to the bill. What the bill points to is never changed: a sum
 // is a new one, and the sum of one attempt is that attempt's.
 func (b *Bill) Add(a *Attempt) {
-	switch {
-	case a.Usage == nil:
-	case b.Usage == nil:
-		b.Usage = a.Usage
-	default:
-		sum := b.Usage.Add(*a.Usage)
-		b.Usage = &sum
-	}
-	switch {
-	case a.Cost == nil:
-	case b.Cost == nil:
-		b.Cost = a.Cost
-	default:
-		sum := *b.Cost + *a.Cost
-		b.Cost = &sum
-	}
+	b.AddBill(Bill{Usage: a.Usage, Cost: a.Cost})
 	switch {
 	case a.UsageUnknown:
 		b.UnknownAttempts++
 	case a.Usage != nil && a.Cost == nil:
 		b.UnpricedAttempts++
 	}
+}
+
+// AddBill puts another bill to this one, as Add does.
+func (b *Bill) AddBill(o Bill) {
+	switch {
+	case o.Usage == nil:
+	case b.Usage == nil:
+		b.Usage = o.Usage
+	default:
+		sum := b.Usage.Add(*o.Usage)
+		b.Usage = &sum
+	}
+	switch {
+	case o.Cost == nil:
+	case b.Cost == nil:
+		b.Cost = o.Cost
+	default:
+		sum := *b.Cost + *o.Cost
+		b.Cost = &sum
+	}
+	b.UnknownAttempts += o.UnknownAttempts
+	b.UnpricedAttempts += o.UnpricedAttempts
 }
 
 // UsageAtLeast reports whether Usage is the least that it can be, and not exact.

@@ -44,7 +44,7 @@ func (c *statusCmd) Run(a *app) error {
 		}
 		return err
 	}
-	state, err := h.State(ctx)
+	state, stored, err := h.Counted(ctx)
 	if err != nil {
 		return err
 	}
@@ -52,6 +52,9 @@ func (c *statusCmd) Run(a *app) error {
 		return writeJSON(a.stdout, state)
 	}
 	rows := stateTable(state)
+	if stored > state.Counts.Stored() { // there was no time to count them
+		rows = append(rows, []string{"stored", fmt.Sprintf("%d results: the counts above are older", stored)})
+	}
 	if gone, _ := h.AgedOut(ctx); gone { // a producer may not look
 		rows = append(rows, []string{"kept", "its state; the results have aged out"})
 	}

@@ -320,6 +320,14 @@ func EndMsg(subject string, s *schema.State, data []byte) *nats.Msg {
 	return m
 }
 
+// Count is how many results of a job are stored that has not ended.
+func (s *Results) Count(ctx context.Context, job JobKey) (int, error) {
+	r := s.c.NewReader(s.c.Names.ResultsStream(), s.c.Names.ResultsOf(job.Queue, job.ID), 0, true)
+	defer r.Close()
+	err := r.Open(ctx)
+	return int(r.Pending), err
+}
+
 // EachMeta calls f with what the headers of every result of a job say that is
 // stored now, in the order in which they were stored, until f returns an error.
 func (s *Results) EachMeta(ctx context.Context, queue, job string, f func(ResultMeta) error) error {
