@@ -32,12 +32,12 @@ func (w *worker) storeAgain(it *queue.Item, result *schema.Result) (meta store.R
 		err := try(ctx)
 		if err != nil && !blocked {
 			blocked = true
-			w.blockedStores.Add(1)
+			w.held.add(err)
 		}
 		return err
 	})
 	if blocked {
-		w.blockedStores.Add(-1)
+		w.held.done()
 	}
 	if err != nil {
 		last, cancel := context.WithTimeout(context.WithoutCancel(w.hard), lastTry)

@@ -39,7 +39,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -84,9 +83,9 @@ type worker struct {
 	cancels *store.CancelWatch
 	owner   *owner.Owner
 
-	pending       sync.WaitGroup // results on their way to the store whose slots are free
-	blockedStores atomic.Int64   // results that wait for the broker to take them
-	suspectLock   chan struct{}  // held by the one suspect that runs: see restart.go
+	pending     sync.WaitGroup // results on their way to the store whose slots are free
+	held        held           // results that wait for the broker to take them
+	suspectLock chan struct{}  // held by the one suspect that runs: see restart.go
 
 	mu     sync.Mutex
 	groups map[groupKey]*jobGroup // of the jobs of which a request is in hand
@@ -119,7 +118,7 @@ func Run(soft, hard context.Context, cfg Config) error {
 	}
 	err = requests.Start(hard, queue.Taking{
 		Queues: cfg.Queues, Slots: cfg.Slots, Handle: w.serve, Stored: w.owner.Stored,
-		Paused: func() bool { return w.blockedStores.Load() > 0 },
+		Paused: func() bool { return w.held.any() },
 	})
 	if err == nil {
 		if cfg.Ready != nil {
@@ -129,6 +128,7 @@ func Run(soft, hard context.Context, cfg Config) error {
 	}
 	// Owning stops with the taking: another process goes on with our jobs while
 	// we finish the calls that are in hand.
+	defer w.explainStop()()
 	service.Stop()
 	w.owner.Stop()
 	requests.Stop()
