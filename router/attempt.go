@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"time"
 
+	"pelton/router/internal/keywords"
 	"pelton/router/internal/tokens"
-	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -25,10 +25,11 @@ type run struct {
 	caller   context.Context
 	timeouts int // attempts that were ended by a bound that is only learned
 
-	plan   plan        // where it may go
-	size   tokens.Size // of its body
-	record record      // what came so far
-	events events      // to whoever listens
+	asked  *keywords.Keywords // what its body says to the router
+	plan   plan               // where it may go
+	size   tokens.Size        // of its body
+	record record             // what came so far
+	events events             // to whoever listens
 
 	tried       []try
 	stale       int           // attempts that count for nothing: their connection was closed before
@@ -44,33 +45,6 @@ type run struct {
 	first    call            // the first call
 	scratch  [8]candidate
 	blocked  blocked
-}
-
-// bodyFor returns the request's body for d: with the upstream's name for the
-// model in it, and with what d adds. It is the same bytes where neither differs.
-func (r *run) bodyFor(d *deployment, model string) (body json.RawMessage, err error) {
-	if body, err = r.bodyWith(model); err != nil || d.Defaults == nil || !protocol.Samples(r.req.Endpoint) {
-		return body, err
-	}
-	return schema.Merge(body, d.Defaults)
-}
-
-func (r *run) bodyWith(model string) (json.RawMessage, error) {
-	if model == r.plan.model {
-		return r.req.Body, nil
-	}
-	if model != r.bodyName {
-		quoted, err := json.Marshal(model)
-		if err != nil {
-			return nil, err
-		}
-		body, err := schema.SetField(r.req.Body, "model", quoted)
-		if err != nil {
-			return nil, err
-		}
-		r.body, r.bodyName = body, model
-	}
-	return r.body, nil
 }
 
 // attempt makes one call to the chosen deployment, records it and gives its
@@ -111,6 +85,9 @@ func (r *run) callOnce(ctx context.Context, at choice, waited time.Duration, fre
 	if known {
 		sum := input + output
 		made.Cost = &sum
+		for _, b := range d.budgets {
+			b.Spend(r.now, sum)
+		}
 	}
 	made.UsageUnknown = c.usageUnknown(v)
 	r.record.add(made)
@@ -167,7 +144,7 @@ func (r *run) exchange(at choice, model string, fresh bool) (judgement, *call) {
 	c.header, c.fresh = r.header, fresh
 	began := r.now
 	var ctx context.Context
-	body, err := r.bodyFor(d, model)
+	body, err := r.bodyFor(d, model, &r.plan.stages[at.stage])
 	if err == nil {
 		c.Endpoint, c.Model, c.Body, c.Note = r.req.Endpoint, model, body, r.learnt
 		_, streams := d.protocol.Serves(c.Endpoint)
@@ -204,7 +181,7 @@ func (r *run) exchange(at choice, model string, fresh bool) (judgement, *call) {
 	} else {
 		r.learnt = nil
 	}
-	if c.reply.Status == http.StatusUnauthorized && d.token != nil && d.token.refused(began) {
+	if c.reply.Status == http.StatusUnauthorized && d.token != nil && d.token.Refused(began) {
 		v.err.Class, v.retry = schema.ClassTransient, true // with another token
 	}
 	return v, c

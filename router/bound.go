@@ -51,7 +51,7 @@ func (t *callTimes) bound(now time.Time) (limit time.Duration, known bool) {
 // holds.
 func (r *run) limited(c *call, at choice) (ctx context.Context) {
 	deadline, cause := r.deadline, r.cause
-	limit := cmp.Or(r.req.AttemptTimeout, at.d.Timeout, r.router.timeout)
+	limit := cmp.Or(r.req.AttemptTimeout, r.asked.Timeout, at.d.Timeout, r.router.timeout)
 	known := limit > 0
 	if c.learned = !known; c.learned {
 		limit, known = r.plan.stages[at.stage].group.calls.bound(r.now)

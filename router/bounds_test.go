@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"pelton/router/internal/bearer"
+	"pelton/router/internal/route"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -101,10 +103,10 @@ func TestFilesAreBounded(t *testing.T) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if _, err := newToken(Deployment{TokenFile: large}).get(t.Context()); err == nil {
+	if _, err := bearer.New(large, nil).Get(t.Context()); err == nil {
 		t.Error("it is no token")
 	}
-	if _, err := readCAs(large); err == nil {
+	if _, err := route.ReadCAs(large); err == nil {
 		t.Error("it is no certificate")
 	}
 	runtime.ReadMemStats(&after)

@@ -127,9 +127,9 @@ func TestTokenFromAFile(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 	r = start(t, &Config{Deployments: []Deployment{d}, CooldownTime: new(time.Duration)}, noWait)
+	r.deployments[0].token.Clock = func() time.Time { return time.Now().Add(-time.Minute) } // it was read a while ago
 	want.Store("two-token-0123456789")
 	r.Do(background, chat("m"))
-	r.deployments[0].token.read = time.Now().Add(-time.Minute)
 	want.Store("four-token-0123456789")
 	write("four-token-0123456789")
 	out = r.Do(background, chat("m")) // the old one is refused, the new one is not

@@ -70,7 +70,7 @@ func (r *run) choose(ctx context.Context, now time.Time, me *waiter) (choice, *b
 			break
 		}
 		if n := len(r.plan.stages[i].pool); n > 0 && b.tooLong-long == n {
-			r.plan.divert(i, r.router.contextFallbacks)
+			r.plan.divert(i, r.router.contextFallbacks, r.asked.ContextWindow)
 		}
 	}
 	return choice{}, b
@@ -84,6 +84,10 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 	for _, d := range s.pool {
 		if d.MaxInputTokens > 0 && r.size.LongerThan(d.MaxInputTokens) {
 			b.tooLong++
+			continue
+		}
+		if len(d.budgets) > 0 && d.overBudget(now) != "" {
+			b.fatal = append(b.fatal, out{d, s.wildcard})
 			continue
 		}
 		t := r.tryOf(d, s.wildcard)
@@ -125,7 +129,7 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 // would pay for an outage that all others sit out.
 func (r *run) avoidsProbe(at int, d *deployment) bool {
 	s := &r.plan.stages[at]
-	if s.used == 0 || s.used < r.router.retries(s.group, d, failedProbe) {
+	if s.used == 0 || s.used < r.retries(s.group, d, failedProbe) {
 		return false
 	}
 	r.plan.addFallbacks()

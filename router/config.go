@@ -1,6 +1,7 @@
 package router
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -62,6 +63,13 @@ type Config struct {
 	ContentPolicyFallbacks map[string][]string
 	DefaultFallbacks       []string
 
+	// Variants are names in these lists that stand for a model whose requests say
+	// something else: members of their bodies that are replaced. nil: none.
+	Variants map[string]Variant
+
+	// Budgets bound what deployments may cost. nil: nothing does.
+	Budgets []Budget
+
 	// CooldownTime is how long a failing deployment is left alone, before one
 	// call probes it. nil: [DefaultCooldownTime]; 0: never, but for what the
 	// upstream itself asks for.
@@ -108,6 +116,12 @@ type Config struct {
 	// MaxConnsHint is about how many calls will run at once: as many idle
 	// connections are kept per host. It limits nothing. 0: [DefaultMaxConnsHint].
 	MaxConnsHint int
+}
+
+// Variant is a model, and an object of members that replace those of a body.
+type Variant struct {
+	Model  string
+	Fields json.RawMessage
 }
 
 // PerFailure is a number for each kind of failure that LiteLLM's policies know.

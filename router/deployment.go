@@ -4,9 +4,14 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
+	"pelton/router/internal/bearer"
+	"pelton/router/internal/budget"
+	"pelton/router/internal/canned"
 	"pelton/router/internal/http1"
+	names "pelton/router/internal/wildcard"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -20,15 +25,19 @@ type deployment struct {
 	protocol  protocol.Protocol
 	limit     int64 // bytes of an answer
 	secrets   scrubber
-	token     *token // nil: none that changes
-	level     int    // its Order, those without one last
+	token     *bearer.Source // nil: none that changes
+	level     int            // its Order, those without one last
 	rules     coolRules
+	budgets   []*budget.Budget
 	health
 }
 
 // newDeployment makes d, which is normalised, ready for calls.
 func newDeployment(d Deployment, transport http.RoundTripper, limit int64) (*deployment, error) {
-	made := &deployment{Deployment: d, transport: transport, limit: limit, level: d.Order, token: newToken(d)}
+	if d.MockResponse != nil {
+		transport = canned.New(*d.MockResponse)
+	}
+	made := &deployment{Deployment: d, transport: transport, limit: limit, level: d.Order, token: bearer.New(d.TokenFile, d.TokenCommand)}
 	if d.Order == 0 {
 		made.level = math.MaxInt
 	}
@@ -64,7 +73,7 @@ func newDeployment(d Deployment, transport http.RoundTripper, limit int64) (*dep
 func (d *deployment) scrub() scrubber {
 	var more []string
 	if d.token != nil {
-		more = d.token.known()
+		more = d.token.Known()
 	}
 	if p, ok := d.protocol.(protocol.Secretive); ok {
 		more = append(more, p.Secrets()...)
@@ -87,20 +96,13 @@ func (d *deployment) roundTrip(req *http.Request, fresh bool) (*http.Response, e
 // serves reports whether requests of an endpoint can go to d.
 func (d *deployment) serves(endpoint schema.Endpoint) bool {
 	ok, _ := d.protocol.Serves(endpoint)
-	return ok
+	return ok && (d.Endpoints == nil || slices.Contains(d.Endpoints, endpoint))
 }
 
 // modelFor returns the name to give the upstream, where wildcard is what the
 // group's "*" matched.
 func (d *deployment) modelFor(wildcard string) string {
-	if !strings.Contains(wildcard, wildcardBreak) {
-		return strings.Replace(d.Model, "*", wildcard, 1)
-	}
-	name := d.Model
-	for text := range strings.SplitSeq(wildcard, wildcardBreak) {
-		name = strings.Replace(name, "*", text, 1)
-	}
-	return name
+	return names.Fill(d.Model, wildcard)
 }
 
 // sameAs reports whether d and o are one model, at one address and with one key.

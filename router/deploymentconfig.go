@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"pelton/router/internal/route"
 	"pelton/schema"
 )
 
@@ -81,6 +82,20 @@ type Deployment struct {
 	// They are sent to chat completions and completions. nil: none.
 	Defaults json.RawMessage
 
+	// EmbeddingDefaults are the same for embeddings. nil: none.
+	EmbeddingDefaults json.RawMessage
+
+	// Drop are parameters to leave out of bodies: names, or what lies deeper as
+	// tools[*].function.strict. nil: none.
+	Drop []string
+
+	// Endpoints are those that it serves of its protocol's. nil: all.
+	Endpoints []schema.Endpoint
+
+	// MockResponse is what is answered in the place of a call; nothing is called. As
+	// in LiteLLM some texts are errors, such as litellm.RateLimitError. nil: calls are made.
+	MockResponse *string
+
 	// Timeout bounds one attempt. 0: the [Config]'s.
 	Timeout time.Duration
 
@@ -133,6 +148,10 @@ func (d Deployment) Check() (Deployment, error) {
 	if err := CheckNames(d.Group, d.Model); err != nil {
 		return d, err
 	}
+	if d.MockResponse != nil { // whatever it would have called
+		d.Protocol, d.Azure, d.BaseURL, d.TokenFile, d.TokenCommand = "", false, "http://mock-response.invalid/v1", "", nil
+		d.Token = Secret{}
+	}
 	if d.FirstToken < 0 || d.NextToken < 0 {
 		return fail("the times to the first and the next token must not be negative")
 	}
@@ -175,6 +194,12 @@ func (d Deployment) Check() (Deployment, error) {
 	return d, nil
 }
 
+// CheckAuthorities says what is wrong with a [Deployment]'s CAFile.
+func CheckAuthorities(path string) error {
+	_, err := route.ReadCAs(path)
+	return err
+}
+
 // checkWays says what is wrong with how d is reached, limited and chosen.
 func (d Deployment) checkWays() error {
 	switch {
@@ -194,7 +219,7 @@ func (d Deployment) checkWays() error {
 		return errors.New("has a CAFile and is Insecure: keep one")
 	}
 	if !d.Proxy.Empty() {
-		if _, err := parseProxy(d.Proxy.Reveal()); err != nil {
+		if _, err := route.ParseProxy(d.Proxy.Reveal()); err != nil {
 			return err
 		}
 	}
@@ -203,9 +228,12 @@ func (d Deployment) checkWays() error {
 			return errors.New("prices must not be negative")
 		}
 	}
-	if d.Defaults != nil {
-		if _, err := schema.SetField(d.Defaults, "x", []byte("1")); err != nil {
-			return fmt.Errorf("the field Defaults: %w", err)
+	for _, defaults := range []json.RawMessage{d.Defaults, d.EmbeddingDefaults} {
+		if defaults == nil {
+			continue
+		}
+		if _, err := schema.SetField(defaults, "x", []byte("1")); err != nil {
+			return fmt.Errorf("the fields Defaults and EmbeddingDefaults: %w", err)
 		}
 	}
 	return nil

@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"pelton/router/internal/wildcard"
 )
 
 // group is the deployments that share one model name.
 type group struct {
 	name     string
-	parts    []string // around the "*"s of a wildcard name; one: an exact name
+	pattern  wildcard.Name // of its name
 	members  []*deployment
 	tagged   bool   // a member has tags
 	unserved string // why it has no members
@@ -40,7 +42,7 @@ func (g *groups) add(d *deployment) {
 // addID lets requests ask for d alone, by its id.
 func (g *groups) addID(d *deployment) {
 	if d.ID != "" && !strings.Contains(d.Model, "*") {
-		g.ids[d.ID] = &group{name: d.ID, parts: []string{d.ID}, members: []*deployment{d}}
+		g.ids[d.ID] = &group{name: d.ID, members: []*deployment{d}}
 	}
 }
 
@@ -54,9 +56,9 @@ func (g *groups) of(name string) *group {
 	if found := g.exact[name]; found != nil {
 		return found
 	}
-	made := &group{name: name, parts: strings.Split(name, "*")}
+	made := &group{name: name, pattern: wildcard.New(name)}
 	g.names = append(g.names, name)
-	if len(made.parts) == 1 {
+	if made.pattern.Exact() {
 		g.exact[name] = made
 		return made
 	}
@@ -74,9 +76,6 @@ func (g *groups) addUnserved(name, why string) {
 	g.names = names
 }
 
-// wildcardBreak stands between what several "*" of one name stand for.
-const wildcardBreak = "\x00"
-
 // match returns the group for a model and what its "*" stands for; nil when
 // there is none.
 func (g *groups) match(model string) (*group, string) {
@@ -87,32 +86,11 @@ func (g *groups) match(model string) (*group, string) {
 		return found, ""
 	}
 	for _, w := range g.wildcards {
-		if text, ok := w.stands(model); ok {
+		if text, ok := w.pattern.Match(model); ok {
 			return w, text
 		}
 	}
 	return nil, ""
-}
-
-// stands returns what the "*"s of a wildcard's name stand for in model: at least
-// a letter each, and the first ones as much as they can.
-func (g *group) stands(model string) (text string, ok bool) {
-	first, last := g.parts[0], g.parts[len(g.parts)-1]
-	if len(model) <= len(first)+len(last) || !strings.HasPrefix(model, first) || !strings.HasSuffix(model, last) {
-		return "", false
-	}
-	rest := model[len(first) : len(model)-len(last)]
-	for i := len(g.parts) - 2; i > 0; i-- {
-		at := strings.LastIndex(rest[:len(rest)-1], g.parts[i])
-		if at < 0 || at+len(g.parts[i]) >= len(rest) {
-			return "", false
-		}
-		text, rest = wildcardBreak+rest[at+len(g.parts[i]):]+text, rest[:at]
-		if rest == "" {
-			return "", false
-		}
-	}
-	return rest + text, true
 }
 
 func newGroups() groups { return groups{exact: map[string]*group{}, ids: map[string]*group{}} }

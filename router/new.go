@@ -9,6 +9,9 @@ import (
 	"net/http"
 
 	"github.com/rs/zerolog"
+
+	"pelton/router/internal/keywords"
+	"pelton/router/internal/route"
 )
 
 // Option changes a [Router] as it is made.
@@ -44,17 +47,19 @@ func New(cfg *Config, opts ...Option) (*Router, error) {
 	}
 	conns := orDefault(cfg.MaxConnsHint, DefaultMaxConnsHint)
 	r := &Router{
-		groups: newGroups(), byID: map[string]*deployment{}, aliases: maps.Clone(cfg.Aliases),
+		groups: newGroups(), byID: map[string]*deployment{}, variants: map[string]keywords.Fallback{}, aliases: maps.Clone(cfg.Aliases),
 		ignoreTags: cfg.IgnoreTags, matchAllTags: cfg.MatchAllTags, numRetries: DefaultNumRetries, maxAttempts: cfg.MaxAttempts,
 		policy: cfg.RetryPolicy, groupPolicy: maps.Clone(cfg.GroupRetryPolicy),
 		fallbacks: maps.Clone(cfg.Fallbacks), defaultFallbacks: cfg.DefaultFallbacks,
 		contextFallbacks: maps.Clone(cfg.ContextWindowFallbacks), contentFallbacks: maps.Clone(cfg.ContentPolicyFallbacks),
 		shortWait: max(cmp.Or(cfg.ShortWait, DefaultShortWait), 0),
 		timeout:   cfg.Timeout, firstToken: cfg.FirstToken, nextToken: cfg.NextToken, limiter: s.limiter, sink: s.sink, observer: s.observer, log: s.log, rand: s.rand,
-		transports: transports{conns: conns, given: s.transport},
+		transports: route.Pool{Conns: conns, Given: s.transport},
+	}
+	for name, v := range cfg.Variants {
+		r.variants[name] = keywords.Fallback{Model: v.Model, Fields: v.Fields}
 	}
 	errs := r.check(cfg)
-	limit := orDefault(cfg.MaxResponseBytes, DefaultMaxResponseBytes)
 	rules := coolRules{time: DefaultCooldownTime, allowed: cfg.AllowedFails, policy: cfg.AllowedFailsPolicy, fatal: cmp.Or(cfg.FatalRetry, DefaultFatalRetry)}
 	if cfg.CooldownTime != nil {
 		rules.time = *cfg.CooldownTime
@@ -67,48 +72,53 @@ func New(cfg *Config, opts ...Option) (*Router, error) {
 		taken[d.ID] = true
 	}
 	for _, d := range cfg.Deployments {
-		d, err := d.Check()
-		if err != nil {
+		if err := r.addDeployment(d, cfg, rules, taken); err != nil {
 			errs = append(errs, fmt.Errorf("deployment %q of group %q: %w", d.ID, d.Group, err))
-			continue
 		}
-		if d.ID == "" {
-			d.ID = NewID(d, "", taken)
-			taken[d.ID] = true
-		}
-		transport, err := r.transports.of(d)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("deployment %q of group %q: %w", d.ID, d.Group, err))
-			continue
-		}
-		made, err := newDeployment(d, transport, limit)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("deployment %q of group %q: %w", d.ID, d.Group, err))
-			continue
-		}
-		made.rules = rules
-		if d.CooldownTime != nil {
-			made.rules.time = *d.CooldownTime
-		}
-		if cfg.Adaptive {
-			made.adapt = newAdaptive(orDefault(d.MaxParallel, conns))
-		}
-		r.deployments = append(r.deployments, made)
-		r.byID[d.ID] = made
-		r.groups.add(made)
-		r.groups.addID(made)
 	}
 	for name, why := range cfg.Unserved {
 		r.groups.addUnserved(name, why)
 	}
 	if len(errs) == 0 {
-		errs = r.checkNames(cfg)
+		errs = append(r.checkNames(cfg), r.addBudgets(cfg)...)
 	}
 	r.findLone()
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
 	return r, nil
+}
+
+// addDeployment checks d and makes it ready for calls.
+func (r *Router) addDeployment(d Deployment, cfg *Config, rules coolRules, taken map[string]bool) error {
+	d, err := d.Check()
+	if err != nil {
+		return err
+	}
+	if d.ID == "" {
+		d.ID = NewID(d, "", taken)
+		taken[d.ID] = true
+	}
+	transport, err := r.transports.To(route.Way{Proxy: d.Proxy.Reveal(), CAFile: d.CAFile, Insecure: d.Insecure})
+	if err != nil {
+		return err
+	}
+	made, err := newDeployment(d, transport, orDefault(cfg.MaxResponseBytes, DefaultMaxResponseBytes))
+	if err != nil {
+		return err
+	}
+	made.rules = rules
+	if d.CooldownTime != nil {
+		made.rules.time = *d.CooldownTime
+	}
+	if cfg.Adaptive {
+		made.adapt = newAdaptive(orDefault(d.MaxParallel, r.transports.Conns))
+	}
+	r.deployments = append(r.deployments, made)
+	r.byID[d.ID] = made
+	r.groups.add(made)
+	r.groups.addID(made)
+	return nil
 }
 
 // findLone marks the deployments that nothing can stand in for.
@@ -151,7 +161,7 @@ func (r *Router) checkNames(cfg *Config) (errs []error) {
 	}
 	check := func(what string, targets []string) {
 		for _, target := range targets {
-			if found, _ := r.groups.match(r.alias(target)); found == nil {
+			if found, _ := r.groups.match(r.alias(r.variant(target).Model)); found == nil {
 				errs = append(errs, fmt.Errorf("%s: %s", what, r.groups.unknown(target)))
 			}
 		}

@@ -1,8 +1,11 @@
 package router
 
 import (
+	"bytes"
+	"encoding/json"
 	"slices"
 
+	"pelton/router/internal/keywords"
 	"pelton/schema"
 )
 
@@ -14,6 +17,8 @@ type stage struct {
 	used     int           // attempts that count
 	closed   bool          // nothing further is tried here
 
+	fields json.RawMessage // what the body says otherwise there; nil: nothing
+
 	unserved bool // members fit the tags, and none serves the endpoint
 }
 
@@ -23,6 +28,7 @@ type plan struct {
 	model          string // as requested
 	endpoint       schema.Endpoint
 	tags           []string
+	asked          *keywords.Keywords
 	stages         []stage
 	fallbacksAdded bool     // the general fallbacks are in it
 	first          [2]stage // of stages, as a rule
@@ -30,15 +36,17 @@ type plan struct {
 
 // add puts a model's group at the end of the plan, unless it is there already
 // or does not exist. A group whose deployments take many models is there once for
-// each.
-func (p *plan) add(model string) {
+// each. fields replace members of the body there.
+func (p *plan) add(model string, fields json.RawMessage) {
 	found, wildcard := p.router.groups.match(p.router.alias(model))
-	if found == nil || slices.ContainsFunc(p.stages, func(s stage) bool { return s.group == found && (s.wildcard == wildcard || !found.many()) }) {
+	if found == nil || slices.ContainsFunc(p.stages, func(s stage) bool {
+		return s.group == found && (s.wildcard == wildcard || !found.many()) && bytes.Equal(s.fields, fields)
+	}) {
 		return
 	}
 	tagged := p.tagged(found)
 	pool := p.serving(tagged)
-	p.stages = append(p.stages, stage{group: found, wildcard: wildcard, pool: pool, unserved: len(pool) == 0 && len(tagged) > 0})
+	p.stages = append(p.stages, stage{group: found, wildcard: wildcard, pool: pool, fields: fields, unserved: len(pool) == 0 && len(tagged) > 0})
 }
 
 // serving returns those of the deployments that serve the request's endpoint.
@@ -63,6 +71,12 @@ func (p *plan) addFallbacks() {
 		return
 	}
 	p.fallbacksAdded = true
+	if p.asked.Fallbacks != nil {
+		for _, f := range p.asked.Fallbacks.Of(p.names(0)...) {
+			p.add(f.Model, f.Fields)
+		}
+		return
+	}
 	first := p.model // by the name that was asked for, alias or one of a wildcard
 	if len(p.stages) > 0 && p.router.fallbacks[p.model] == nil {
 		first = p.stages[0].group.name
@@ -78,11 +92,27 @@ func (p *plan) follow(name string, depth int) {
 		return
 	}
 	for _, model := range p.router.fallbacksOf(name) {
-		n := len(p.stages)
-		if p.add(model); len(p.stages) > n {
-			p.follow(model, depth+1)
+		n, to := len(p.stages), p.router.variant(model)
+		if p.add(to.Model, to.Fields); len(p.stages) > n {
+			p.follow(to.Model, depth+1)
 		}
 	}
+}
+
+// names are those by which a stage's group has been asked for.
+func (p *plan) names(at int) []string {
+	if at >= len(p.stages) {
+		return []string{p.model}
+	}
+	return []string{p.stages[at].group.name, p.model}
+}
+
+// variant is what the name of a fallback stands for.
+func (r *Router) variant(name string) keywords.Fallback {
+	if v, ok := r.variants[name]; ok {
+		return v
+	}
+	return keywords.Fallback{Model: name}
 }
 
 func (r *Router) fallbacksOf(name string) []string {
@@ -97,18 +127,25 @@ func (r *Router) fallbacksOf(name string) []string {
 
 // divert leaves the plan so far for the groups that are meant for such a
 // failure. It reports whether there are any.
-func (p *plan) divert(from int, lists map[string][]string) bool {
-	name := p.stages[from].group.name
-	list, ok := lists[name]
-	if !ok && p.model != name {
-		list, ok = lists[p.model]
-	}
-	if !ok {
-		list = lists["*"]
-	}
+func (p *plan) divert(from int, lists map[string][]string, asked *keywords.Fallbacks) bool {
 	n := len(p.stages)
-	for _, model := range list {
-		p.add(model)
+	if asked != nil {
+		for _, f := range asked.Of(p.names(from)...) {
+			p.add(f.Model, f.Fields)
+		}
+	} else {
+		name := p.stages[from].group.name
+		list, ok := lists[name]
+		if !ok && p.model != name {
+			list, ok = lists[p.model]
+		}
+		if !ok {
+			list = lists["*"]
+		}
+		for _, model := range list {
+			to := p.router.variant(model)
+			p.add(to.Model, to.Fields)
+		}
 	}
 	if len(p.stages) == n {
 		return false

@@ -125,7 +125,7 @@ func (m mix) run() (failed string) {
 		if n := d.inFlight.Load(); n != 0 || d.waitQueue.Len() != 0 || d.breaker.probing || d.reserved.Load() != 0 {
 			problem("%s is left with %d in flight, %d in line, probing %v, %d reserved", d.ID, n, d.waitQueue.Len(), d.breaker.probing, d.reserved.Load())
 		}
-		if n := r.limiter.(*LocalLimiter).inFlight(d.ID); n != 0 {
+		if n := r.limiter.(*LocalLimiter).InFlight(d.ID); n != 0 {
 			problem("%s is left with %d permits", d.ID, n)
 		}
 		for _, o := range d.outages {

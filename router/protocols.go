@@ -11,6 +11,7 @@ import (
 	"pelton/router/bedrock"
 	"pelton/router/cohere"
 	"pelton/router/gemini"
+	"pelton/router/internal/bearer"
 	"pelton/router/openai"
 	"pelton/router/protocol"
 )
@@ -89,18 +90,18 @@ func (d Deployment) checkProtocol() error {
 // a region: a configuration is refused by it before anything begins. It makes no
 // call.
 func (d Deployment) CheckSettings() error {
-	_, err := newProtocol(d, newToken(d), http.DefaultTransport)
+	_, err := newProtocol(d, bearer.New(d.TokenFile, d.TokenCommand), http.DefaultTransport)
 	return err
 }
 
 // newProtocol makes the protocol of d, which is checked.
-func newProtocol(d Deployment, token *token, transport http.RoundTripper) (protocol.Protocol, error) {
+func newProtocol(d Deployment, token *bearer.Source, transport http.RoundTripper) (protocol.Protocol, error) {
 	u := protocol.Upstream{
 		ID: d.ID, BaseURL: d.BaseURL, Model: d.Model, Key: d.APIKey.Reveal(), DropParams: d.DropParams, Transport: transport,
 		Headers: map[string]string{}, Settings: map[string]string{},
 	}
 	if token != nil {
-		u.Token = token.get
+		u.Token = token.Get
 	}
 	for name, value := range d.Headers {
 		u.Headers[name] = value.Reveal()

@@ -97,6 +97,14 @@ func (r *Router) retries(g *group, d *deployment, e *schema.Error) int {
 	return r.numRetries
 }
 
+// retries is the router's, unless the request's body says otherwise.
+func (r *run) retries(g *group, d *deployment, e *schema.Error) int {
+	if n := r.asked.NumRetries; n != nil && r.router.policy.of(e) == nil && r.router.groupPolicy[g.name].of(e) == nil {
+		return *n
+	}
+	return r.router.retries(g, d, e)
+}
+
 // maxRateLimited bounds how many answers of a request that said when to come back,
 // and so cost no retry, there may be.
 const maxRateLimited = 20
@@ -105,7 +113,7 @@ const maxRateLimited = 20
 // It reports whether there is anything left to try.
 func (r *run) failedOn(at int, d *deployment, v judgement) bool {
 	e, s := v.err, &r.plan.stages[at]
-	retries := r.router.retries(s.group, d, e)
+	retries := r.retries(s.group, d, e)
 	switch e.Class {
 	case schema.ClassTransient, schema.ClassUpstreamFatal:
 	case schema.ClassRateLimited:
@@ -147,11 +155,11 @@ func (r *run) refusedBy(at int, d *deployment, class schema.Class) bool {
 	}
 	switch class {
 	case schema.ClassContextWindow:
-		if r.plan.divert(at, r.router.contextFallbacks) {
+		if r.plan.divert(at, r.router.contextFallbacks, r.asked.ContextWindow) {
 			return true
 		}
 	case schema.ClassContentPolicy:
-		if r.plan.divert(at, r.router.contentFallbacks) {
+		if r.plan.divert(at, r.router.contentFallbacks, r.asked.ContentPolicy) {
 			return true
 		}
 	}

@@ -74,6 +74,8 @@ import (
 
 	"pelton/internal/rawjson"
 	"pelton/router/internal/http1"
+	"pelton/router/internal/keywords"
+	"pelton/router/internal/route"
 	"pelton/router/internal/tokens"
 	"pelton/router/protocol"
 	"pelton/schema"
@@ -98,6 +100,7 @@ type Router struct {
 	defaultFallbacks []string
 	contextFallbacks map[string][]string
 	contentFallbacks map[string][]string
+	variants         map[string]keywords.Fallback // of fallbacks with more than a name
 	shortWait        time.Duration
 	timeout          time.Duration // per attempt of deployments without their own; 0: none
 	firstToken       time.Duration // the same for streams, to the first token
@@ -107,7 +110,7 @@ type Router struct {
 	sink       func(Cooldown)
 	observer   Observer
 	log        zerolog.Logger
-	transports transports
+	transports route.Pool
 	rand       func() float64 // in [0,1)
 }
 
@@ -191,12 +194,15 @@ func (r *Router) prepare(req Request) (*run, *schema.Error) {
 		return fatal(schema.CodeInvalidRequest, fmt.Sprintf("unknown endpoint %q", req.Endpoint))
 	}
 	var model, stream []byte
+	asks := false
 	object, _ := rawjson.Object(req.Body, func(key, value []byte) {
 		switch string(rawjson.Key(key)) {
 		case "model":
 			model = value
 		case "stream":
 			stream = value
+		default:
+			asks = asks || keywords.Known(key)
 		}
 	})
 	name := rawjson.Text(model)
@@ -205,14 +211,23 @@ func (r *Router) prepare(req Request) (*run, *schema.Error) {
 	}
 	run := &run{
 		router: r, req: req, stream: string(stream) == "true", size: tokens.Size{Body: req.Body},
-		plan: plan{router: r, model: name, endpoint: req.Endpoint, tags: req.Tags},
+		plan: plan{router: r, model: name, endpoint: req.Endpoint, tags: req.Tags, asked: &saysNothing}, asked: &saysNothing,
+	}
+	if asks {
+		if err := run.takeKeywords(); err != nil {
+			return fatal(schema.CodeInvalidRequest, "the body: "+err.Error())
+		}
 	}
 	if req.Events {
 		run.events.to = req.Listener
 	}
 	run.plan.stages = run.plan.first[:0]
-	if run.plan.add(name); !run.plan.hasStage(0) {
+	if run.plan.add(name, nil); !run.plan.hasStage(0) {
 		return fatal(codeNoModel, r.groups.unknown(protocol.OneLine(name, 200)))
+	}
+	if run.asked.Skip {
+		run.plan.addFallbacks()
+		run.plan.stages[0].closed = len(run.plan.stages) > 1
 	}
 	return run, nil
 }
@@ -230,7 +245,7 @@ func (r *Router) Deployments() []DeploymentInfo {
 }
 
 // Close closes the connections that no call is using. Calls under way go on.
-func (r *Router) Close() { r.transports.close() }
+func (r *Router) Close() { r.transports.Close() }
 
 // alias returns what a model's name stands for.
 func (r *Router) alias(model string) string {

@@ -306,22 +306,26 @@ func TestRows(t *testing.T) {
 				t.Error(a.Stats().Calls, b.Stats().Calls)
 			}
 		},
-		// What LiteLLM plays inside its router happens at an upstream here; the flags
-		// of its mocks are bytes like others.
+		// What LiteLLM plays inside its router happens here too, and no flag of its
+		// mocks goes out. A body does not say what the answer is to be.
 		"mocks": func(t *testing.T) {
 			a, b := fast(), llm(t, faultyllm.Config{KeepBodies: 1})
 			r := start(t, &Config{
 				NumRetries: ptr(0), Fallbacks: map[string][]string{"g": {"h"}},
 				Deployments: []Deployment{on(a, "a", "g"), on(b, "b", "h", func(d *Deployment) { d.Model = "h" })},
 			}, noWait)
-			req := ask1("g", "hi", `{},"mock_testing_fallbacks":true,"mock_response":"hello"`)
-			a.SetOutage(true)
+			req := ask1("g", "hi", `{},"mock_testing_fallbacks":true`)
 			out := r.Do(background, req)
-			if went(out) != "a b" || out.Error != nil {
+			if went(out) != "b" || out.Error != nil {
 				t.Fatalf("went to %s: %v", went(out), out.Error)
 			}
-			if got, want := string(b.Bodies()[0]), strings.Replace(string(req.Body), `"model":"g"`, `"model":"h"`, 1); got != want {
+			want := strings.Replace(strings.Replace(string(req.Body), `"model":"g"`, `"model":"h"`, 1), `,"mock_testing_fallbacks":true`, "", 1)
+			if got := string(b.Bodies()[0]); got != want {
 				t.Errorf("sent %s, want %s", got, want)
+			}
+			out = r.Do(background, ask1("g", "hi", `{},"mock_response":"hello"`))
+			if went(out) != "" || out.Error == nil || out.Error.Class != schema.ClassRequestFatal || a.Stats().Calls > 0 {
+				t.Errorf("went to %s: %v", went(out), out.Error)
 			}
 		},
 		"errors": func(t *testing.T) {
@@ -419,8 +423,8 @@ func TestLessons(t *testing.T) {
 				r := start(t, &Config{Deployments: []Deployment{on(a, "a", "g", func(d *Deployment) { d.MaxParallel = 5 })}}, WithLimiter(shared))
 				wg.Go(func() { run1(t, r, 20, 20, "g") })
 			}
-			if wg.Wait(); a.Stats().Peak > 5 || shared.inFlight("a") != 0 {
-				t.Errorf("%d at once, %d left", a.Stats().Peak, shared.inFlight("a"))
+			if wg.Wait(); a.Stats().Peak > 5 || shared.InFlight("a") != 0 {
+				t.Errorf("%d at once, %d left", a.Stats().Peak, shared.InFlight("a"))
 			}
 		},
 		"18444, 38968, 21377: a failed primary is not chosen again": func(t *testing.T) {

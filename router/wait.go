@@ -217,6 +217,9 @@ func (r *run) whyNone(b *blocked) string {
 }
 
 func (d *deployment) outageReason(model string, endpoint schema.Endpoint) string {
+	if why := d.overBudget(time.Now()); why != "" {
+		return why
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, scope := range d.scopes(nil, model, endpoint) {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -39,7 +41,11 @@ func (l *loader) azure(p *pending, base string, section entry) string {
 		}
 	}
 	if p.APIKey.Empty() && p.Token.Empty() && p.Headers == nil {
-		l.problem(section.line, section.path+": no key for azure: set api_key, or tenant_id, client_id and client_secret, azure_ad_token, azure_ad_token_file or azure_ad_token_command; or enable_azure_ad_token_refresh in litellm_settings")
+		why := section.path + ": no key for azure: set api_key, or tenant_id, client_id and client_secret, azure_ad_token, azure_ad_token_file or azure_ad_token_command; or enable_azure_ad_token_refresh in litellm_settings"
+		if p.unsent != "" {
+			why += "; " + p.unsent
+		}
+		l.problem(section.line, why)
 	}
 	return base
 }
@@ -64,10 +70,19 @@ func (l *loader) address(p *pending, base string, line int, section entry) {
 			l.problem(line, fmt.Sprintf("%s.api_base: missing; %q has no address of its own", section.path, p.provider))
 			return
 		}
+		p.unsent = ""
 		for _, name := range prov.keyEnvs {
-			if value, ok := l.lookup(name); ok && p.APIKey.Empty() && !own {
+			value, ok := l.lookup(name)
+			switch {
+			case !ok || !p.APIKey.Empty():
+			case !own || prov.isAt(p, base):
 				p.APIKey = router.NewSecret(value)
+			case p.unsent == "":
+				p.unsent = fmt.Sprintf("%s is set and not sent, for the file names the address: write api_key: os.environ/%s if it is meant for that", name, name)
 			}
+		}
+		if p.unsent != "" && p.keyless() {
+			l.warn(line, section.path+".api_key", p.unsent)
 		}
 		l.settings(p, prov)
 		if p.onAzure {
@@ -101,6 +116,29 @@ func (l *loader) address(p *pending, base string, line int, section entry) {
 	p.Deployment = d
 }
 
+// keyless reports whether nothing proves who asks.
+func (p *pending) keyless() bool {
+	return p.APIKey.Empty() && p.Token.Empty() && p.TokenFile == "" && len(p.TokenCommand) == 0 && p.Headers["Authorization"].Empty() && p.Headers["Api-Key"].Empty()
+}
+
+// isAt reports whether an address is one of the service's own, to which its key may
+// go though the file names the address. A server of one's own is wherever it is.
+func (prov provider) isAt(p *pending, base string) bool {
+	if prov.keyless && prov.protocol == "" {
+		return true
+	}
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "https" {
+		return false
+	}
+	if p.Azure || p.provider == "azure_ai" {
+		host := u.Hostname()
+		return strings.HasSuffix(host, ".openai.azure.com") || strings.HasSuffix(host, ".cognitiveservices.azure.com") || strings.HasSuffix(host, ".services.ai.azure.com")
+	}
+	own, err := url.Parse(prov.base)
+	return err == nil && own.Host != "" && own.Host == u.Host
+}
+
 // placed names the model as the service does, and puts the key where the service
 // wants it. It returns the address.
 func (prov provider) placed(p *pending, base string) string {
@@ -125,7 +163,11 @@ func (prov provider) placed(p *pending, base string) string {
 // settings fills in what the service's dialect is, and from the environment what its
 // protocol needs and the file does not say.
 func (l *loader) settings(p *pending, prov provider) {
-	for name, words := range map[string]string{"renames": prov.renames, "lacks": prov.lacks} {
+	renames, lacks := prov.renames, prov.lacks
+	if p.provider == "openai" || p.Azure {
+		renames, lacks = reasons(p.Model)
+	}
+	for name, words := range map[string]string{"renames": renames, "lacks": lacks} {
 		if words != "" && p.Protocol == "" {
 			p.set(name, words)
 		}
@@ -140,6 +182,26 @@ func (l *loader) settings(p *pending, prov provider) {
 			}
 		}
 	}
+}
+
+// Models of OpenAI's that think before they answer, and what they take no more.
+var (
+	oSeries   = regexp.MustCompile(`(^|/)o[1-9](-|$)`)
+	gpt5      = regexp.MustCompile(`(^|/)gpt-5(-(mini|nano|pro|codex|\d{4})|$)`)
+	gpt5Later = regexp.MustCompile(`(^|/)gpt-5\.\d`)
+)
+
+// reasons returns what a model of OpenAI's calls otherwise, and what it lacks.
+func reasons(model string) (renames, lacks string) {
+	switch {
+	case oSeries.MatchString(model):
+		return longName, "temperature top_p presence_penalty frequency_penalty logprobs top_logprobs parallel_tool_calls"
+	case gpt5.MatchString(model):
+		return longName, "temperature top_p presence_penalty frequency_penalty logprobs top_logprobs stop logit_bias"
+	case gpt5Later.MatchString(model):
+		return longName, "presence_penalty frequency_penalty stop logit_bias"
+	}
+	return "", ""
 }
 
 // set gives the protocol a setting.

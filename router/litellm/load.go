@@ -70,20 +70,24 @@ func position(file string, line int) string {
 // what is wrong.
 type loader struct {
 	*reader
-	ids         map[string]int // id of a deployment → its line
-	credentials map[string][]entry
-	mentions    []mention
-	aliasLines  map[string]int
-	defaults    []entry   // of router_settings.default_litellm_params
-	leftOut     []Problem // why deployments are, where no group may be left
-	refresh     bool      // who has no key on Azure uses what Azure's own search finds
-	tagLine     int       // where the first tags of a deployment are; 0: nowhere
+	ids             map[string]int // id of a deployment → its line
+	credentials     map[string][]entry
+	mentions        []mention
+	aliasLines      map[string]int
+	providerBudgets map[string]spending
+	defaults        []entry   // of router_settings.default_litellm_params
+	leftOut         []Problem // why deployments are, where no group may be left
+	variants        map[string]router.Variant
+	total           spending // of all deployments together
+	tagLine         int      // where the first tags of a deployment are; 0: nowhere
+	refresh         bool     // who has no key on Azure uses what Azure's own search finds
 }
 
 func parse(name string, text []byte, env func(string) (string, bool), accept ...string) (*router.Config, []Warning, error) {
 	l := &loader{
 		reader: &reader{file: name, files: []string{name}, env: env, accepted: words(strings.Join(accept, " "))},
 		ids:    map[string]int{}, credentials: map[string][]entry{}, aliasLines: map[string]int{},
+		variants: map[string]router.Variant{}, providerBudgets: map[string]spending{},
 	}
 	cfg := l.document(text)
 	if len(l.problems) == 0 && len(cfg.Deployments) == 0 && len(l.leftOut) > 0 {
@@ -136,6 +140,7 @@ func (l *loader) document(text []byte) *router.Config {
 				l.file = part.file
 				l.refresh = l.refresh || l.refreshesTokens(part.entry)
 			}
+			l.readBudgets(all)
 			l.modelList(cfg, parts)
 		}
 	}
@@ -149,6 +154,7 @@ func (l *loader) document(text []byte) *router.Config {
 	}
 	l.file = l.files[0]
 	if len(l.problems) == 0 {
+		cfg.Variants = l.variants
 		l.dangling(cfg)
 		l.unusedTags(cfg)
 	}

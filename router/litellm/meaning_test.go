@@ -245,11 +245,158 @@ var groupMeanings = []meaning{
 	},
 }
 
-// What a request is sent as.
+const priced = "input_cost_per_token: 1.0e-3, output_cost_per_token: 1.0e-3" // a call of 20 tokens costs 0.02
+
+// What a request is sent as, and whether it is sent at all.
 var parameterMeanings = []meaning{
 	{name: "null is nothing", config: g1("model: openai/m, api_key: k, base_url: '@a', api_base: null, timeout: null"), went: "a", sent: `{"model":"m"}`},
 	{
 		name: "default_litellm_params", config: g1("model: openai/m, api_base: '@a', api_key: k, temperature: 0.5") + "router_settings: {default_litellm_params: {temperature: 1, top_p: 0.9}}",
 		went: "a", sent: `{"model":"m","temperature":0.5,"top_p":0.9}`,
 	},
+	{
+		name: "parameters that nobody knows", config: g1("model: openai/m, api_base: '@a', api_key: k, my_param: [1], merge_reasoning_content_in_choices: true"),
+		went: "a", sent: `{"model":"m","my_param":[1]}`, warning: "my_param: is no parameter that Pelton knows: it is sent",
+	},
+	{name: "what looks like a secret is not sent", config: g1("model: openai/m, api_base: '@a', api_key: k, other_api_key: s"), went: "a", sent: `{"model":"m"}`, warning: "other_api_key: not used"},
+	{
+		name: "dimensions", config: g1("model: openai/m, api_base: '@a', api_key: k, dimensions: 256, temperature: 1"), endpoint: schema.Embeddings, body: `{"model":"g","input":"x"}`,
+		went: "a", path: "/v1/embeddings", sent: `{"dimensions":256,"input":"x","model":"m"}`,
+	},
+	{name: "dimensions are not for chats", config: g1("model: openai/m, api_base: '@a', api_key: k, dimensions: 256"), went: "a", sent: `{"model":"m"}`},
+	{
+		name: "drop_params, o-series", config: g1("model: openai/o3-mini, api_base: '@a', api_key: k") + "litellm_settings: {drop_params: true}", body: `{"model":"g",` + hi + `,"temperature":0.2,"max_tokens":5,"top_p":1,"seed":1}`,
+		went: "a", sent: `{"max_completion_tokens":5,"model":"o3-mini","seed":1}`,
+	},
+	{
+		name: "max_tokens of the o-series, nothing dropped", config: g1("model: openai/o3-mini, api_base: '@a', api_key: k"), body: `{"model":"g",` + hi + `,"temperature":1,"max_tokens":5}`,
+		went: "a", sent: `{"max_completion_tokens":5,"model":"o3-mini","temperature":1}`,
+	},
+	{
+		name: "additional_drop_params", config: g1("model: openai/m, api_base: '@a', api_key: k, additional_drop_params: [seed, 'tools[*].function.strict']"),
+		body: `{"model":"g",` + hi + `,"seed":1,"top_p":0.5,"tools":[{"type":"function","function":{"name":"f","strict":true}}]}`,
+		went: "a", sent: `{"model":"m","tools":[{"function":{"name":"f"},"type":"function"}],"top_p":0.5}`,
+	},
+	{name: "mock_response", config: g1("model: openai/m, api_base: '@a', mock_response: hello")},
+	{name: "mock_response, whatever the provider", config: g1("model: anthropic/claude-3-5-sonnet, mock_response: hello")},
+	{name: "mock_response, a stream", config: g1("model: openai/m, mock_response: hello"), body: `{"model":"g","stream":true,` + hi + `}`},
+	{name: "mock_response, an error", config: g1("model: openai/m, mock_response: litellm.RateLimitError") + "router_settings: {num_retries: 0}", class: schema.ClassRateLimited},
+	{
+		name: "max_budget", config: g1("model: openai/m, api_base: '@a', api_key: k, max_budget: 0.01, budget_duration: 1d, " + priced), times: 4,
+		went: "a", class: schema.ClassUpstreamFatal, says: "the budget of deployment g-1, 0.01 USD, is spent until ",
+	},
+	{
+		name: "max_budget, with a fallback", config: "model_list:\n  - {model_name: g, litellm_params: {model: openai/m, api_base: '@a', api_key: k, max_budget: 0.03, " + priced + "}}\n" +
+			"  - {model_name: h, litellm_params: {model: openai/m, api_base: '@b', api_key: k}}\nrouter_settings: {fallbacks: [{g: [h]}]}\n",
+		times: 4, went: "a a b b",
+	},
+	{
+		name: "provider_budget_config", config: g1("model: openai/m, api_base: '@a', api_key: k, "+priced) + "router_settings: {provider_budget_config: {openai: {budget_limit: 0.03, time_period: 1d}, azure: {budget_limit: 0, time_period: 1d}}}", times: 4,
+		went: "a a", class: schema.ClassUpstreamFatal, says: "the budget of provider openai",
+	},
+	{
+		name: "max_budget of everything", config: g1("model: openai/m, api_base: '@a', api_key: k, "+priced) + "litellm_settings: {max_budget: 0.01, budget_duration: 30d}", times: 3,
+		went: "a", class: schema.ClassUpstreamFatal, says: "the budget of all deployments",
+	},
+	{name: "openai/responses", config: g1("model: openai/responses/m, api_base: '@a', api_key: k"), endpoint: schema.Responses, body: `{"model":"g","input":"x"}`, answers: map[string][]string{"a": {"400"}}, went: "a", path: "/v1/responses", sent: `{"input":"x","model":"m"}`, class: schema.ClassRequestFatal},
+	{name: "openai/responses, a chat (which LiteLLM translates)", config: g1("model: openai/responses/m, api_base: '@a', api_key: k"), class: schema.ClassRequestFatal, says: "endpoint"},
+	{name: "text-completion-openai, a chat (which LiteLLM translates)", config: g1("model: text-completion-openai/m, api_base: '@a', api_key: k"), class: schema.ClassRequestFatal, says: "endpoint"},
+	{name: "text-completion-openai", config: g1("model: text-completion-openai/m, api_base: '@a', api_key: k"), endpoint: schema.Completions, body: `{"model":"g","prompt":"x"}`, answers: map[string][]string{"a": {"400"}}, went: "a", path: "/v1/completions", class: schema.ClassRequestFatal},
+	{name: "a gateway of Anthropic's protocol", config: g1("model: anthropic/m, api_base: '@a/anthropic', api_key: k"), answers: map[string][]string{"a": {"400"}}, went: "a", path: "/v1/anthropic/v1/messages", class: schema.ClassRequestFatal},
+	{
+		name: "a fallback with parameters", config: gh("router_settings: {fallbacks: [{g: [{model: h, temperature: 0.1, top_p: 1}]}]}"), answers: map[string][]string{"a": {"400"}}, body: `{"model":"g",` + hi + `,"temperature":1}`,
+		went: "a b", sent: `{"model":"m","temperature":0.1,"top_p":1}`,
+	},
+	{
+		name: "keywords in a body", config: gh("router_settings: {num_retries: 5}"), answers: map[string][]string{"a": {"500"}},
+		body: `{"model":"g",` + hi + `,"num_retries":1,"timeout":30,"fallbacks":["h"],"cache":{"no-cache":true},"metadata":{"tags":["x"]},"seed":1}`,
+		went: "a a b", sent: `{"model":"m","seed":1}`,
+	},
+	{
+		name: "fallbacks by group in a body", config: gh("router_settings: {num_retries: 0}"), answers: map[string][]string{"a": {"500"}},
+		body: `{"model":"g",` + hi + `,"fallbacks":[{"g":[{"model":"h","seed":7}]}],"metadata":{"tags":[],"user":"u"}}`,
+		went: "a b", sent: `{"metadata":{"user":"u"},"model":"m","seed":7}`,
+	},
+	{
+		name: "tags in a body", config: "model_list:\n  - {model_name: g, litellm_params: {model: openai/m, api_base: '@a', api_key: k, tags: [paid]}}\n" +
+			"  - {model_name: g, litellm_params: {model: openai/m, api_base: '@b', api_key: k, tags: [default]}}\nrouter_settings: {enable_tag_filtering: true}\n",
+		body: `{"model":"g",` + hi + `,"metadata":{"tags":["paid"]}}`, times: 3, went: "a a a", sent: `{"model":"m"}`,
+	},
+	{name: "guardrails in a body", config: gh(""), body: `{"model":"g",` + hi + `,"guardrails":["pii"]}`, class: schema.ClassRequestFatal, says: "guardrails: is not carried out"},
+	{name: "a key in a body", config: gh(""), body: `{"model":"g",` + hi + `,"api_key":"sk-other"}`, class: schema.ClassRequestFatal, says: "api_key: is not carried out"},
+	{
+		name: "OPENAI_API_KEY and an address (LiteLLM sends it there)", config: g1("model: openai/m, api_base: '@a'"), env: map[string]string{"OPENAI_API_KEY": testKey},
+		went: "a", bearer: " ", warning: "OPENAI_API_KEY is set and not sent, for the file names the address",
+	},
+}
+
+// The key of a provider's variable goes to the provider's own addresses, also where
+// the file names one.
+func TestKeysOfProviders(t *testing.T) {
+	env := environ(map[string]string{"AZURE_API_KEY": testKey, "OPENAI_API_KEY": testKey})
+	for params, want := range map[string]string{
+		"model: azure/m, api_version: v, api_base: 'https://r.openai.azure.com'":                            testKey,
+		"model: openai/m, api_base: 'https://api.openai.com/v1'":                                            testKey,
+		"model: openai/m, api_base: 'http://api.openai.com/v1'":                                             "",
+		"model: openai/m, api_base: 'https://api.openai.com.example/v1'":                                    "",
+		"model: azure/m, api_version: v, api_base: 'https://r.openai.azure.com.example', azure_ad_token: t": "",
+	} {
+		cfg, _, err := parse("c.yaml", []byte(g1(params)), env)
+		if err != nil || cfg.Deployments[0].APIKey.Reveal() != want {
+			t.Errorf("%s: %v", params, err)
+		}
+	}
+	_, _, err := parse("c.yaml", []byte(g1("model: azure/m, api_version: v, api_base: 'https://gateway.example'")), env)
+	if err == nil || !strings.Contains(err.Error(), "no key for azure") || !strings.Contains(err.Error(), "AZURE_API_KEY is set and not sent") {
+		t.Errorf("azure elsewhere: %v", err)
+	}
+}
+
+// Of a prefix that LiteLLM knows the upstream hears nothing, wherever it is.
+func TestPrefixesAreTaken(t *testing.T) {
+	for prefix := range strings.FieldsSeq("lambda_ai hyperbolic nscale v0 baseten docker_model_runner featherless_ai galadriel llamagate morph vercel_ai_gateway wandb snowflake " +
+		"databricks ovhcloud friendliai aiml gmi zai minimax huggingface xinference oobabooga cometapi empower openai hosted_vllm") {
+		meaning{config: g1("model: " + prefix + "/m, api_base: '@a', api_key: k"), went: "a", sent: `{"model":"m"}`}.test(t)
+	}
+	meaning{config: g1("model: meta-llama/Llama-3, api_base: '@a', api_key: k"), went: "a", sent: `{"model":"meta-llama/Llama-3"}`}.test(t)
+}
+
+// Names without a prefix that say where they are.
+func TestBareNames(t *testing.T) {
+	for model, want := range map[string]string{
+		"embed-english-v3.0": "cohere", "command-r-plus": "cohere", "us.anthropic.claude-sonnet-4-20250514-v1:0": "anthropic_bedrock",
+		"amazon.nova-lite-v1:0": "bedrock", "gpt-4o": "", "o3": "", "claude-sonnet-4": "anthropic",
+	} {
+		cfg, _, err := parse("c.yaml", []byte(g1("api_key: k, aws_region_name: us-east-1, model: '"+model+"'")), environ(nil))
+		if err != nil || cfg.Deployments[0].Protocol != want {
+			t.Errorf("%s: %+v %v", model, cfg, err)
+		}
+	}
+}
+
+// What is not carried out and matters refuses the file, or costs the deployment.
+func TestGuards(t *testing.T) {
+	for text, want := range map[string]string{
+		g1("model: openai/m, api_key: k") + "guardrails: [{guardrail_name: g, litellm_params: {guardrail: presidio, mode: pre_call, default_on: true}}]": "guardrails",
+		g1("model: openai/m, api_key: k") + "litellm_settings: {callbacks: [langfuse, hide_secrets]}":                                                    "hide_secrets",
+		g1("model: openai/m, api_key: k, guardrails: [pii]"):                                                                                             "guardrails",
+		g1("model: openai/m, api_key: k, prompt_id: p"):                                                                                                  "prompt_id",
+		g1("model: openai/m, api_key: k") + "litellm_settings: {tag_budget_config: {x: {max_budget: 1}}}":                                                "tag_budget_config",
+		g1("model: openai/m, api_key: k, max_budget: 1"):                                                                                                 "max_budget",
+	} {
+		if _, _, err := parse("c.yaml", []byte(text), environ(nil)); err == nil || !strings.Contains(err.Error(), "--accept-unused "+want) {
+			t.Errorf("%s: %v", text, err)
+		}
+		if _, warnings, err := parse("c.yaml", []byte(text), environ(nil), "other", want); err != nil || len(warnings) == 0 || !strings.Contains(fmt.Sprint(warnings), "accepted") {
+			t.Errorf("%s: %v %v", text, warnings, err)
+		}
+	}
+	_, _, err := parse("c.yaml", []byte(g1("model: azure/m, api_base: 'https://h', api_version: v, azure_ad_token: oidc/google/x")), environ(nil))
+	if err == nil || !strings.Contains(err.Error(), "OpenID Connect") {
+		t.Error(err)
+	}
+	_, warnings, err := parse("c.yaml", []byte(g1("model: openai/m, api_key: k")+"guardrails: [{guardrail_name: g, litellm_params: {guardrail: presidio, mode: pre_call}}]"), environ(nil))
+	if err != nil || !strings.Contains(fmt.Sprint(warnings), "a request that asks for one is refused") {
+		t.Error(warnings, err)
+	}
 }

@@ -15,9 +15,15 @@ type pending struct {
 	router.Deployment
 	provider string
 	onAzure  bool   // whatever its protocol
+	service  string // whose budget it is in: LiteLLM's name of the provider
 	leftOut  string // why it is not used; empty: it is
-	file     string
-	line     int
+
+	unsent string // what is said of a key that is there and not sent
+
+	budget     spending // of its own
+	unbudgeted bool     // it need not be counted
+	file       string
+	line       int
 }
 
 func (l *loader) modelList(cfg *router.Config, parts []section) {
@@ -52,7 +58,8 @@ func (l *loader) modelList(cfg *router.Config, parts []section) {
 	for id := range l.ids {
 		taken[id] = true
 	}
-	for _, p := range found {
+	for i := range found {
+		p := &found[i]
 		if p.leftOut != "" {
 			continue
 		}
@@ -62,6 +69,7 @@ func (l *loader) modelList(cfg *router.Config, parts []section) {
 		}
 		cfg.Deployments = append(cfg.Deployments, p.Deployment)
 	}
+	l.addBudgets(cfg, found)
 }
 
 // entry reads one entry of model_list. What is wrong with it costs its deployment
@@ -74,7 +82,7 @@ func (l *loader) entry(node *yaml.Node, path string) (pending, bool) {
 	if len(faults) > 0 && p.Group != "" {
 		l.problems, l.warnings = l.problems[:before], l.warnings[:said]
 		if p.leftOut == "" {
-			p.leftOut, p.line = strings.TrimPrefix(faults[0].Message, path+"."), faults[0].Line
+			p.leftOut, p.line = within(path, faults[0].Message), faults[0].Line
 		}
 		for _, fault := range faults {
 			l.leave(path, fault)
@@ -83,12 +91,17 @@ func (l *loader) entry(node *yaml.Node, path string) (pending, bool) {
 	return p, p.Group != ""
 }
 
+// within is a message about something at path, without that.
+func within(path, message string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(message, path+"."), path+": ")
+}
+
 // leave notes why the deployment at path is left out.
 func (l *loader) leave(path string, fault Problem) {
 	l.leftOut = append(l.leftOut, fault)
 	l.warnings = append(l.warnings, Warning{
 		File: fault.File, Line: fault.Line, Key: path, LeftOut: true,
-		Message: "the deployment is left out: " + strings.TrimPrefix(fault.Message, path+"."),
+		Message: "the deployment is left out: " + within(path, fault.Message),
 	})
 }
 
@@ -144,8 +157,11 @@ func (l *loader) deployment(node *yaml.Node, path string) (p pending) {
 		return p
 	}
 	l.params(&p, *params, limits)
-	if info != nil && p.leftOut == "" && len(l.problems) == before {
+	if info != nil && len(l.problems) == before {
 		l.info(&p, *info)
+	}
+	if len(l.problems) == before {
+		l.priced(&p, path)
 	}
 	return p
 }

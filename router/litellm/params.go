@@ -1,12 +1,12 @@
 package litellm
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 
 	"pelton/router"
 )
@@ -50,22 +50,27 @@ func (l *loader) params(p *pending, section entry, limits []entry) {
 		l.problem(p.line, fmt.Sprintf("%s.model: %q: %v", section.path, name, err))
 		return
 	}
-	p.Model, p.provider = where.model, where.provider
+	p.Model, p.provider, p.Endpoints = where.model, where.provider, where.endpoints
+	p.service = budgeted(where.provider)
 	p.Azure, p.onAzure = where.provider == "azure", azureService(name, kind)
 	if !speaksOpenAI(base) {
 		p.Protocol = serviceOf(where.provider, where.model).protocol
 	}
 	base = l.textOf(at)
-	body := map[string]json.RawMessage{}
+	body := newSent()
 	for _, e := range entries {
 		l.param(p, e, body)
 	}
-	p.Defaults = l.bodyDefaults(body)
+	p.Defaults, p.EmbeddingDefaults = object(body.chats), object(body.embeddings)
 	if len(l.problems) > before || p.Group == "" {
 		return
 	}
 	if err := router.CheckNames(p.Group, p.Model); err != nil {
 		l.problem(p.line, fmt.Sprintf("%s.model: %v", section.path, err))
+		return
+	}
+	if p.MockResponse != nil { // nobody is asked
+		p.Protocol, p.Azure, p.Settings = "", false, nil
 		return
 	}
 	line := section.line
@@ -76,7 +81,11 @@ func (l *loader) params(p *pending, section entry, limits []entry) {
 }
 
 // param reads one of litellm_params. body collects what is meant for bodies.
-func (l *loader) param(p *pending, e entry, body map[string]json.RawMessage) {
+func (l *loader) param(p *pending, e entry, body *sent) {
+	if strings.HasPrefix(resolve(e.value).Value, "oidc/") {
+		l.problem(e.line, e.path+": tokens of OpenID Connect are not exchanged here: use a token_file, a token_command, or the provider's own credentials")
+		return
+	}
 	if l.setting(p, e) {
 		return
 	}
@@ -123,24 +132,42 @@ func (l *loader) param(p *pending, e entry, body map[string]json.RawMessage) {
 			l.tagLine = e.line
 		}
 	case "drop_params":
-		if p.DropParams = l.yes(e); p.Protocol == "" && serviceOf(p.provider, p.Model).lacks == "" {
-			l.unused(e, hints[e.key])
+		p.DropParams = l.yes(e)
+	case "additional_drop_params":
+		p.Drop = l.names(e)
+	case "mock_response":
+		l.mock(p, e)
+	case "max_budget":
+		if limit := l.amount(e); limit != nil {
+			p.budget.limit, p.budget.line = *limit, e.line
 		}
+	case "budget_duration":
+		p.budget.window = l.period(e)
 	case "extra_headers", "headers":
 		p.Headers = l.headers(e)
 	case "extra_body":
-		for _, inner := range l.mapping(e.value, e.path) {
-			l.bodyValue(inner, body)
-		}
+		l.extraBody(e, body)
 	default:
 		switch {
-		case l.knowledge(p, e), l.times(p, e):
-		case bodyParams[e.key]:
-			l.bodyValue(e, body)
-		case l.guards(e):
+		case l.knowledge(p, e), l.times(p, e), l.guards(e), l.bodyParam(e, body):
 		default:
 			l.unused(e, hints[e.key])
 		}
+	}
+}
+
+// mock reads what is answered in the place of a call.
+func (l *loader) mock(p *pending, e entry) {
+	if isNull(resolve(e.value)) {
+		return
+	}
+	if resolve(e.value).Kind == yaml.ScalarNode {
+		if text, ok := l.text(e); ok {
+			p.MockResponse = &text
+		}
+	} else if raw, ok := l.bodyValue(e); ok {
+		text := string(raw)
+		p.MockResponse = &text
 	}
 }
 
@@ -180,41 +207,6 @@ func (l *loader) setting(p *pending, e entry) bool {
 	}
 	p.Settings[e.key] = l.secret(e)
 	return true
-}
-
-// bodyParams are those of litellm_params that go into bodies which lack them.
-var bodyParams = words("temperature top_p top_k min_p max_tokens max_completion_tokens n stop seed presence_penalty " +
-	"frequency_penalty repetition_penalty logit_bias logprobs top_logprobs user response_format reasoning_effort " +
-	"verbosity service_tier parallel_tool_calls modalities thinking tools tool_choice metadata prediction audio " +
-	"web_search_options safety_identifier prompt_cache_key store")
-
-func (l *loader) bodyValue(e entry, body map[string]json.RawMessage) {
-	var value any
-	if err := resolve(e.value).Decode(&value); err != nil {
-		l.problem(e.line, e.path+": "+err.Error())
-		return
-	}
-	if text, ok := value.(string); ok && strings.HasPrefix(text, envPrefix) {
-		value, _ = l.text(e)
-	}
-	raw, err := json.Marshal(value)
-	if err != nil {
-		l.problem(e.line, e.path+": cannot be part of a body: "+err.Error())
-		return
-	}
-	body[e.key] = raw
-}
-
-// bodyDefaults makes one object of what goes into bodies.
-func (l *loader) bodyDefaults(body map[string]json.RawMessage) json.RawMessage {
-	if len(body) == 0 {
-		return nil
-	}
-	raw, err := json.Marshal(body)
-	if err != nil {
-		return nil
-	}
-	return bytes.Clone(raw)
 }
 
 func (l *loader) verify(p *pending, e entry) {

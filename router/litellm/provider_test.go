@@ -56,11 +56,11 @@ func TestOwnProtocol(t *testing.T) {
 	text := "model_list: [{model_name: a, litellm_params: {model: native/m, project: p-1, api_base: 'http://h'}}, {model_name: b, litellm_params: {model: openai/m, api_key: k}}]\n" +
 		"litellm_settings: {drop_params: true}"
 	cfg, warnings, err := parse("c.yaml", []byte(text), env)
-	if err != nil || len(warnings) > 0 {
+	if err != nil || len(warnings) != 1 || !strings.Contains(warnings[0].Message, "NATIVE_KEY is set and not sent") {
 		t.Fatal(err, warnings)
 	}
 	d := cfg.Deployments[0]
-	if d.Protocol != "azure" || d.Settings["region"].Reveal() != "r-1" || len(d.Settings) != 2 || d.Settings["project"].Reveal() != "p-1" || !d.DropParams || cfg.Deployments[1].DropParams {
+	if d.Protocol != "azure" || d.Settings["region"].Reveal() != "r-1" || len(d.Settings) != 2 || d.Settings["project"].Reveal() != "p-1" || !d.DropParams || !cfg.Deployments[1].DropParams {
 		t.Errorf("%+v, region %q, drops %v", d, d.Settings["region"].Reveal(), d.DropParams)
 	}
 }

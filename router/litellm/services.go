@@ -161,6 +161,7 @@ var services = map[string]provider{
 	"llamafile":           local("http://127.0.0.1:8080/v1", "LLAMAFILE_API_BASE", "LLAMAFILE_API_KEY"),
 	"lm_studio":           local("http://127.0.0.1:1234/v1", "LM_STUDIO_API_BASE", "LM_STUDIO_API_KEY"),
 	"ollama":              ollama,
+	"oobabooga":           {baseEnv: "OOBABOOGA_API_BASE", keyEnvs: []string{"OOBABOOGA_API_KEY"}, keyless: true, ownPath: "/v1"},
 	"ollama_chat":         ollama,
 	"openai_like":         local("", "OPENAI_LIKE_API_BASE", "OPENAI_LIKE_API_KEY"),
 	"xinference":          local("http://127.0.0.1:9997/v1", "XINFERENCE_API_BASE", "XINFERENCE_API_KEY"),

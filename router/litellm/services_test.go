@@ -229,7 +229,7 @@ func TestDropParamsOfService(t *testing.T) {
 	if err != nil || len(warnings) > 0 {
 		t.Fatal(err, warnings)
 	}
-	if d := cfg.Deployments; !d[0].DropParams || d[1].DropParams {
+	if d := cfg.Deployments; !d[0].DropParams || !d[1].DropParams {
 		t.Errorf("drops: %v, %v", d[0].DropParams, d[1].DropParams)
 	}
 }

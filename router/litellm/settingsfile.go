@@ -2,6 +2,7 @@ package litellm
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"pelton/router"
+	"pelton/router/internal/keywords"
 )
 
 // routerSettings reads router_settings, and litellm_settings, which LiteLLM
@@ -59,7 +61,7 @@ func (l *loader) routerSettings(cfg *router.Config, section entry) {
 		case "content_policy_fallbacks":
 			cfg.ContentPolicyFallbacks = l.fallbacks(e)
 		case "default_fallbacks":
-			cfg.DefaultFallbacks = l.names(e)
+			cfg.DefaultFallbacks = l.fallbackNames(e)
 			l.mentions = append(l.mentions, mention{e, cfg.DefaultFallbacks})
 		case "model_group_alias":
 			l.aliases(cfg, e)
@@ -78,7 +80,7 @@ func (l *loader) routerSettings(cfg *router.Config, section entry) {
 			if !l.yes(e) {
 				l.unused(e, "; it is always on")
 			}
-		case "default_litellm_params": // read before
+		case "default_litellm_params", "provider_budget_config", "max_budget", "budget_duration": // read before
 		default:
 			if !l.guards(e) {
 				l.unused(e, hints[e.key])
@@ -87,17 +89,12 @@ func (l *loader) routerSettings(cfg *router.Config, section entry) {
 	}
 }
 
-// dropParams has deployments with a protocol of their own leave out what their
-// servers have no place for.
+// dropParams has all deployments leave out what their servers have no place for.
 func (l *loader) dropParams(cfg *router.Config, e entry) {
-	drop, own := l.yes(e), false
-	for i := range cfg.Deployments {
-		if d := &cfg.Deployments[i]; d.Protocol != "" || !d.Settings["lacks"].Empty() {
-			d.DropParams, own = d.DropParams || drop, true
+	if l.yes(e) {
+		for i := range cfg.Deployments {
+			cfg.Deployments[i].DropParams = true
 		}
-	}
-	if !own {
-		l.unused(e, hints[e.key])
 	}
 }
 
@@ -135,11 +132,62 @@ func (l *loader) fallbacks(e entry) map[string][]string {
 			if one.key != "*" {
 				l.mentions = append(l.mentions, mention{one, []string{one.key}})
 			}
-			lists[one.key] = append(lists[one.key], l.names(one)...)
+			lists[one.key] = append(lists[one.key], l.fallbackNames(one)...)
 			l.mentions = append(l.mentions, mention{one, lists[one.key]})
 		}
 	}
 	return lists
+}
+
+// fallbackNames reads a list of fallbacks: names, or models with parameters of their
+// own, which get a name.
+func (l *loader) fallbackNames(e entry) []string {
+	n := resolve(e.value)
+	if n.Kind != yaml.SequenceNode {
+		return l.names(e)
+	}
+	var names []string
+	for i, item := range n.Content {
+		one := entry{key: e.key, path: fmt.Sprintf("%s[%d]", e.path, i), line: item.Line, value: item}
+		if resolve(item).Kind != yaml.MappingNode {
+			if text, ok := l.text(one); ok {
+				names = append(names, text)
+			}
+			continue
+		}
+		if name := l.fallbackVariant(one); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// fallbackVariant reads a fallback with parameters of its own.
+func (l *loader) fallbackVariant(section entry) (name string) {
+	members := map[string]json.RawMessage{}
+	var v router.Variant
+	for _, e := range l.mapping(section.value, section.path) {
+		switch {
+		case e.key == "model":
+			v.Model, _ = l.text(e)
+		case keywords.Known([]byte(e.key)) && e.key != "metadata":
+			l.unused(e, " of a fallback")
+		default:
+			if value, ok := l.bodyValue(e); ok {
+				members[e.key] = value
+			}
+		}
+	}
+	if v.Model == "" {
+		l.problem(section.line, section.path+".model: missing")
+		return ""
+	}
+	if v.Fields = object(members); v.Fields == nil {
+		return v.Model
+	}
+	name = fmt.Sprintf("%s, as in %s:%d", v.Model, l.file, section.line)
+	l.variants[name] = v
+	return name
 }
 
 // mention is a mention of groups, to be checked once all are known.
@@ -190,6 +238,9 @@ func (l *loader) unusedTags(cfg *router.Config) {
 func (l *loader) dangling(cfg *router.Config) {
 	known := cfg.Matcher()
 	exists := func(name string) bool {
+		if v, ok := cfg.Variants[name]; ok {
+			name = v.Model
+		}
 		if to, ok := cfg.Aliases[name]; ok {
 			name = to
 		}

@@ -17,7 +17,6 @@ var hints = map[string]string{
 	"max_retries":     "; num_retries counts",
 	"max_fallbacks":   "; no group is tried twice",
 	"retry_after":     "; back-off and the upstream's word decide",
-	"drop_params":     "; bodies go out as they came",
 	"modify_params":   "; bodies go out as they came",
 	"set_verbose":     "; see PELTON_LOG_LEVEL",
 	"cache":           "; answers are not cached",

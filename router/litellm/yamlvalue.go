@@ -144,12 +144,6 @@ func (r *reader) names(e entry) []string {
 	var names []string
 	for i, item := range n.Content {
 		one := entry{key: e.key, path: fmt.Sprintf("%s[%d]", e.path, i), line: item.Line, value: item}
-		if resolve(item).Kind == yaml.MappingNode { // a fallback with parameters of its own
-			if model := findEntry(r.mapping(item, one.path), "model"); model != nil {
-				r.unused(one, " but for its model")
-				one.value = model.value
-			}
-		}
 		if text, ok := r.text(one); ok {
 			names = append(names, text)
 		}

@@ -1,4 +1,5 @@
-package router
+// Package bearer gives bearer tokens that change while the program runs.
+package bearer
 
 import (
 	"bytes"
@@ -14,12 +15,15 @@ import (
 	"pelton/router/internal/file"
 )
 
-// token is a bearer token that changes while the program runs: from a file, or
-// from what a command prints. It is read again after a time, or when an
-// upstream has refused it.
-type token struct {
+// Source gives a bearer token: from a file, or from what a command prints. It is
+// read again after some minutes, or when an upstream has refused it. Its methods
+// are safe for concurrent use.
+type Source struct {
 	file    string
 	command []string
+
+	// Clock tells the time. nil: [time.Now]. Set it before the first use.
+	Clock func() time.Time
 
 	mu   sync.Mutex
 	text string
@@ -35,18 +39,26 @@ const (
 	maxToken     = 64 << 10
 )
 
-func newToken(d Deployment) *token {
-	if d.TokenFile == "" && len(d.TokenCommand) == 0 {
+// New returns a source that reads file, or runs command; nil where both are empty.
+func New(file string, command []string) *Source {
+	if file == "" && len(command) == 0 {
 		return nil
 	}
-	return &token{file: d.TokenFile, command: d.TokenCommand}
+	return &Source{file: file, command: command}
 }
 
-// get returns the token. Who comes while it is being read waits for that.
-func (t *token) get(ctx context.Context) (string, error) {
+func (t *Source) now() time.Time {
+	if t.Clock != nil {
+		return t.Clock()
+	}
+	return time.Now()
+}
+
+// Get returns the token. Who comes while it is being read waits for that.
+func (t *Source) Get(ctx context.Context) (string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := time.Now()
+	now := t.now()
 	if t.text != "" && now.Sub(t.read) < tokenAge {
 		return t.text, nil
 	}
@@ -55,7 +67,7 @@ func (t *token) get(ctx context.Context) (string, error) {
 		err = fmt.Errorf("%s gives nothing", t.source())
 	}
 	if err == nil && (!httpguts.ValidHeaderFieldValue(text) || len(text) > maxToken) {
-		err = fmt.Errorf("what %s gives "+BadHeaderValue, t.source())
+		err = fmt.Errorf("what %s gives holds characters that no header can carry (a line break?)", t.source())
 	}
 	if err != nil {
 		return "", err
@@ -67,14 +79,14 @@ func (t *token) get(ctx context.Context) (string, error) {
 	return text, nil
 }
 
-func (t *token) source() string {
+func (t *Source) source() string {
 	if t.file != "" {
 		return t.file
 	}
 	return t.command[0]
 }
 
-func (t *token) load(ctx context.Context) (string, error) {
+func (t *Source) load(ctx context.Context) (string, error) {
 	if t.file != "" {
 		text, err := file.Read(t.file, maxToken)
 		return strings.TrimSpace(string(text)), err
@@ -102,10 +114,10 @@ func (t *tokenText) Write(p []byte) (int, error) {
 	return t.Buffer.Write(p)
 }
 
-// refused has the token read anew, if an upstream refused it in a call that
+// Refused has the token read anew, if an upstream refused it in a call that
 // began a while after it was read. It reports whether that is so: then another
 // try is worth it.
-func (t *token) refused(began time.Time) bool {
+func (t *Source) Refused(began time.Time) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if began.Sub(t.read) < tokenFresh {
@@ -118,8 +130,8 @@ func (t *token) refused(began time.Time) bool {
 // tokenFresh is for how long after it was read a token is as good as any other.
 const tokenFresh = 5 * time.Second
 
-// known are the tokens that answers may repeat.
-func (t *token) known() []string {
+// Known are the tokens that answers may repeat.
+func (t *Source) Known() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return []string{t.text, t.old}

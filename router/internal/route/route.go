@@ -1,4 +1,5 @@
-package router
+// Package route is the ways to servers: through which proxy, and whom to trust.
+package route
 
 import (
 	"crypto/tls"
@@ -14,67 +15,60 @@ import (
 	"pelton/router/internal/http1"
 )
 
-// transports are those of a router: one, shared by all deployments, and one
-// more for each other way to reach a server.
-type transports struct {
-	conns int
-	given http.RoundTripper // in the place of all
-	made  map[route]*http1.Transport
+// Pool is the transports to servers: one, shared by all, and one more for each
+// other way to reach one. It is not safe for concurrent use; the transports are.
+type Pool struct {
+	Conns int               // idle connections that are kept per host
+	Given http.RoundTripper // in the place of all; nil: none is
+	made  map[Way]*http1.Transport
 }
 
-// route is what makes a transport differ.
-type route struct {
-	proxy, caFile string
-	insecure      bool
+// Way is what makes a transport differ. The zero value is the ordinary one.
+type Way struct {
+	Proxy    string // its address; empty: as the environment says
+	CAFile   string // further authorities to trust, in PEM form; empty: none
+	Insecure bool   // every certificate is trusted
 }
 
-// of returns the transport for a deployment. The error says what is wrong with
-// the way that is configured.
-func (t *transports) of(d Deployment) (http.RoundTripper, error) {
-	key := route{proxy: d.Proxy.Reveal(), caFile: d.CAFile, insecure: d.Insecure}
+// To returns the transport for a way. The error says what is wrong with it.
+func (t *Pool) To(key Way) (http.RoundTripper, error) {
 	if found := t.made[key]; found != nil {
 		return t.orGiven(found), nil
 	}
-	made := newTransport(t.conns)
-	if key.proxy != "" {
-		proxy, err := parseProxy(key.proxy)
+	made := newTransport(t.Conns)
+	if key.Proxy != "" {
+		proxy, err := ParseProxy(key.Proxy)
 		if err != nil {
 			return nil, err
 		}
 		made.Proxy = http.ProxyURL(proxy)
 	}
-	if key.caFile != "" {
-		pool, err := readCAs(key.caFile)
+	if key.CAFile != "" {
+		pool, err := ReadCAs(key.CAFile)
 		if err != nil {
 			return nil, err
 		}
 		made.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	if key.insecure {
+	if key.Insecure {
 		made.TLSClientConfig = &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS12} //nolint:gosec // the configuration says so, and is warned about
 	}
 	if t.made == nil {
-		t.made = map[route]*http1.Transport{}
+		t.made = map[Way]*http1.Transport{}
 	}
 	t.made[key] = http1.New(made)
 	return t.orGiven(t.made[key]), nil
 }
 
-func (t *transports) orGiven(made *http1.Transport) http.RoundTripper {
-	if t.given != nil {
-		return t.given
+func (t *Pool) orGiven(made *http1.Transport) http.RoundTripper {
+	if t.Given != nil {
+		return t.Given
 	}
 	return made
 }
 
-// CheckAuthorities says what is wrong with a [Deployment]'s CAFile.
-func CheckAuthorities(path string) error {
-	_, err := readCAs(path)
-	return err
-}
-
-// readCAs returns the system's authorities and those of a PEM file.
-func readCAs(path string) (*x509.CertPool, error) {
+// ReadCAs returns the system's authorities and those of a PEM file.
+func ReadCAs(path string) (*x509.CertPool, error) {
 	text, err := file.Read(path, file.Max)
 	if err != nil {
 		return nil, fmt.Errorf("own CA: %w", err)
@@ -89,8 +83,8 @@ func readCAs(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// parseProxy reads a proxy's address. No error repeats it: it may hold a password.
-func parseProxy(text string) (*url.URL, error) {
+// ParseProxy reads a proxy's address. No error repeats it: it may hold a password.
+func ParseProxy(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
 		return nil, errors.New("proxy: is no URL")
@@ -106,7 +100,8 @@ func parseProxy(text string) (*url.URL, error) {
 	return u, nil
 }
 
-func (t *transports) close() {
+// Close closes the connections that no call is using.
+func (t *Pool) Close() {
 	for _, one := range t.made {
 		one.CloseIdleConnections()
 	}

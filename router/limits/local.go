@@ -1,4 +1,4 @@
-package router
+package limits
 
 import (
 	"context"
@@ -8,11 +8,11 @@ import (
 	"pelton/internal/gcra"
 )
 
-// LocalLimiter is a [Limiter] for one process. It does nothing by itself, and all
+// Local is a [Limiter] for one process. It does nothing by itself, and all
 // its calls return at once. What it knows of a deployment is a few numbers, kept
-// under the deployment's name. Make it with [NewLimiter]; it is safe for
+// under the deployment's name. Make it with [NewLocal]; it is safe for
 // concurrent use.
-type LocalLimiter struct {
+type Local struct {
 	// Clock tells the time. nil: [time.Now]. Set it before the first use.
 	Clock func() time.Time
 
@@ -20,8 +20,8 @@ type LocalLimiter struct {
 	meters map[string]*meter
 }
 
-// NewLimiter returns a limiter that has admitted nothing yet.
-func NewLimiter() *LocalLimiter { return &LocalLimiter{meters: map[string]*meter{}} }
+// NewLocal returns a limiter that has admitted nothing yet.
+func NewLocal() *Local { return &Local{meters: map[string]*meter{}} }
 
 // meter is what a deployment has been asked for.
 type meter struct {
@@ -30,7 +30,7 @@ type meter struct {
 }
 
 // Admit implements [Limiter]. It takes all or nothing.
-func (l *LocalLimiter) Admit(_ context.Context, deployment string, limits Limits, tokens int) (Permit, error) {
+func (l *Local) Admit(_ context.Context, deployment string, limits Limits, tokens int) (Permit, error) {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -53,7 +53,7 @@ func (l *LocalLimiter) Admit(_ context.Context, deployment string, limits Limits
 	return l.take(m, now, limits, tokens), nil
 }
 
-func (l *LocalLimiter) take(m *meter, now time.Time, limits Limits, tokens int) *permit {
+func (l *Local) take(m *meter, now time.Time, limits Limits, tokens int) *permit {
 	m.inFlight++
 	if limits.RPM > 0 {
 		m.requests.Take(now, 1, limits.RPM)
@@ -64,7 +64,7 @@ func (l *LocalLimiter) take(m *meter, now time.Time, limits Limits, tokens int) 
 	return &permit{limiter: l, meter: m, limits: limits, reserved: tokens}
 }
 
-func (l *LocalLimiter) meter(deployment string) *meter {
+func (l *Local) meter(deployment string) *meter {
 	m := l.meters[deployment]
 	if m == nil {
 		m = &meter{}
@@ -73,16 +73,23 @@ func (l *LocalLimiter) meter(deployment string) *meter {
 	return m
 }
 
-func (l *LocalLimiter) now() time.Time {
+// InFlight returns how many permits of a deployment are not done.
+func (l *Local) InFlight(deployment string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.meter(deployment).inFlight
+}
+
+func (l *Local) now() time.Time {
 	if l.Clock != nil {
 		return l.Clock()
 	}
 	return time.Now()
 }
 
-// permit is one call's place in a [LocalLimiter].
+// permit is one call's place in a [Local].
 type permit struct {
-	limiter  *LocalLimiter
+	limiter  *Local
 	meter    *meter
 	limits   Limits
 	reserved int

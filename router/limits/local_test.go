@@ -1,6 +1,7 @@
-package router
+package limits
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"sync"
@@ -10,16 +11,16 @@ import (
 )
 
 // atClock returns a limiter and a function that moves its clock.
-func atClock() (*LocalLimiter, func(time.Duration)) {
+func atClock() (*Local, func(time.Duration)) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	l := NewLimiter()
+	l := NewLocal()
 	l.Clock = func() time.Time { return now }
 	return l, func(d time.Duration) { now = now.Add(d) }
 }
 
-func admit(t *testing.T, l *LocalLimiter, limits Limits, tokens int) (Permit, time.Duration) {
+func admit(t *testing.T, l *Local, limits Limits, tokens int) (Permit, time.Duration) {
 	t.Helper()
-	p, err := l.Admit(background, "d", limits, tokens)
+	p, err := l.Admit(context.Background(), "d", limits, tokens)
 	var busy *BusyError
 	switch {
 	case err == nil:
@@ -57,10 +58,10 @@ func TestLimiterRequests(t *testing.T) {
 		t.Error("what was given back is not there")
 	}
 	slow := Limits{RPM: 1}
-	if p, err := l.Admit(background, "slow", slow, 0); p == nil || err != nil {
+	if p, err := l.Admit(context.Background(), "slow", slow, 0); p == nil || err != nil {
 		t.Error("the first of one a minute is refused")
 	}
-	if _, err := l.Admit(background, "slow", slow, 0); err == nil {
+	if _, err := l.Admit(context.Background(), "slow", slow, 0); err == nil {
 		t.Error("two at once of one a minute")
 	}
 }
@@ -90,13 +91,6 @@ func TestLimiterTokens(t *testing.T) {
 	}
 }
 
-// inFlight is how many permits of a deployment are not done.
-func (l *LocalLimiter) inFlight(deployment string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.meter(deployment).inFlight
-}
-
 func TestLimiterParallel(t *testing.T) {
 	l, _ := atClock()
 	limits := Limits{MaxParallel: 2}
@@ -109,7 +103,7 @@ func TestLimiterParallel(t *testing.T) {
 	if p, _ := admit(t, l, limits, 0); p == nil {
 		t.Error("no room after one ended")
 	}
-	if got := l.inFlight("d"); got != 2 {
+	if got := l.InFlight("d"); got != 2 {
 		t.Errorf("in flight %d", got)
 	}
 }
@@ -117,7 +111,7 @@ func TestLimiterParallel(t *testing.T) {
 // 5783, 2798, 10875: limits hold under concurrency, and in any ten seconds.
 func TestLimiterUnderConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := NewLimiter()
+		l := NewLocal()
 		limits := Limits{RPM: 600, TPM: 600_000, MaxParallel: 20}
 		var mu sync.Mutex
 		var starts []time.Time
@@ -127,7 +121,7 @@ func TestLimiterUnderConcurrency(t *testing.T) {
 		for range 64 {
 			wg.Go(func() {
 				for time.Now().Before(end) {
-					p, err := l.Admit(background, "d", limits, 500)
+					p, err := l.Admit(context.Background(), "d", limits, 500)
 					if busy := (*BusyError)(nil); errors.As(err, &busy) {
 						wait := 10 * time.Millisecond
 						if !busy.ReadyAt.IsZero() {
