@@ -49,7 +49,7 @@ type mockCmd struct {
 }
 
 func (mockCmd) Help() string {
-	return `Answers chat completions, completions, responses, embeddings, moderations and models as OpenAI does, and messages as Anthropic does, under /v1, and fails on demand. Prints its base URL; GET /mock/stats counts what it was asked. For tests and demonstrations only.
+	return `Answers chat completions, completions, responses, embeddings, moderations and models as OpenAI does, and messages as Anthropic does, under /v1; Google's generateContent, Amazon Bedrock's Converse and Cohere's chat where those have them. Fails on demand. Prints its base URL; GET /mock/stats counts what it was asked. For tests and demonstrations only.
 
 Example:
 

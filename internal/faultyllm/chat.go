@@ -9,12 +9,20 @@ import (
 var chat = &endpoint{
 	path:    "/v1/chat/completions",
 	subject: "messages",
-	compose: func(x *exchange) { x.answerTo(x.req.lastUser) },
+	compose: func(x *exchange) {
+		x.answerTo(x.req.lastUser)
+		x.wrapForTool(x.req.chatTool())
+	},
 	whole: func(x *exchange, out []byte) []byte {
 		out = x.head(out, "chatcmpl-", "chat.completion")
 		for i, text := range x.texts {
 			out = openChoice(out, i)
 			out = append(out, `"message":{"role":"assistant","content":`...)
+			if tool := x.tool; tool != nil {
+				out = append(x.chatCall(append(out, `null,"tool_calls":[{`...), tool), `,"arguments":`...)
+				out = append(rawjson.AppendString(out, text), `}}],"refusal":null},"logprobs":null,"finish_reason":"tool_calls"}`...)
+				continue
+			}
 			out = rawjson.AppendString(out, text)
 			out = append(out, `,"refusal":null,"annotations":[]},"logprobs":null,"finish_reason":"stop"}`...)
 		}
@@ -26,12 +34,22 @@ var chat = &endpoint{
 		start: func(x *exchange, out []byte) []byte {
 			out = x.chunk(out, "chatcmpl-", "chat.completion.chunk")
 			out = openChoice(out, 0)
+			if tool := x.tool; tool != nil {
+				out = x.chatCall(append(out, `"delta":{"role":"assistant","content":null,"tool_calls":[{"index":0,`...), tool)
+				out = append(out, `,"arguments":""}}]},"logprobs":null,"finish_reason":null}`...)
+				return x.endChunk(out)
+			}
 			out = append(out, `"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}`...)
 			return x.endChunk(out)
 		},
 		piece: func(x *exchange, out []byte, p piece) []byte {
 			out = x.chunk(out, "chatcmpl-", "chat.completion.chunk")
 			out = openChoice(out, p.choice)
+			if x.tool != nil {
+				out = rawjson.AppendString(append(out, `"delta":{"tool_calls":[{"index":0,"function":{"arguments":`...), p.text)
+				out = append(out, `}}]},"logprobs":null,"finish_reason":null}`...)
+				return x.endChunk(out)
+			}
 			out = append(out, `"delta":{"content":`...)
 			out = rawjson.AppendString(out, p.text)
 			out = append(out, `},"logprobs":null,"finish_reason":null}`...)
@@ -40,12 +58,39 @@ var chat = &endpoint{
 		finish: func(x *exchange, out []byte) []byte {
 			out = x.chunk(out, "chatcmpl-", "chat.completion.chunk")
 			out = openChoice(out, 0)
-			out = append(out, `"delta":{},"logprobs":null,"finish_reason":"stop"}`...)
+			reason := "stop"
+			if x.tool != nil {
+				reason = "tool_calls"
+			}
+			out = append(append(append(out, `"delta":{},"logprobs":null,"finish_reason":"`...), reason...), `"}`...)
 			out = x.endChunk(out)
 			return x.usageChunk(out, "chatcmpl-", "chat.completion.chunk")
 		},
 		done: "data: [DONE]\n\n",
 	},
+}
+
+// chatTool is the name of the tool that must be called, as it is written; nil: none
+// must.
+func (q *request) chatTool() (name []byte) {
+	switch {
+	case q.toolChoice == nil:
+	case rawjson.IsObject(q.toolChoice):
+		return member(member(q.toolChoice, "function"), "name")
+	case string(q.toolChoice) == `"required"`:
+		_, _ = rawjson.Array(q.tools, func(tool []byte) {
+			if name == nil {
+				name = member(member(tool, "function"), "name")
+			}
+		})
+	}
+	return name
+}
+
+// chatCall appends the beginning of a call, up to its arguments.
+func (x *exchange) chatCall(out, tool []byte) []byte {
+	out = append(x.answerID(out, "call_"), `,"type":"function","function":{"name":`...)
+	return append(out, tool...)
 }
 
 var completions = &endpoint{

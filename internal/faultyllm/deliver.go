@@ -54,7 +54,9 @@ func (x *exchange) succeed(f *failure) {
 	kind := jsonType
 	streaming := x.req.stream && x.ep.stream != nil
 	if streaming {
-		kind = streamType
+		if kind = x.ep.stream.kind; kind == nil {
+			kind = streamType
+		}
 	}
 	if f.shape == shapeContentType {
 		kind = htmlType
@@ -194,7 +196,7 @@ func (x *exchange) abandon() {
 
 // waitHeader asks the client to wait, if the failure or the settings say so.
 func (x *exchange) waitHeader(f *failure) {
-	if wait := x.wait(f); wait > 0 && x.ep.fail == nil {
+	if wait := x.wait(f); wait > 0 && !x.ep.noRetryAfter {
 		x.set.RetryAfterForm.set(x.w.Header(), wait)
 	}
 }

@@ -1,5 +1,5 @@
 // Package faultyllm is an OpenAI-compatible upstream to test against, one of
-// Anthropic's and Google's protocols too: a real HTTP server that answers plainly,
+// Anthropic's, Google's, Amazon Bedrock's and Cohere's protocols too: a real HTTP server that answers plainly,
 // fails on demand, and keeps an exact record of what was asked of it.
 //
 //	srv, err := faultyllm.New(faultyllm.Config{Latency: 50 * time.Millisecond})
@@ -14,8 +14,10 @@
 // under /v1 only: without the prefix it answers 404, as real upstreams do.
 // Google's generateContent, streamGenerateContent and batchEmbedContents, where
 // the Gemini API and Vertex AI have them, fail with Google's errors, and
-// /v1/messages, with its tools, with Anthropic's.
-// Chat completions, completions, responses and messages stream when asked to. The text is
+// /v1/messages, with its tools, with Anthropic's. /model/ID/converse and
+// converse-stream are Bedrock's, the latter in binary frames, and /v2/chat and
+// /v2/embed are Cohere's.
+// Chat completions, completions, responses, messages and Cohere's chat stream when asked to. The text is
 // an echo of the last user message, "You said: …", so that a reader can tell
 // which answer belongs to which request; [Config.Answer] replaces it.
 //

@@ -19,6 +19,8 @@ type endpoint struct {
 	// it to an answer, with the time to wait in it; nil: as OpenAI has them.
 	adapt func(*exchange, *failure)
 	fail  func(x *exchange, out []byte, f *failure) []byte
+	// noRetryAfter says that the server has no such header.
+	noRetryAfter bool
 	// check refuses what else the endpoint refuses of a body; nil: nothing.
 	check func(*exchange) (failure, bool)
 	// idHeader is where the call's id goes; empty: X-Request-Id.
@@ -32,7 +34,7 @@ type endpoint struct {
 	stream *encoder
 }
 
-var endpoints = []*endpoint{chat, completions, responses, embeddings, moderations, messages, gemini, geminiEmbeddings}
+var endpoints = []*endpoint{chat, completions, responses, embeddings, moderations, messages, gemini, geminiEmbeddings, converse, cohereChat, cohereEmbed}
 
 // endpointOf finds where a path leads; nil: nowhere.
 func endpointOf(path string) *endpoint {

@@ -34,6 +34,7 @@ type exchange struct {
 	created int64
 	hexID   [24]byte
 
+	tool   []byte   // the name of the tool that the answer calls, as it is written; nil: none
 	texts  [][]byte // the answers, one per choice
 	pieces []piece  // the same as a stream sends it
 	text   []byte   // memory of texts
@@ -248,6 +249,9 @@ func (s *Server) authorized(set *settings, r *http.Request) bool {
 		return true
 	}
 	key, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if signed, found := strings.CutPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 Credential="); found {
+		key, _, ok = strings.Cut(signed, "/") // the id of an access key; its secret is not asked for
+	}
 	for _, other := range []string{"api-key", "x-api-key", "x-goog-api-key"} {
 		if !ok {
 			key = r.Header.Get(other)

@@ -17,13 +17,17 @@ var gemini = &endpoint{
 		model, method := googleModel(path)
 		return model, method == "streamGenerateContent", method == "generateContent" || method == "streamGenerateContent"
 	},
-	adapt:   adaptGemini,
-	fail:    appendGeminiError,
-	compose: func(x *exchange) { x.answerTo(x.req.lastContent) },
+	noRetryAfter: true,
+	adapt:        adaptGemini,
+	fail:         appendGeminiError,
+	compose: func(x *exchange) {
+		x.answerTo(x.req.lastContent)
+		x.wrapForTool(x.geminiTool())
+	},
 	whole: func(x *exchange, out []byte) []byte {
 		out = append(out, `{"candidates":[`...)
 		for i, text := range x.texts {
-			out = appendCandidate(out, i, text)
+			out = x.appendCandidate(out, i, text)
 			out = append(out, `,"finishReason":"STOP"}`...)
 		}
 		return x.endGemini(out, true)
@@ -31,11 +35,18 @@ var gemini = &endpoint{
 	stream: &encoder{
 		start: func(_ *exchange, out []byte) []byte { return out },
 		piece: func(x *exchange, out []byte, p piece) []byte {
-			out = append(appendCandidate(append(out, `data: {"candidates":[`...), p.choice, p.text), '}')
+			if x.tool != nil { // a call comes whole, with the end
+				return out
+			}
+			out = append(x.appendCandidate(append(out, `data: {"candidates":[`...), p.choice, p.text), '}')
 			return append(x.endGemini(out, false), "\r\n\r\n"...)
 		},
 		finish: func(x *exchange, out []byte) []byte {
-			out = appendCandidate(append(out, `data: {"candidates":[`...), 0, nil)
+			var call []byte
+			if x.tool != nil {
+				call = x.texts[0]
+			}
+			out = x.appendCandidate(append(out, `data: {"candidates":[`...), 0, call)
 			return append(x.endGemini(append(out, `,"finishReason":"STOP"}`...), true), "\r\n\r\n"...)
 		},
 		none: "data: {\"usageMetadata\":{\"promptTokenCount\":1,\"totalTokenCount\":1}}\r\n\r\n",
@@ -50,9 +61,10 @@ var geminiEmbeddings = &endpoint{
 		model, method := googleModel(path)
 		return model, false, method == "batchEmbedContents"
 	},
-	adapt:   adaptGemini,
-	fail:    appendGeminiError,
-	compose: func(x *exchange) { x.texts = x.req.items(x.texts) },
+	noRetryAfter: true,
+	adapt:        adaptGemini,
+	fail:         appendGeminiError,
+	compose:      func(x *exchange) { x.texts = x.req.items(x.texts) },
 	whole: func(x *exchange, out []byte) []byte {
 		out = append(out, `{"embeddings":[`...)
 		for i, input := range x.texts {
@@ -93,10 +105,44 @@ func googleModel(path string) (model, method string) {
 	return model, method
 }
 
+// geminiTool is the name of the function that must be called, as it is written; nil:
+// none must.
+func (x *exchange) geminiTool() (name []byte) {
+	either := func(object []byte, camel, snake string) []byte {
+		if found := member(object, camel); found != nil {
+			return found
+		}
+		return member(object, snake)
+	}
+	calling := either(either(x.body, "toolConfig", "tool_config"), "functionCallingConfig", "function_calling_config")
+	if string(member(calling, "mode")) != `"ANY"` {
+		return nil
+	}
+	first := func(list []byte, visit func(item []byte) []byte) (found []byte) {
+		_, _ = rawjson.Array(list, func(item []byte) {
+			if found == nil {
+				found = visit(item)
+			}
+		})
+		return found
+	}
+	if name = first(either(calling, "allowedFunctionNames", "allowed_function_names"), func(item []byte) []byte { return item }); name != nil {
+		return name
+	}
+	return first(x.req.tools, func(tool []byte) []byte {
+		return first(either(tool, "functionDeclarations", "function_declarations"), func(f []byte) []byte { return member(f, "name") })
+	})
+}
+
 // appendCandidate appends a candidate, without the brace at its end.
-func appendCandidate(out []byte, index int, text []byte) []byte {
+func (x *exchange) appendCandidate(out []byte, index int, text []byte) []byte {
 	if out[len(out)-1] == '}' {
 		out = append(out, ',')
+	}
+	if x.tool != nil && text != nil {
+		out = append(append(append(out, `{"content":{"parts":[{"functionCall":{"name":`...), x.tool...), `,"args":`...)
+		out = append(append(out, text...), `}}],"role":"model"},"index":`...)
+		return strconv.AppendInt(out, int64(index), 10)
 	}
 	out = rawjson.AppendString(append(out, `{"content":{"parts":[{"text":`...), text)
 	return strconv.AppendInt(append(out, `}],"role":"model"},"index":`...), int64(index), 10)

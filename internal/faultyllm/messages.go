@@ -17,12 +17,7 @@ var messages = &endpoint{
 	fail:     appendMessagesError,
 	compose: func(x *exchange) {
 		x.answerTo(func(into []byte) []byte { return x.req.lastUser(into) })
-		if x.req.forcedTool() != nil {
-			from := len(x.text)
-			x.text = append(x.text, `{"answer":`...)
-			x.text = append(rawjson.AppendString(x.text, x.texts[0]), '}')
-			x.texts[0] = x.text[from:]
-		}
+		x.wrapForTool(x.req.forcedTool())
 	},
 	whole: func(x *exchange, out []byte) []byte {
 		out = x.message(out)
@@ -30,7 +25,7 @@ var messages = &endpoint{
 		if len(x.texts) == 0 {
 			return append(x.messageUsage(append(out, `],"stop_reason":null,"stop_sequence":null`...), false), '}')
 		}
-		if x.req.forcedTool() != nil {
+		if x.tool != nil {
 			out = x.toolUse(out)
 			out = append(append(out, `,"input":`...), x.texts[0]...)
 		} else {
@@ -50,7 +45,7 @@ var messages = &endpoint{
 			out = append(out, "}}\n\n"...)
 			out = typed(out, "content_block_start")
 			out = append(out, `,"index":0,"content_block":`...)
-			if x.req.forcedTool() != nil {
+			if x.tool != nil {
 				out = append(x.toolUse(out), `,"input":{}`...)
 			} else {
 				out = append(out, `{"type":"text","text":""`...)
@@ -60,7 +55,7 @@ var messages = &endpoint{
 		},
 		piece: func(x *exchange, out []byte, p piece) []byte {
 			out = typed(out, "content_block_delta")
-			if x.req.forcedTool() != nil {
+			if x.tool != nil {
 				out = append(out, `,"index":0,"delta":{"type":"input_json_delta","partial_json":`...)
 			} else {
 				out = append(out, `,"index":0,"delta":{"type":"text_delta","text":`...)
@@ -104,11 +99,11 @@ func (x *exchange) messageUsage(out []byte, answered bool) []byte {
 // toolUse appends the beginning of a call, up to its input.
 func (x *exchange) toolUse(out []byte) []byte {
 	out = x.answerID(append(out, `{"type":"tool_use",`...), "toolu_")
-	return append(append(out, `,"name":`...), x.req.forcedTool()...)
+	return append(append(out, `,"name":`...), x.tool...)
 }
 
 func (x *exchange) stopReason() string {
-	if x.req.forcedTool() != nil {
+	if x.tool != nil {
 		return "tool_use"
 	}
 	return "end_turn"

@@ -43,14 +43,17 @@ func (s *Server) serveModels(w http.ResponseWriter, r *http.Request) {
 	}
 
 	var out []byte
-	if one {
+	names := set.Models
+	if len(names) == 0 {
+		names = []string{anyModel}
+	}
+	switch {
+	case one:
 		out = modelObject(out, name)
-	} else {
+	case r.URL.Query().Has("page_size"): // as Cohere asks
+		out = appendCohereModels(out, names)
+	default:
 		out = append(out, `{"object":"list","data":[`...)
-		names := set.Models
-		if len(names) == 0 {
-			names = []string{anyModel}
-		}
 		for i, name := range names {
 			if i > 0 {
 				out = append(out, ',')

@@ -22,6 +22,16 @@ func TestSDKAnthropic(t *testing.T) {
 	runPython(t, "anthropic_sdk.py", []string{"BASE_URL=" + s.Root(), "KEY=mock-key"}, "anthropic")
 }
 
+func TestSDKAWS(t *testing.T) {
+	s := start(t, Config{APIKey: "AKIDMOCK"})
+	runPython(t, "boto.py", []string{"BASE_URL=" + s.Root(), "KEY=AKIDMOCK"}, "boto3")
+}
+
+func TestSDKCohere(t *testing.T) {
+	s := start(t, Config{APIKey: "mock-key"})
+	runPython(t, "cohere_sdk.py", []string{"BASE_URL=" + s.Root(), "KEY=mock-key"}, "cohere")
+}
+
 // runPython runs a script of testdata where the packages are installed.
 func runPython(t *testing.T, script string, env []string, packages ...string) {
 	t.Helper()

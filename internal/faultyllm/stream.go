@@ -10,9 +10,11 @@ type encoder struct {
 	start  func(*exchange, []byte) []byte
 	piece  func(*exchange, []byte, piece) []byte
 	finish func(*exchange, []byte) []byte
-	done   string // the last line, "" when there is none
-	failed string // before the data of an error
-	none   string // a stream without an answer; empty: OpenAI's last line
+	done   string                                   // the last line, "" when there is none
+	failed string                                   // before the data of an error
+	kind   []string                                 // its type; nil: of server-sent events
+	broken func(*exchange, []byte, *failure) []byte // a failure within it; nil: as an event
+	none   string                                   // a stream without an answer; empty: OpenAI's last line
 }
 
 // stream answers with server-sent events. Without a pace or a fault they go out
@@ -55,6 +57,10 @@ func (x *exchange) stream(f *failure, status int, kind []string) {
 		return
 	case shapeTruncated:
 	case shapeErrorIn200:
+		if enc.broken != nil {
+			x.out = enc.broken(x, x.out, f)
+			break
+		}
 		x.out = append(append(x.out, enc.failed...), "data: "...)
 		x.out = x.appendError(x.out, f)
 		x.out = append(x.out, "\n\n"...)
