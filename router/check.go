@@ -36,6 +36,11 @@ type CheckResult struct {
 	MaxParallel int  `json:"max_parallel"`
 	PriceKnown  bool `json:"price_known"`
 
+	// Instead is the base URL at which the server lists its models, where that is
+	// not the deployment's: with a /v1 more, or less. Empty: it is right, or nothing
+	// is known.
+	Instead string `json:"base_url_instead,omitempty"`
+
 	Error *schema.Error `json:"error"` // why the answer was no list of models; nil when it was one
 }
 
@@ -56,11 +61,33 @@ func (r *Router) Check(ctx context.Context) []CheckResult {
 	for i, d := range r.deployments {
 		all.Go(func() error {
 			results[i] = d.check(ctx)
+			if e := results[i].Error; e != nil && results[i].Reachable && results[i].Authorised {
+				results[i].Instead = r.instead(ctx, d)
+			}
 			return nil
 		})
 	}
 	_ = all.Wait()
 	return results
+}
+
+// instead looks for the models of a server that lists none at a deployment's base
+// URL: with /v1 where that has none, else without.
+func (r *Router) instead(ctx context.Context, d *deployment) string {
+	other := d.Deployment
+	if short, ok := strings.CutSuffix(d.BaseURL, "/v1"); ok {
+		other.BaseURL = short
+	} else {
+		other.BaseURL = d.BaseURL + "/v1"
+	}
+	if d.protocolName() != "openai" || d.BaseURL == "" {
+		return ""
+	}
+	made, err := newDeployment(other, d.transport, d.limit)
+	if err != nil || made.check(ctx).Error != nil {
+		return ""
+	}
+	return other.BaseURL
 }
 
 func (d *deployment) check(ctx context.Context) CheckResult {
@@ -115,6 +142,8 @@ func (d *deployment) listing(raw []byte) Listing {
 // String is the result on one line.
 func (c CheckResult) String() string {
 	switch {
+	case c.Instead != "":
+		return fmt.Sprintf("%s: %s; it lists its models at %s: set api_base to that", c.Deployment.ID, c.Error.Message, c.Instead)
 	case c.Error != nil:
 		return fmt.Sprintf("%s: %s", c.Deployment.ID, c.Error.Message)
 	case !c.Reachable:

@@ -30,6 +30,14 @@ func TestCheck(t *testing.T) {
 		w.WriteHeader(404)
 		_, _ = io.WriteString(w, "404 page not found\n")
 	})
+	_, short := serve(t, func(w http.ResponseWriter, req *http.Request) { // as infinity serves, without /v1
+		if req.URL.Path != "/models" {
+			w.WriteHeader(404)
+			_, _ = io.WriteString(w, `{"detail":"Not Found"}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"data":[{"id":"gpt-4o"}]}`)
+	})
 	at := func(id, group, model, base, key string) Deployment {
 		return Deployment{ID: id, Group: group, Model: model, BaseURL: base, APIKey: NewSecret(key)}
 	}
@@ -40,6 +48,8 @@ func TestCheck(t *testing.T) {
 		at("bad key", "i", "gpt-4o", srv.URL(), "sk-wrong-key-000000"),
 		at("gone", "j", "gpt-4o", gone.URL+"/v1", testKey),
 		at("listless", "k", "gpt-4o", listless.URL, testKey),
+		at("too little", "l", "gpt-4o", strings.TrimSuffix(srv.URL(), "/v1"), testKey),
+		at("too much", "m", "gpt-4o", short.URL+"/v1", testKey),
 	}})
 	want := []struct {
 		reachable, authorised bool
@@ -52,6 +62,8 @@ func TestCheck(t *testing.T) {
 		{true, false, ListedUnknown, "bad key: "},
 		{false, false, ListedUnknown, "connection refused"},
 		{true, true, ListedUnknown, "is it complete?"},
+		{true, true, ListedUnknown, "it lists its models at " + srv.URL() + ": set api_base to that"},
+		{true, true, ListedUnknown, "it lists its models at " + short.URL + ": set api_base to that"},
 	}
 	for i, got := range r.Check(background) {
 		w := want[i]

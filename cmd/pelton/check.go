@@ -142,7 +142,8 @@ func checkDeployments(a *app, models *router.Config) (list []finding) {
 	}
 	defer upstreams.Close()
 	for _, r := range upstreams.Check(a.soft) {
-		list = append(list, finding{What: "deployment " + r.Deployment.ID, OK: r.Error == nil || r.Reachable && r.Authorised, Detail: detail(r), Result: &r})
+		ok := r.Error == nil || r.Reachable && r.Authorised && r.Instead == ""
+		list = append(list, finding{What: "deployment " + r.Deployment.ID, OK: ok, Warning: ok && r.Model == router.NotListed, Detail: detail(r), Result: &r})
 	}
 	return list
 }
@@ -172,12 +173,14 @@ func create(a *app, cfg *config.Config, log zerolog.Logger) error {
 func detail(r router.CheckResult) string {
 	text := fmt.Sprintf("%s, %s", r.Deployment.BaseURL, r.Deployment.Model)
 	switch {
+	case r.Instead != "":
+		return text + ": " + r.Error.Message + "; it lists its models at " + r.Instead + ": set api_base to that"
 	case r.Error != nil:
 		return text + ": " + r.Error.Message
 	case !r.Reachable:
 		return text + ": lists no models, and was not asked; " + r.Terms()
 	case r.Model == router.NotListed:
-		return text + ": answers, but does not list this model; " + r.Terms()
+		return text + ": answers, but does not list this model, and may refuse each request for it; " + r.Terms()
 	}
 	return fmt.Sprintf("%s: %.0f ms; %s", text, r.LatencyMs, r.Terms())
 }

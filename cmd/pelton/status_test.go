@@ -30,3 +30,21 @@ func TestStatusSaysWhatItDoesNotKnow(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// The exit code tells a wrong key or model from failed requests, however a server
+// spells its code.
+func TestExitCodeOfAnySpelling(t *testing.T) {
+	for code, want := range map[string]int{
+		"401": exitSetup, "invalid_api_key": exitSetup, "Invalid_API_Key": exitSetup, "http_401": exitSetup, "402": exitSetup, "403": exitSetup,
+		"404": exitSetup, "model_not_found": exitSetup, "DeploymentNotFound": exitSetup, "no_db_connection": exitSetup, "501": exitSetup,
+		"400": exitFailures, "422": exitFailures, "http_400": exitFailures, "500": exitFailures, "invalid_request_error": exitFailures,
+	} {
+		s := &schema.State{
+			State: schema.Failed, Total: 2, Counts: schema.Counts{Failed: 2},
+			Reason: &schema.Reason{Code: schema.ReasonAllFailed}, Errors: []schema.ErrorCount{{Code: code, Count: 2}},
+		}
+		if got := exitOf(s); got != want {
+			t.Errorf("%s: %d, want %d", code, got, want)
+		}
+	}
+}

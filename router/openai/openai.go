@@ -146,6 +146,8 @@ func (p *Protocol) hint(reply protocol.Reply, b *body, f *protocol.Fault) string
 	switch {
 	case lost && !hasVersion(p.base) && !f.NamesModel():
 		return "; the base URL " + p.base + " holds no version such as /v1: is it complete?"
+	case lost && reply.Status == http.StatusNotFound && strings.HasSuffix(p.base, "/v1") && !f.NamesModel():
+		return "; is the base URL " + p.base + " right? Some servers have no /v1: `pelton check` looks for it"
 	case strings.Contains(strings.ToLower(string(b.text())), "unexpected endpoint or method"):
 		return "; is the base URL " + p.base + " complete (/v1)?"
 	}
