@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -11,8 +12,8 @@ import (
 
 // FromCloudEvent takes the job out of a CloudEvent 1.0: binary mode, with the
 // attributes in headers ce-id, ce-type and ce-specversion, or structured mode,
-// with Content-Type application/cloudevents+json. Header names match whatever
-// their case, values are percent-decoded.
+// with Content-Type application/cloudevents+json, or told by the member specversion.
+// Header names match whatever their case, values are percent-decoded.
 //
 // ok reports whether the message is a CloudEvent. If it is none, job is data
 // itself and id is empty. The id is the event's, as it came: see [NormalizeID].
@@ -30,6 +31,8 @@ func FromCloudEvent(header map[string][]string, data []byte) (job []byte, id str
 		err = fmt.Errorf("content type %q is not supported; send application/cloudevents+json or binary mode", clip(media))
 	case has(header, "ce-specversion"), has(header, "ce-id"):
 		job, id, err = binaryEvent(header, data)
+	case saysSpecVersion(data):
+		job, id, err = structuredEvent(data)
 	default:
 		return data, "", false, nil
 	}
@@ -37,6 +40,19 @@ func FromCloudEvent(header map[string][]string, data []byte) (job []byte, id str
 		return nil, id, true, fmt.Errorf("CloudEvent: %w", err)
 	}
 	return job, id, true, nil
+}
+
+// saysSpecVersion reports whether data is an object with the member specversion,
+// which no job has. The binding for NATS sends events in structured mode without a
+// header: there is nothing else to know them by
+// (CloudEvents NATS protocol binding 1.0.2, section 3.2).
+func saysSpecVersion(data []byte) (found bool) {
+	const name = "specversion"
+	if !bytes.Contains(data, []byte(`"`+name+`"`)) {
+		return false
+	}
+	err := scanObject(data, func(f field) { found = found || string(f.key) == name })
+	return found && err == nil
 }
 
 func binaryEvent(header map[string][]string, data []byte) (job []byte, id string, err error) {

@@ -32,6 +32,15 @@ func TestFromCloudEvent(t *testing.T) {
 		"binary without version": {header{"ce-id": {"e1"}, "ce-type": {"t"}}, `{}`, "", "e1", true, "specversion: missing"},
 		"older":                  {header{"ce-specversion": {"0.3"}, "ce-id": {"e1"}, "ce-type": {"t"}}, `{}`, "", "e1", true, `must be "1.0", not "0.3"`},
 
+		"structured, no header":  {nil, event(`"data": {"a" : 1.0}`), `{"a" : 1.0}`, "e1", true, ""},
+		"structured, plain JSON": {header{"Content-Type": {"application/json"}}, event(`"data":{}`), `{}`, "e1", true, ""},
+		"no header, older":       {nil, `{"specversion":"0.3","id":"e1","data":{}}`, "", "e1", true, "type: missing"},
+		"no header, no version":  {nil, `{"specversion":null,"id":"e1","type":"t","data":{}}`, "", "e1", true, "specversion: missing"},
+		"binary, event inside":   {binary, event(`"data":{}`), event(`"data":{}`), "e1", true, ""},
+		"the word in a message":  {nil, `{"requests":[{"body":{"specversion":"1.0","x":"\"specversion\""}}]}`, `{"requests":[{"body":{"specversion":"1.0","x":"\"specversion\""}}]}`, "", false, ""},
+		"the word, no JSON":      {nil, `{"specversion":`, `{"specversion":`, "", false, ""},
+		"the word, no object":    {nil, `["specversion"]`, `["specversion"]`, "", false, ""},
+
 		"structured":             {structured, event(`"data": {"a" : 1.0}`), `{"a" : 1.0}`, "e1", true, ""},
 		"structured, extensions": {structured, event(`"x":{},"time":"now","data":{}`), `{}`, "e1", true, ""},
 		"structured in base64":   {structured, event(`"data_base64":"` + encoded + `"`), `{"a": 1}`, "e1", true, ""},
