@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pelton/jobs"
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -227,10 +228,11 @@ func (g *Gateway) deleteFile(c *call) error {
 		return err
 	}
 	if f.stored == nil {
-		return &apiError{Status: http.StatusBadRequest, Param: "id", Code: "file_not_deletable",
-			Message: "This file is part of " + batchPrefix + f.view.state.ID + " and goes with it: when its results age out, or with `pelton rm " + f.view.state.ID + "`."}
+		err = g.deleteView(c.ctx, f.view)
+	} else {
+		err = g.files.Remove(c.ctx, f.stored)
 	}
-	if err := g.files.Remove(c.ctx, f.stored); err != nil {
+	if err != nil {
 		return err
 	}
 	g.Log.Info().Str("key", c.key.Name).Str("file", f.ID).Msg("a file was deleted")
@@ -310,8 +312,15 @@ func (g *Gateway) entries(c *call, purpose string) ([]entry, error) {
 		if err != nil {
 			return nil, err
 		}
+		gone, err := g.files.AllGone(c.ctx)
+		if err != nil {
+			return nil, err
+		}
 		for i := range states {
 			for _, v := range g.viewsOf(c, &states[i]) {
+				if gone[store.JobKey{Queue: states[i].Queue, ID: v.id}] {
+					continue
+				}
 				all = append(all, entry{id: v.id, created: *states[i].FinishedAt, view: v})
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"pelton/internal/dev/testenv"
 	"pelton/internal/gateway"
 	"pelton/jobs"
+	"pelton/jobs/store"
 )
 
 func TestErrorsAreTold(t *testing.T) {
@@ -171,8 +173,76 @@ func TestListsArePaged(t *testing.T) {
 	if got := walk[fileObject](w, "/v1/files?purpose=vision", "ListFilesResponse", name); len(got) != 0 {
 		t.Error(got)
 	}
-	a := w.send("DELETE", "/v1/files/"+outputs[0], nil)
+	w.ok(w.send("DELETE", "/v1/files/"+outputs[0], nil), "DeleteFileResponse", &struct{}{})
+	if left := walk[fileObject](w, "/v1/files?purpose=batch_output", "ListFilesResponse", name); !slices.Equal(left, outputs[1:]) {
+		t.Errorf("%v are left of %v", left, outputs)
+	}
+}
+
+// Output and error file are deleted each by itself; the results are erased with the
+// last of them, and the batch stays.
+func TestResultsGoWithTheLastFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.e.Worker(defaultQueue)
+	b := w.until(w.create(order(w.upload(lines(3)+line("bad", "x", `{"status":400}`)).ID)).ID, "completed")
+	key := store.JobKey{Queue: "default", ID: b.job()}
+	there := func() bool {
+		t.Helper()
+		some, err := w.b.Results.MayRead(t.Context(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return some
+	}
+	gone := func(id string) {
+		t.Helper()
+		w.ok(w.send("DELETE", "/v1/files/"+id, nil), "DeleteFileResponse", &struct{}{})
+		w.refused(w.send("GET", "/v1/files/"+id, nil), http.StatusNotFound, "")
+		w.refused(w.send("GET", "/v1/files/"+id+"/content", nil), http.StatusNotFound, "")
+		w.refused(w.send("GET", "/v1/files/"+id+"/content?pelton_partial=true", nil), http.StatusNotFound, "")
+		w.refused(w.send("DELETE", "/v1/files/"+id, nil), http.StatusNotFound, "")
+	}
+	gone(b.OutputFileID)
+	if failed := parsed(t, w.content(b.ErrorFileID)); len(failed) != 1 || !there() {
+		t.Errorf("%d lines of the other file", len(failed))
+	}
+	gone(b.ErrorFileID)
+	if there() {
+		t.Error("results are left")
+	}
+	if again := w.batch(b.ID); again.Status != "completed" || again.RequestCounts != b.RequestCounts {
+		t.Errorf("%+v", again)
+	}
+	_, err := jobs.ClientOn(w.b, "default").Job("default", b.job()).AgedOut(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	a := w.send("DELETE", "/v1/files/file-input-"+b.job(), nil)
 	w.refused(a, http.StatusBadRequest, "file_not_deletable")
+}
+
+// The only file is the last one. A process that died between the mark and the
+// erasure is followed by one that clears away.
+func TestResultsGoWithTheOnlyFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.e.Worker(defaultQueue)
+	for _, died := range []bool{false, true} {
+		b := w.until(w.create(order(w.upload(lines(3)).ID)).ID, "completed")
+		if died {
+			if err := gateway.NewFileStore(w.b).MarkGone(t.Context(), "default", b.OutputFileID); err != nil {
+				t.Fatal(err)
+			}
+			gateway.SweepGone(t, w.b)
+		} else {
+			w.ok(w.send("DELETE", "/v1/files/"+b.OutputFileID, nil), "DeleteFileResponse", &struct{}{})
+		}
+		some, err := w.b.Results.MayRead(t.Context(), store.JobKey{Queue: "default", ID: b.job()})
+		if some || err != nil {
+			t.Errorf("died %v: results are left: %v, %v", died, some, err)
+		}
+	}
 }
 
 // walk reads all pages of a list.

@@ -200,6 +200,9 @@ func (g *Gateway) sweep(ctx context.Context) {
 		case <-time.After(wait):
 		}
 		n, err := g.files.Sweep(ctx)
+		if err == nil {
+			err = g.sweepGone(ctx)
+		}
 		switch {
 		case errors.Is(err, jobs.ErrDenied): // a worker may have no right to purge: others clear away, or age does
 			g.Log.Debug().Err(err).Msg("expired files are not this process's to clear away")

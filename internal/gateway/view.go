@@ -89,6 +89,13 @@ func (g *Gateway) viewNamed(c *call, id string) (v *view, ok bool, err error) {
 		if v == nil {
 			return nil, true, jobs.ErrNotFound // has not ended, or has no such line
 		}
+		gone, err := g.files.Gone(c.ctx, state.Queue, id)
+		if err != nil {
+			return nil, true, err
+		}
+		if gone {
+			return nil, true, jobs.ErrNotFound
+		}
 	}
 	return v, true, g.measure(c.ctx, v)
 }
@@ -292,6 +299,11 @@ func (g *Gateway) soFar(c *call) error {
 	}
 	if err != nil {
 		return err
+	}
+	if gone, err := g.files.Gone(c.ctx, state.Queue, id); err != nil {
+		return err
+	} else if gone {
+		return noFile(id)
 	}
 	v := &view{g: g, h: h, state: state, id: id, kind: kind}
 	c.Header().Set("Content-Type", "application/octet-stream")

@@ -59,6 +59,22 @@ func (s *Store) Erase(ctx context.Context, job JobKey, rec *Record, overwrite in
 	return e.removed, err
 }
 
+// EraseResults takes the results of a job that has ended away, with the bodies that
+// were too large for a message: its state and its input stay. It can be repeated.
+func (s *Store) EraseResults(ctx context.Context, job JobKey) (Removed, error) {
+	e := &eraser{st: s, Eraser: s.c.Eraser(OverwriteMost), queue: job.Queue, id: job.ID}
+	err := e.With(ctx, func(ctx context.Context) error {
+		n, err := e.Erase(ctx, s.c.Names.ResultsStream(), s.c.Names.ResultsOf(job.Queue, job.ID))
+		e.removed.Results += n
+		if err != nil {
+			return err
+		}
+		return e.objects(ctx, s.c.Names.BodiesBucket())
+	})
+	e.removed.Messages, e.removed.Unlinked = e.Messages, e.Unlinked
+	return e.removed, err
+}
+
 // EraseObject overwrites an object on the disk and takes it away, as far as it
 // shares files there with others'. An object that is not there is none.
 func (s *Store) EraseObject(ctx context.Context, bucket, name string) error {
