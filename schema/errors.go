@@ -41,9 +41,9 @@ func (e *Error) Error() string {
 // Code values that Pelton itself puts into an [Error]; an upstream's own codes
 // are passed on as they came.
 const (
-	CodeCancelled       = "cancelled"        // its job was cancelled or ended early
+	CodeCancelled       = "batch_cancelled"  // its job was cancelled or ended early; OpenAI's name, as the next two
 	CodeExpired         = "batch_expired"    // OpenAI's name for a line that its batch did not reach in time
-	CodeTimeout         = "timeout"          // its own timeout was over
+	CodeTimeout         = "request_timeout"  // its own timeout was over
 	CodeConnection      = "connection_error" // no answer came from the upstream, or half of one
 	CodeStaleConnection = "stale_connection" // of an attempt: the upstream had closed the kept connection; sent once more at once, at no cost
 	CodeNoDeployment    = "no_deployment"    // no deployment is left that could take it

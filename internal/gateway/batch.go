@@ -18,6 +18,7 @@ type origin struct {
 	Endpoint  string `json:"endpoint"`
 	Window    string `json:"completion_window"`
 	KeepFor   int64  `json:"output_expires_after,omitempty"` // seconds; 0: as long as results are kept
+	TooMany   string `json:"too_many,omitempty"`             // why it fails, where its file has too many lines: none of them is in the job
 }
 
 // batchID and jobID are the two names of one thing.
@@ -173,7 +174,7 @@ func (b *batch) end(s *schema.State, o origin) {
 	case "completed":
 		b.FinalizingAt, b.CompletedAt = at, at
 	case "failed":
-		b.FailedAt, b.Errors = at, errorsOf(s.Reason)
+		b.FailedAt, b.Errors = at, errorsOf(s.Reason, o)
 	case "expired":
 		b.FinalizingAt, b.ExpiredAt = at, at
 	case "cancelled":
@@ -212,13 +213,18 @@ func statusOf(s *schema.State, cancelled bool) string {
 
 // errorsOf says why a job failed as a whole: line by line, where its input was
 // not valid.
-func errorsOf(reason *schema.Reason) *batchErrors {
+func errorsOf(reason *schema.Reason, o origin) *batchErrors {
 	list := &batchErrors{Object: "list", Data: []batchError{}}
 	if reason == nil {
 		return list
 	}
-	for _, p := range reason.Problems {
-		e := batchError{Code: p.Code, Message: p.Message}
+	if o.TooMany != "" {
+		list.Data = append(list.Data, batchError{Code: codeTooManyTasks, Message: o.TooMany})
+		return list
+	}
+	for i := range reason.Problems {
+		p := &reason.Problems[i]
+		e := batchError{Code: lineCode(p), Message: p.Message}
 		if p.Line > 0 {
 			e.Line = &p.Line
 		}

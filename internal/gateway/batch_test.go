@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"pelton/internal/dev/testenv"
+	"pelton/internal/gateway"
 	"pelton/jobs"
 	"pelton/schema"
 )
@@ -79,11 +80,11 @@ func TestInvalidInputFailsTheBatch(t *testing.T) {
 		input, endpoint, code, param string
 		line                         int
 	}{
-		"no JSON":        {lines(1) + "{oops\n", "/v1/chat/completions", "invalid_json", "", 2},
-		"other endpoint": {lines(1), "/v1/embeddings", "invalid_value", "url", 1},
+		"no JSON":        {lines(1) + "{oops\n", "/v1/chat/completions", "invalid_json_line", "", 2},
+		"other endpoint": {lines(1), "/v1/embeddings", "url_mismatch", "url", 1},
 		"twice":          {lines(1) + lines(1), "/v1/chat/completions", "duplicate_custom_id", "custom_id", 2},
-		"no model":       {`{"custom_id":"a","url":"/v1/chat/completions","body":{"messages":[]}}`, "/v1/chat/completions", "missing", "body.model", 1},
-		"only blanks":    {"\n\n", "/v1/chat/completions", "missing", "", 0},
+		"no model":       {`{"custom_id":"a","url":"/v1/chat/completions","body":{"messages":[]}}`, "/v1/chat/completions", "missing_required_parameter", "body.model", 1},
+		"only blanks":    {"\n\n", "/v1/chat/completions", "empty_file", "", 0},
 	} {
 		b := w.create(order(w.upload(test.input).ID, "endpoint", test.endpoint))
 		b = w.until(b.ID, "failed")
@@ -112,6 +113,29 @@ func TestInvalidInputFailsTheBatch(t *testing.T) {
 	if c := b.RequestCounts; c.Completed != 1 || c.Failed != 1 {
 		t.Errorf("%+v", c)
 	}
+}
+
+// A file with too many lines makes a batch that has failed, as at OpenAI, and calls
+// nobody; made again with the same key it is the same.
+func TestTooManyLinesFailTheBatch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(c *gateway.Config) { c.MaxLines = 10 })
+	w.e.Worker(defaultQueue)
+	long := w.upload(lines(11))
+	for _, metadata := range []string{"{}", `{"pelton_invalid":"skip"}`} {
+		made := w.create(order(long.ID, "metadata", metadata), "Idempotency-Key", "k"+metadata)
+		b := w.until(made.ID, "failed")
+		if b.Errors == nil || len(b.Errors.Data) != 1 || b.Errors.Data[0].Code != "too_many_tasks" || !strings.Contains(b.Errors.Data[0].Message, "11 lines") {
+			t.Errorf("%+v", b.Errors)
+		}
+		if again := w.create(order(long.ID, "metadata", metadata), "Idempotency-Key", "k"+metadata); again.ID != b.ID {
+			t.Errorf("%s, then %s", b.ID, again.ID)
+		}
+	}
+	if calls := w.e.LLM.Stats().Calls; calls != 0 {
+		t.Errorf("%d calls", calls)
+	}
+	w.until(w.create(order(w.upload(lines(10)).ID)).ID, "completed")
 }
 
 func TestWhatExpiresHasItsLine(t *testing.T) {

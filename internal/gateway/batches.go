@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -102,7 +103,17 @@ func (g *Gateway) createBatch(c *call) error {
 	if err != nil {
 		return err
 	}
-	input := g.files.Open(c.ctx, file, 0)
+	var input io.ReadCloser
+	if g.MaxLines > 0 && file.Lines > g.MaxLines {
+		// As at OpenAI the batch is there and has failed: its job has no request.
+		from.TooMany = fmt.Sprintf("The file has %d lines; a batch can have %d here.", file.Lines, g.MaxLines)
+		if err := setMetadata(job, o.Metadata, *from); err != nil {
+			return err
+		}
+		input = io.NopCloser(strings.NewReader("\n"))
+	} else {
+		input = g.files.Open(c.ctx, file, 0)
+	}
 	defer func() { _ = input.Close() }()
 	h, err := c.client(g).Submit(c.ctx, *job, jobs.WithInput(input), jobs.WithEndpoint(schema.Endpoint(from.Endpoint)))
 	switch {
@@ -113,7 +124,7 @@ func (g *Gateway) createBatch(c *call) error {
 	case err != nil:
 		return err
 	}
-	g.Log.Info().Str("key", c.key.Name).Str("job", h.ID()).Str("file", file.ID).Int64("bytes", file.Bytes).Msg("a batch was created")
+	g.Log.Info().Str("key", c.key.Name).Str("request", c.r.Header.Get(requestID)).Str("job", h.ID()).Str("file", file.ID).Int64("bytes", file.Bytes).Msg("a batch was created")
 	state, err := h.State(c.ctx)
 	if err != nil {
 		// It is there: this is what is certain of it.
@@ -168,9 +179,6 @@ func (g *Gateway) inputFile(c *call, id string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g.MaxLines > 0 && file.Lines > g.MaxLines {
-		return nil, invalid("input_file_id", "too_many_requests_in_batch", "The file has %d lines; a batch can have %d here.", file.Lines, g.MaxLines)
-	}
 	return file, nil
 }
 
@@ -197,6 +205,7 @@ func (g *Gateway) repeated(c *call, job *schema.Job) (bool, error) {
 	}
 	was, own := readMetadata(state.Metadata)
 	is, want := readMetadata(job.Metadata)
+	was.TooMany = "" // found when the file was looked at, which is not done again
 	if was != is || !maps.Equal(own, want) {
 		return false, reusedKey()
 	}

@@ -63,7 +63,7 @@ func (g *Gateway) refuse(w http.ResponseWriter, r *http.Request, key *Key, err e
 	if key != nil {
 		event = event.Str("key", key.Name)
 	}
-	event.Err(err).Str("method", r.Method).Str("path", r.URL.Path).Int("status", answer.Status).Msg("refused a request")
+	event.Err(err).Str("request", r.Header.Get(requestID)).Str("method", r.Method).Str("path", r.URL.Path).Int("status", answer.Status).Msg("refused a request")
 	writeError(w, answer)
 }
 

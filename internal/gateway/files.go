@@ -84,7 +84,7 @@ func (g *Gateway) upload(c *call) error {
 	if err != nil {
 		return broken(err)
 	}
-	g.Log.Info().Str("key", c.key.Name).Str("file", stored.ID).Int64("bytes", stored.Bytes).Msg("a file was uploaded")
+	g.Log.Info().Str("key", c.key.Name).Str("request", c.r.Header.Get(requestID)).Str("file", stored.ID).Int64("bytes", stored.Bytes).Msg("a file was uploaded")
 	return c.answer(fileOf(stored))
 }
 
@@ -235,7 +235,7 @@ func (g *Gateway) deleteFile(c *call) error {
 	if err != nil {
 		return err
 	}
-	g.Log.Info().Str("key", c.key.Name).Str("file", f.ID).Msg("a file was deleted")
+	g.Log.Info().Str("key", c.key.Name).Str("request", c.r.Header.Get(requestID)).Str("file", f.ID).Msg("a file was deleted")
 	return c.answer(map[string]any{"id": f.ID, "object": "file", "deleted": true})
 }
 

@@ -22,7 +22,6 @@ func TestErrorsAreTold(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, func(c *gateway.Config) { c.MaxFile, c.MaxLines = 64<<10, 10 })
 	f := w.upload(lines(1))
-	long := w.upload(lines(11))
 	upload := func(fields map[string]string, name, content string) answer {
 		body, kind := form(fields, name, content)
 		return w.send("POST", "/v1/files", body, "Content-Type", kind)
@@ -52,7 +51,6 @@ func TestErrorsAreTold(t *testing.T) {
 		"batch for images":          {create(order(f.ID, "endpoint", "/v1/images/generations")), 400, "invalid_value", "/v1/embeddings"},
 		"batch of an unknown file":  {create(order("file-none")), 400, "invalid_value", "file-none"},
 		"batch of a strange file":   {create(order("file.>")), 400, "invalid_value", ""},
-		"batch of too many lines":   {create(order(long.ID)), 400, "too_many_requests_in_batch", "11 lines"},
 		"window of words":           {create(order(f.ID, "completion_window", "soon")), 400, "invalid_value", "24h"},
 		"window too long":           {create(order(f.ID, "completion_window", "37h")), 400, "invalid_value", "36h0m0s"},
 		"setting that is none":      {create(order(f.ID, "metadata", `{"pelton_colour":"red"}`)), 400, "invalid_value", "pelton_concurrency"},
@@ -85,7 +83,7 @@ func TestErrorsAreTold(t *testing.T) {
 			}
 		})
 	}
-	if files, err := gateway.NewFileStore(w.b).List(t.Context()); err != nil || len(files) != 2 {
+	if files, err := gateway.NewFileStore(w.b).List(t.Context()); err != nil || len(files) != 1 {
 		t.Errorf("%d files are left, %v", len(files), err)
 	}
 }
@@ -428,5 +426,24 @@ func TestLargeResults(t *testing.T) {
 	output := parsed(t, w.content(b.OutputFileID))
 	if len(output) != 2 || output[0].Response.Body.Choices[0].Message.Content != text {
 		t.Errorf("%d lines, the first of %d characters", len(output), len(output[0].Response.Body.Choices[0].Message.Content))
+	}
+}
+
+// Every answer carries an id that the log has too: the caller's, or one of ours.
+func TestAnswersCarryARequestID(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for path, status := range map[string]int{"/v1/files": 200, "/v1/files/file-none": 404, "/nowhere": 404, "/v1/models": 200} {
+		for _, given := range []string{"", "mine-1", "no\u00e9", strings.Repeat("x", 200), "a b"} {
+			a := w.send("GET", path, nil, "X-Request-Id", given)
+			got := a.header.Get("X-Request-Id")
+			if want := given == "mine-1"; a.status != status || want && got != given || !want && !strings.HasPrefix(got, "req_") {
+				t.Errorf("%s with %q: status %d, id %q", path, given, a.status, got)
+			}
+		}
+	}
+	without := newWorld(t, func(c *gateway.Config) { c.Keys = &gateway.Keys{} })
+	if a := without.send("GET", "/v1/files", nil); a.status != http.StatusUnauthorized || !strings.HasPrefix(a.header.Get("X-Request-Id"), "req_") {
+		t.Errorf("status %d, %v", a.status, a.header)
 	}
 }

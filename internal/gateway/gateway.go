@@ -28,6 +28,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nuid"
 	"github.com/rs/zerolog"
 
 	"pelton/internal/loopback"
@@ -100,8 +101,27 @@ func (g *Gateway) Close() {
 	g.done.Wait()
 }
 
-// ServeHTTP implements http.Handler.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.mux.ServeHTTP(w, r) }
+// ServeHTTP implements http.Handler. Every answer carries X-Request-Id: the caller's
+// own, where that can stand in a log, else a new one.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := r.Header.Get(requestID)
+	if !plainID(id) {
+		id = "req_" + nuid.Next()
+		r.Header.Set(requestID, id) // for the log
+	}
+	w.Header().Set(requestID, id)
+	g.mux.ServeHTTP(w, r)
+}
+
+const (
+	requestID    = "X-Request-Id"
+	maxRequestID = 128
+)
+
+// plainID reports whether an id of a caller can be given back and logged.
+func plainID(id string) bool {
+	return id != "" && len(id) <= maxRequestID && strings.IndexFunc(id, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) < 0
+}
 
 // route is one thing that can be done, and the right it needs.
 type route struct {
