@@ -161,11 +161,11 @@ func TestCancelEndsTheCall(t *testing.T) {
 		class  schema.Class
 		code   string
 	}{
-		"plain":     {nil, schema.StatusCancelled, schema.ClassCancelled, "cancelled"},
+		"plain":     {nil, schema.StatusCancelled, schema.ClassCancelled, schema.CodeCancelled},
 		"cancelled": {&schema.Error{Class: schema.ClassCancelled, Code: "fail_fast", Message: "another request failed"}, schema.StatusCancelled, schema.ClassCancelled, "fail_fast"},
 		"expired":   {fmt.Errorf("job: %w", &schema.Error{Class: schema.ClassExpired, Code: schema.CodeExpired, Message: "deadline"}), schema.StatusExpired, schema.ClassExpired, "batch_expired"},
 		"internal":  {&schema.Error{Class: schema.ClassInternal, Message: "heartbeat lost"}, schema.StatusFailed, schema.ClassInternal, ""},
-		"other":     {errors.New("x"), schema.StatusCancelled, schema.ClassCancelled, "cancelled"},
+		"other":     {errors.New("x"), schema.StatusCancelled, schema.ClassCancelled, schema.CodeCancelled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(background)
