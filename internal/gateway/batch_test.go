@@ -196,7 +196,7 @@ func TestCancel(t *testing.T) {
 	many = w.until(many.ID, "cancelled")
 	ids := []string{}
 	for _, l := range append(parsed(t, w.content(many.OutputFileID)), parsed(t, w.content(many.ErrorFileID))...) {
-		if ids = append(ids, l.CustomID); l.CustomID != "quick" && (l.Error == nil || l.Error.Code != "cancelled") {
+		if ids = append(ids, l.CustomID); l.CustomID != "quick" && (l.Error == nil || l.Error.Code != "batch_cancelled") {
 			t.Errorf("%+v", l)
 		}
 	}
