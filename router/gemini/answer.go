@@ -315,7 +315,7 @@ func (a *answer) appendMessage(out []byte, c *choice, whole bool) []byte {
 	if len(c.calls) > 0 {
 		out = append(member(out, "tool_calls"), '[')
 		for i := range c.calls {
-			out = a.appendCall(comma(out), &c.calls[i], i)
+			out = a.appendCall(append(comma(out), '{'), &c.calls[i])
 		}
 		out = append(out, ']')
 	}
@@ -337,11 +337,10 @@ func (a *answer) appendMessage(out []byte, c *choice, whole bool) []byte {
 	return append(out, '}')
 }
 
-// appendCall writes a function call. Its arguments are the object that came, as
-// text.
-func (a *answer) appendCall(out []byte, call *functionCall, index int) []byte {
-	out = strconv.AppendInt(append(out, `{"index":`...), int64(index), 10)
-	out = append(append(append(out, `,"id":"`...), call.id...), `","type":"function","function":{"name":"`...)
+// appendCall writes a function call, whose brace is open. Its arguments are the object
+// that came, as text.
+func (a *answer) appendCall(out []byte, call *functionCall) []byte {
+	out = append(append(append(comma(out), `"id":"`...), call.id...), `","type":"function","function":{"name":"`...)
 	out = append(append(out, originalName(a.body, call.name)...), `","arguments":`...)
 	args := call.args
 	if rawjson.IsNull(args) {

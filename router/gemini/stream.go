@@ -263,7 +263,8 @@ func (s *stream) appendDelta(out []byte, piece *choice, at int) []byte {
 	made := s.total.choices[at].calls
 	out = append(member(out, "tool_calls"), '[')
 	for i := len(made) - len(piece.calls); i < len(made); i++ {
-		out = s.event.appendCall(comma(out), &made[i], i)
+		out = strconv.AppendInt(append(comma(out), `{"index":`...), int64(i), 10)
+		out = s.event.appendCall(out, &made[i])
 	}
 	out = append(out, ']')
 	rest := *piece

@@ -115,7 +115,7 @@ var differs = map[string]wanted{
 	"gemini/answer-function-call": {
 		why: "a signature has a field of its own, and the id none in it",
 		response: `{"id":"resp1","model":"gemini-3.5-flash","object":"chat.completion","choices":[{"finish_reason":"tool_calls","index":0,"message":{"role":"assistant",
-			"tool_calls":[{"index":0,"provider_specific_fields":{"thought_signature":"c2ln"},"function":{"arguments":{"city":"Ås"},"name":"get_weather"},"id":"*","type":"function"}],
+			"tool_calls":[{"provider_specific_fields":{"thought_signature":"c2ln"},"function":{"arguments":{"city":"Ås"},"name":"get_weather"},"id":"*","type":"function"}],
 			"provider_specific_fields":{"thought_signatures":["c2ln"]}},"provider_specific_fields":{"native_finish_reason":"STOP"}}],
 			"usage":{"completion_tokens":3,"prompt_tokens":4,"total_tokens":7,"completion_tokens_details":{"text_tokens":3},"prompt_tokens_details":{"text_tokens":4}}}`,
 	},
