@@ -24,7 +24,7 @@ race:
 # What takes minutes: limits of the fleet over a minute, an outage of 20 s, an
 # upstream whose capacity changes, a cluster that loses a leader, and the chaos
 # harness in its short form. They print the figures they find.
-SLOW     = FleetHolds|LongOutage|AdaptiveConcurrency|Soak|Upgrade|Cluster/^LeaderKilled$$$$|Chaos|UnsafeBuild|Poison
+SLOW     = FleetHolds|FullDisk|LongOutage|AdaptiveConcurrency|Soak|Upgrade|Cluster/^LeaderKilled$$$$|Chaos|UnsafeBuild|Poison
 SLOW_RUN ?= $(SLOW)|Size
 slow:
 	go test -tags slow -p 3 -timeout 15m -v -run '$(SLOW_RUN)' ./worker ./cmd/pelton ./internal/dev/chaos

@@ -47,7 +47,7 @@ func (s *site) local() bool { return s.server != nil }
 func (s *site) reason(err error) error {
 	if s.local() && codeOf(err) != exitInterrupted {
 		if broken := s.server.Healthy(); broken != nil {
-			return setup(broken)
+			return setup(fmt.Errorf("%w; free space and start again", broken))
 		}
 	}
 	return err

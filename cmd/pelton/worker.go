@@ -152,7 +152,7 @@ func (c *workerCmd) serve(a *app, cfg *config.Config, log zerolog.Logger, set st
 	hard, abort := context.WithCancel(a.hard)
 	defer abort()
 	if server != nil {
-		go watchHealth(soft, server, log, giveUp(stop, abort))
+		go keepHealthy(hard, server, log, giveUp(stop, abort))
 	}
 	var unready error
 	err = worker.Run(soft, hard, worker.Config{
@@ -269,10 +269,45 @@ func giveUp(soft context.CancelCauseFunc, hard context.CancelFunc) func(error) {
 	}
 }
 
-// watchHealth has the process stopped when its NATS server takes nothing more: no
+// keepHealthy has a worker whose NATS server takes nothing more, as the disk is full,
+// wait until there is room: it keeps the answers that it has, and begins nothing. Where
+// it is not for want of room, the process is stopped.
+func keepHealthy(ctx context.Context, server *embednats.Server, log zerolog.Logger, stop func(error)) {
+	tick := time.NewTicker(healthEvery)
+	defer tick.Stop()
+	for since := (time.Time{}); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		why := server.Healthy()
+		if why == nil {
+			continue
+		}
+		if since.IsZero() {
+			since = time.Now()
+			log.Error().Err(why).Msg("this worker's own NATS server takes nothing more: answers are kept and nothing is begun until there is room")
+		}
+		switch err := server.Revive(); {
+		case err == nil:
+			log.Warn().Dur("after", time.Since(since)).Msg("there is room again: this worker's own NATS server was started again, and work goes on")
+			since = time.Time{}
+		case !errors.Is(err, embednats.ErrNoRoom):
+			log.Error().Err(err).Msg("stopping")
+			stop(fmt.Errorf("%w; %w", why, err))
+			return
+		}
+	}
+}
+
+// healthEvery is how often the process's own NATS server is asked how it is.
+const healthEvery = 2 * time.Second
+
+// watchHealth has a run stopped when its NATS server takes nothing more: no
 // answer could be stored, and every further one would be paid for in vain.
 func watchHealth(ctx context.Context, server *embednats.Server, log zerolog.Logger, stop func(error)) {
-	tick := time.NewTicker(2 * time.Second)
+	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
 	for {
 		select {
@@ -281,7 +316,7 @@ func watchHealth(ctx context.Context, server *embednats.Server, log zerolog.Logg
 		case <-tick.C:
 			if err := server.Healthy(); err != nil {
 				log.Error().Err(err).Msg("stopping")
-				stop(err)
+				stop(fmt.Errorf("%w; free space and start again", err))
 				return
 			}
 		}

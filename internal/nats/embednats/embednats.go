@@ -59,7 +59,11 @@ type Server struct {
 	log   zerolog.Logger
 	lock  *dirLock
 	alone bool // only this process can reach it
-	close sync.Once
+
+	config server.JetStreamConfig // to start JetStream again
+	life   sync.Mutex             // of what begins and ends JetStream
+	closed bool
+	close  sync.Once
 }
 
 // Start runs a server and returns when it takes connections: with an empty
@@ -136,7 +140,7 @@ func start(o Options) (*Server, error) {
 		}
 		return nil, fmt.Errorf("embedded NATS in %s: %s", o.StoreDir, text)
 	}
-	return &Server{srv: srv, log: o.Logger, alone: o.Port == NoListen}, nil
+	return &Server{srv: srv, log: o.Logger, alone: o.Port == NoListen, config: configOf(srv, o)}, nil
 }
 
 // ClientURL is where other processes connect: nats://HOST:PORT. It is empty for
@@ -191,15 +195,15 @@ func (s *Server) StoreUsage() (used, max int64) {
 
 // Healthy reports nil while JetStream works. The server turns it off when the
 // disk is broken, and takes nothing more for a stream that could not be written
-// once: both until it is started again. It asks every stream: call it every few
-// seconds.
+// once, also when there is room again: both until JetStream is started again, which
+// [Server.Revive] does. It asks every stream: call it every few seconds.
 func (s *Server) Healthy() error {
 	if !s.srv.JetStreamEnabled() {
-		return errors.New("embedded NATS: JetStream is off: the disk is full or cannot be written; free space and start again")
+		return errors.New("embedded NATS: JetStream is off: the disk is full or cannot be written")
 	}
 	for _, e := range s.srv.Healthz(&server.HealthzOptions{Details: true}).Errors {
 		if _, cause, ok := strings.Cut(e.Error, " write error: "); ok {
-			return fmt.Errorf("embedded NATS: stream %s cannot be written: %s; free space and start again", e.Stream, cause)
+			return fmt.Errorf("embedded NATS: stream %s cannot be written: %s", e.Stream, cause)
 		}
 	}
 	return nil
@@ -209,6 +213,9 @@ func (s *Server) Healthy() error {
 // the store directory. Calling it again does nothing.
 func (s *Server) Close() {
 	s.close.Do(func() {
+		s.life.Lock()
+		defer s.life.Unlock()
+		s.closed = true
 		if s.alone {
 			// Nobody else asks it for messages. A server that shuts down with
 			// requests for messages at hand tells them so, and gives the word 50 ms
