@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -118,11 +119,30 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 		if no.why == 0 {
 			return choice{d: d, stage: stage, slot: p}, false
 		}
-		wait = r.noteRefusal(s, d, no, me, b) || wait
+		wait = r.noteRefusal(s, d, no, me, b) && !(no.why == limited && r.spills(stage, d, no, me)) || wait
 		all = append(all[:i], all[i+1:]...)
 	}
 	return choice{}, wait
 }
+
+// spills reports whether a request goes on to a fallback rather than wait for room
+// at d: there is one, and the wait is longer than a call takes.
+func (r *run) spills(at int, d *deployment, no refusal, me *waiter) bool {
+	if r.router.waitAtLimits {
+		return false
+	}
+	if r.plan.addFallbacks(); !r.plan.hasOpen(at + 1) {
+		return false
+	}
+	usual, ahead := d.pressure(me)
+	if no.ready.IsZero() {
+		return ahead > 1
+	}
+	return no.ready.Sub(r.now) > cmp.Or(usual, unknownCall)
+}
+
+// unknownCall is what a call is taken to last where nothing is known yet.
+const unknownCall = time.Second
 
 // avoidsProbe reports whether one more failure, at d, would be the request's end. Then
 // it leaves probes to those that can afford them, or the few requests in flight

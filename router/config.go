@@ -63,6 +63,11 @@ type Config struct {
 	ContentPolicyFallbacks map[string][]string
 	DefaultFallbacks       []string
 
+	// WaitAtLimits has requests wait for room where all deployments of a group are at
+	// their limits, whatever its fallbacks. Without it they go to these where the
+	// wait is longer than a call takes.
+	WaitAtLimits bool
+
 	// Variants are names in these lists that stand for a model whose requests say
 	// something else: members of their bodies that are replaced. nil: none.
 	Variants map[string]Variant

@@ -48,7 +48,7 @@ func New(cfg *Config, opts ...Option) (*Router, error) {
 	conns := orDefault(cfg.MaxConnsHint, DefaultMaxConnsHint)
 	r := &Router{
 		groups: newGroups(), byID: map[string]*deployment{}, variants: map[string]keywords.Fallback{}, aliases: maps.Clone(cfg.Aliases),
-		ignoreTags: cfg.IgnoreTags, matchAllTags: cfg.MatchAllTags, numRetries: DefaultNumRetries, maxAttempts: cfg.MaxAttempts,
+		ignoreTags: cfg.IgnoreTags, matchAllTags: cfg.MatchAllTags, waitAtLimits: cfg.WaitAtLimits, numRetries: DefaultNumRetries, maxAttempts: cfg.MaxAttempts,
 		policy: cfg.RetryPolicy, groupPolicy: maps.Clone(cfg.GroupRetryPolicy),
 		fallbacks: maps.Clone(cfg.Fallbacks), defaultFallbacks: cfg.DefaultFallbacks,
 		contextFallbacks: maps.Clone(cfg.ContextWindowFallbacks), contentFallbacks: maps.Clone(cfg.ContentPolicyFallbacks),

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -177,18 +178,36 @@ func TestAlias(t *testing.T) {
 	}
 }
 
-// A group that is only busy is waited for: its fallback may cost more.
-func TestBusyIsNoReasonToFallBack(t *testing.T) {
-	cfg := Config{
-		Deployments: []Deployment{at("a", "a", func(d *Deployment) { d.MaxParallel = 1 }), at("b", "b")},
-		Fallbacks:   map[string][]string{"a": {"b"}},
+// A group at its limits is waited for as long as a call takes, and longer where its
+// fallback is not to be used for that, or there is none.
+func TestLimitsSpillOver(t *testing.T) {
+	parallel, rpm := func(d *Deployment) { d.MaxParallel = 1 }, func(d *Deployment) { d.RPM = 2 }
+	for name, tt := range map[string]struct {
+		limit func(*Deployment)
+		cfg   Config
+		went  string
+	}{
+		"calls at once":              {parallel, Config{Fallbacks: map[string][]string{"a": {"b"}}}, "a a b b b"},
+		"calls at once, waiting":     {parallel, Config{Fallbacks: map[string][]string{"a": {"b"}}, WaitAtLimits: true}, "a a a a a"},
+		"calls at once, no fallback": {parallel, Config{}, "a a a a a"},
+		"a rate":                     {rpm, Config{DefaultFallbacks: []string{"b"}}, "a b b b b"},
+		"a rate, waiting":            {rpm, Config{DefaultFallbacks: []string{"b"}, WaitAtLimits: true}, "a a a a a"},
+	} {
+		tt.cfg.Deployments = []Deployment{at("a", "a", tt.limit), at("b", "b")}
+		inWorld(t, tt.cfg, map[string]respond{"a": after(500*time.Millisecond, status(200)), "b": status(200)}, func(t *testing.T, r *Router, w *world) {
+			req := waiting(chat("a"))
+			for _, out := range doAll(r, 5, req) {
+				if out.Error != nil {
+					t.Error(name, out.Error)
+				}
+			}
+			went := strings.Fields(w.went())
+			slices.Sort(went)
+			if got := strings.Join(went, " "); got != tt.went {
+				t.Errorf("%s: went to %s, want %s", name, got, tt.went)
+			}
+		})
 	}
-	inWorld(t, cfg, map[string]respond{"a": after(500*time.Millisecond, status(200)), "b": status(200)}, func(t *testing.T, r *Router, w *world) {
-		doAll(r, 3, chat("a"))
-		if w.went() != "a a a" {
-			t.Errorf("went to %s", w.went())
-		}
-	})
 }
 
 // A group that cools down is not waited for while a fallback can take it, and

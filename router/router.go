@@ -92,6 +92,7 @@ type Router struct {
 	strategy         Strategy
 	ignoreTags       bool
 	matchAllTags     bool
+	waitAtLimits     bool
 	numRetries       int
 	maxAttempts      int // 0: no bound of its own
 	policy           PerFailure

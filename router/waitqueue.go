@@ -91,6 +91,22 @@ func (d *deployment) wakeNext(model *modelState) {
 	}
 }
 
+// pressure returns how long a call at d takes, 0 where nothing is known, and how many
+// rounds of calls are ahead of w in its line: 1 is the one under way.
+func (d *deployment) pressure(w *waiter) (usual time.Duration, rounds float64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ahead := 1.0
+	for e := d.waitQueue.Front(); e != nil && e.Value != any(w); e = e.Next() {
+		ahead++
+	}
+	parallel := d.MaxParallel
+	if d.adapt.on {
+		parallel = d.adapt.allowed()
+	}
+	return d.meanLatency(), ahead / float64(max(parallel, 1))
+}
+
 // expected guesses how long w will stand in the line of d, at its end if it
 // does not yet; 0 where nothing is known.
 func (d *deployment) expected(w *waiter) time.Duration {

@@ -228,6 +228,11 @@ var groupMeanings = []meaning{
 	{name: "a key twice", config: "router_settings: {num_retries: 5}\n" + gh("router_settings: {num_retries: 0}"), answers: map[string][]string{"a": {"500"}}, went: "a", class: schema.ClassTransient, warning: "router_settings: given in line 1 too; the last one counts"},
 	{name: "no limit of 0", config: g1("model: openai/m, api_base: '@a', api_key: k, rpm: 0, tpm: 0"), times: 2, went: "a a", warning: "0 is no limit here"},
 	{
+		name: "limits spill over to a fallback", config: "model_list:\n  - {model_name: g, litellm_params: {model: openai/m, api_base: '@a', api_key: k, rpm: 1}}\n" +
+			"  - {model_name: h, litellm_params: {model: openai/m, api_base: '@b', api_key: k}}\nrouter_settings: {fallbacks: [{g: [h]}]}\n",
+		times: 4, went: "a b b b",
+	},
+	{
 		name: "tags without filtering", config: "model_list:\n  - {model_name: g, litellm_params: {model: openai/m, api_base: '@a', api_key: k, tags: [team-a], weight: 1}}\n" +
 			"  - {model_name: g, litellm_params: {model: openai/m, api_base: '@b', api_key: k, tags: [default], weight: 0}}\n",
 		went: "a", warning: "not used without router_settings.enable_tag_filtering",

@@ -73,6 +73,8 @@ func (l *loader) routerSettings(cfg *router.Config, section entry) {
 			cfg.ShortWait = l.seconds(e)
 		case "tag_filtering_match_any":
 			cfg.MatchAllTags = !l.yes(e)
+		case "spill_over":
+			cfg.WaitAtLimits = !l.yes(e)
 		case "drop_params":
 			l.dropParams(cfg, e)
 		case "enable_azure_ad_token_refresh": // the model list was read by it
