@@ -72,6 +72,9 @@ func (r *run) callOnce(ctx context.Context, at choice, waited time.Duration, fre
 	ended := r.trace(d, model)
 	v, c := r.exchange(at, model, fresh)
 	scrub := d.scrub()
+	if v.err != nil {
+		scrub = c.scrub(scrub)
+	}
 	if r.now.Equal(began) { // nothing was sent
 		r.now = time.Now()
 	}

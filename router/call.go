@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -76,6 +77,20 @@ func (c *call) ended(ctx context.Context, d *deployment) reply {
 		a.ended = context.Cause(ctx)
 	}
 	return a
+}
+
+// scrub returns s with what proves in this call alone who asks: a signature, or a
+// token that another has followed since.
+func (c *call) scrub(s scrubber) scrubber {
+	if c.Req == nil {
+		return s
+	}
+	auth := c.Req.Header.Get("Authorization")
+	if _, signature, ok := strings.Cut(auth, "Signature="); ok {
+		return append(newScrubber(signature), s...)
+	}
+	_, token, _ := strings.Cut(auth, " ")
+	return append(newScrubber(token), s...)
 }
 
 // maxGrow bounds how much room is made on the word of a Content-Length alone.

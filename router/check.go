@@ -117,7 +117,7 @@ func (d *deployment) check(ctx context.Context) CheckResult {
 	result.Reachable = c.reply.Status != 0
 	result.Authorised = result.Reachable && c.reply.Status != 401 && c.reply.Status != 403
 	if v := classify(a); v.err != nil {
-		result.Error = tidy(v.err, d.scrub())
+		result.Error = tidy(v.err, c.scrub(d.scrub()))
 		return result
 	}
 	result.Model = d.listing(c.answer.Body)
