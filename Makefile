@@ -8,7 +8,7 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
 DATE     ?= $(shell TZ=UTC0 git show -s --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd HEAD 2>/dev/null)
 
-.PHONY: all build test race slow slow-in-ci size soak cluster sdk-test batch-memory chaos browser screenshots page-size lint fmt fuzz bench bench-allocs cover data-test deploy-check examples-check release reproducible ci clean
+.PHONY: all build test race slow slow-in-ci size soak cluster sdk-test servers-test batch-memory chaos browser screenshots page-size lint fmt fuzz bench bench-allocs cover data-test deploy-check examples-check release reproducible ci clean
 
 all: build test lint
 
@@ -59,6 +59,12 @@ cluster:
 # with venv and Node 20 are needed, and the registries reached.
 sdk-test:
 	go test -tags sdk -timeout 15m -v -run 'SDK' ./internal/gateway ./internal/faultyllm ./router/anthropic
+
+# Real servers as upstreams, from PyPI and npm at pinned versions: LiteLLM's proxy,
+# Portkey's gateway, uvicorn, gunicorn, Node. Python 3 with venv and Node 20 are
+# needed; some minutes. SERVERS_DIR=FOLDER keeps what was installed.
+servers-test:
+	go test -tags servers -count=1 -timeout 30m -v ./internal/dev/servers
 
 # 200 MB up and their results down, and what memory the processes take for it.
 batch-memory:
