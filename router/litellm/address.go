@@ -85,6 +85,7 @@ func (l *loader) address(p *pending, base string, line int, section entry) {
 			l.warn(line, section.path+".api_key", p.unsent)
 		}
 		l.settings(p, prov)
+		l.defaultRegion(p, section)
 		if p.onAzure {
 			l.entra(p)
 		}
@@ -202,6 +203,21 @@ func reasons(model string) (renames, lacks string) {
 		return longName, "presence_penalty frequency_penalty stop logit_bias"
 	}
 	return "", ""
+}
+
+// ownRegion finds names of models on Bedrock that say where they are.
+var ownRegion = regexp.MustCompile(`arn:aws[a-z-]*:[a-z-]+:[a-z0-9-]+:|^[a-z]{2}(-[a-z]+)+-\d/`)
+
+// defaultRegion sets the region of a model on Bedrock that says none: LiteLLM's.
+func (l *loader) defaultRegion(p *pending, section entry) {
+	if p.Protocol != "bedrock" && p.Protocol != "anthropic_bedrock" {
+		return
+	}
+	if _, said := p.Settings["aws_region_name"]; said || ownRegion.MatchString(p.Model) || ownRegion.MatchString(p.Settings["model_id"].Reveal()) {
+		return
+	}
+	p.set("aws_region_name", "us-west-2")
+	l.warn(section.line, section.path+".aws_region_name", "missing; us-west-2 is used, as in LiteLLM")
 }
 
 // set gives the protocol a setting.

@@ -43,7 +43,7 @@ var ownParams = words("merge_reasoning_content_in_choices use_in_pass_through us
 	"retry_policy max_file_size_mb litellm_system_prompt drop_params modify_params set_verbose verbose health_check_model")
 
 // ownPrefixes begin the names of further ones, which belong to a service's way in.
-var ownPrefixes = []string{"aws_", "vertex_", "azure_", "watsonx_", "oci_", "sagemaker_", "langfuse_", "langsmith_", "litellm_", "input_cost_", "output_cost_", "cache_read_", "cache_creation_", "supports_", "gigachat_", "snowflake_", "databricks_"}
+var ownPrefixes = []string{"aws_", "s3_", "gcs_", "vertex_", "azure_", "watsonx_", "oci_", "sagemaker_", "langfuse_", "langsmith_", "litellm_", "input_cost_", "output_cost_", "cache_read_", "cache_creation_", "supports_", "gigachat_", "snowflake_", "databricks_"}
 
 // bodyParam reads what goes into bodies; false means that e is something else. As in
 // LiteLLM that is also whatever it has no name for.

@@ -46,7 +46,6 @@ func TestClaudesOfAConfiguration(t *testing.T) {
 		})
 	}
 	for params, want := range map[string]string{
-		`model: bedrock/anthropic.claude-v2`:                                               "aws_region_name",
 		`model: vertex_ai/claude-sonnet-4-6, vertex_location: eu, vertex_credentials: "{"`: "JSON",
 		`model: vertex_ai/claude-sonnet-4-6, token_command: echo`:                          "vertex_project",
 	} {

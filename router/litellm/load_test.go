@@ -172,7 +172,7 @@ model_list:
   - {model_name: half, litellm_params: {model: openai/m, api_key: os.environ/UNSET}, model_info: {id: one}}
   - {model_name: unset, litellm_params: {model: openai/m, api_key: os.environ/UNSET}}
   - {model_name: unset, litellm_params: {model: watsonx/m}}
-  - {model_name: "images-*", litellm_params: {model: openai/dall-e-3, api_key: k}, model_info: {mode: image_generation}}
+  - {model_name: "images-*", litellm_params: {model: openai/m, api_key: k}, model_info: {mode: image_generation}}
   - {model_name: twin, litellm_params: {model: openai/m, api_key: k, api_base: null, timeout: null, organization: }, model_info: {id: one}}
 `
 	cfg, warnings, err := parse("c.yaml", []byte(text), environ(nil))

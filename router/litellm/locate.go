@@ -1,12 +1,16 @@
 package litellm
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 
 	"pelton/schema"
 )
+
+// noText finds the names of models that answer no text, by which it is certain.
+var noText = regexp.MustCompile(`(^|[/.-])(dall-e-\d|gpt-image-\d|whisper(-\d|-large)|tts-\d|sora-\d|imagen-\d|imagegeneration|veo-\d|(omni|text)-moderation|(jina-)?rerank(er)?)|-(tts|transcribe|realtime(-preview)?)(-|$)`)
 
 // Names that say by themselves where a model is: Bedrock's, with or without a part
 // of the world in front, and Cohere's.
@@ -29,6 +33,9 @@ func locate(model, custom, base string) (target, error) {
 	to, err := find(model, custom, base)
 	if err != nil {
 		return to, err
+	}
+	if base == "" && to.provider != "" && noText.MatchString(to.model) {
+		return target{}, errors.New("a model for images, audio, moderation, reranking or live talk: chat completions, completions, responses and embeddings are served")
 	}
 	switch rest, way := strings.CutPrefix(to.model, "responses/"); {
 	case (to.provider == "openai" || to.provider == "azure") && way:

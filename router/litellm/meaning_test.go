@@ -335,6 +335,46 @@ var parameterMeanings = []meaning{
 	},
 }
 
+// Models that answer no text are said to be none that is served.
+func TestModelsWithoutText(t *testing.T) {
+	for model, served := range map[string]bool{
+		"openai/dall-e-3": false, "whisper-1": false, "tts-1-hd": false, "openai/gpt-4o-mini-tts": false, "gpt-4o-transcribe": false, "openai/gpt-4o-realtime-preview-2024-10-01": false,
+		"azure/gpt-image-1": false, "openai/omni-moderation-latest": false, "voyage/rerank-2": false, "jina_ai/jina-reranker-v2": false,
+		"gpt-4o": true, "openai/gpt-4o-audio-preview": true, "text-embedding-3-small": true, "openai/*": true, "groq/llama-3.3-70b-versatile": true,
+	} {
+		if _, err := locate(model, "", ""); (err == nil) != served {
+			t.Errorf("%s: %v", model, err)
+		}
+	}
+	if _, err := locate("hosted_vllm/whisper-1", "", "http://h"); err != nil {
+		t.Error("a server of one's own: ", err)
+	}
+}
+
+// A model on Bedrock that says no region is in LiteLLM's, or in its own.
+func TestRegionOfBedrock(t *testing.T) {
+	for model, want := range map[string]string{
+		"bedrock/anthropic.claude-instant-v1": "us-west-2", "bedrock/converse/arn:aws:bedrock:eu-west-3:1:inference-profile/x": "", "bedrock/eu-central-1/anthropic.claude-v2": "",
+	} {
+		cfg, _, err := parse("c.yaml", []byte(g1("model: '"+model+"', aws_access_key_id: a, aws_secret_access_key: b")), environ(nil))
+		if err != nil || cfg.Deployments[0].Settings["aws_region_name"].Reveal() != want {
+			t.Errorf("%s: %v", model, err)
+		}
+	}
+}
+
+// One entry with several organizations is a deployment for each; what cannot be a
+// header is not sent.
+func TestOrganizations(t *testing.T) {
+	cfg, warnings, err := parse("c.yaml", []byte(g1("model: openai/m, api_key: k, organization: [org-1, org-2], extra_headers: {AI-Resource Group: x, X-Ok: y}")), environ(nil))
+	if err != nil || len(cfg.Deployments) != 2 || cfg.Deployments[0].Organization != "org-1" || cfg.Deployments[1].Organization != "org-2" || cfg.Deployments[0].ID == cfg.Deployments[1].ID {
+		t.Fatalf("%+v %v", cfg, err)
+	}
+	if len(warnings) != 1 || !strings.Contains(warnings[0].Message, "is no header name") || len(cfg.Deployments[0].Headers) != 1 {
+		t.Errorf("%v, %d headers", warnings, len(cfg.Deployments[0].Headers))
+	}
+}
+
 // The key of a provider's variable goes to the provider's own addresses, also where
 // the file names one.
 func TestKeysOfProviders(t *testing.T) {

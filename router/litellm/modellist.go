@@ -18,6 +18,8 @@ type pending struct {
 	service  string // whose budget it is in: LiteLLM's name of the provider
 	leftOut  string // why it is not used; empty: it is
 
+	organizations []string // each has a deployment
+
 	unsent string // what is said of a key that is there and not sent
 
 	budget     spending // of its own
@@ -42,6 +44,10 @@ func (l *loader) modelList(cfg *router.Config, parts []section) {
 		for i, node := range list.Content {
 			if p, ok := l.entry(node, fmt.Sprintf("model_list[%d]", i)); ok {
 				found = append(found, p)
+				for n := 1; n < len(p.organizations); n++ { // as LiteLLM does
+					p.ID, p.Organization = "", p.organizations[n]
+					found = append(found, p)
+				}
 			}
 			count++
 		}

@@ -57,6 +57,10 @@ func (l *loader) params(p *pending, section entry, limits []entry) {
 		p.Protocol = serviceOf(where.provider, where.model).protocol
 	}
 	base = l.textOf(at)
+	if whole := strings.TrimRight(base, "/"); !p.Azure && strings.HasSuffix(whole, "/chat/completions") {
+		base = strings.TrimSuffix(whole, "/chat/completions")
+		l.warn(at.line, at.path, "ends in /chat/completions, which is appended to it anyway; it is taken off")
+	}
 	body := newSent()
 	for _, e := range entries {
 		l.param(p, e, body)
@@ -94,7 +98,9 @@ func (l *loader) param(p *pending, e entry, body *sent) {
 	case "api_key":
 		p.APIKey = l.secret(e)
 	case "organization":
-		p.Organization, _ = l.text(e)
+		if p.organizations = l.names(e); len(p.organizations) > 0 {
+			p.Organization = p.organizations[0]
+		}
 	case "project":
 		p.Project, _ = l.text(e)
 	case "api_version":

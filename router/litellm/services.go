@@ -156,6 +156,7 @@ var services = map[string]provider{
 	"custom_openai":       {keyless: true},
 	"docker_model_runner": local("http://localhost:22088/engines/llama.cpp", "DOCKER_MODEL_RUNNER_API_BASE", "DOCKER_MODEL_RUNNER_API_KEY"),
 	"hosted_vllm":         local("", "HOSTED_VLLM_API_BASE", "HOSTED_VLLM_API_KEY"),
+	"infinity":            local("", "INFINITY_API_BASE", "INFINITY_API_KEY"),
 	"lemonade":            local("http://localhost:8000/api/v1", "LEMONADE_API_BASE", "LEMONADE_API_KEY"),
 	"litellm_proxy":       local("", "LITELLM_PROXY_API_BASE", "LITELLM_PROXY_API_KEY"),
 	"llamafile":           local("http://127.0.0.1:8080/v1", "LLAMAFILE_API_BASE", "LLAMAFILE_API_KEY"),

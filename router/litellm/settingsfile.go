@@ -73,6 +73,12 @@ func (l *loader) routerSettings(cfg *router.Config, section entry) {
 			cfg.ShortWait = l.seconds(e)
 		case "tag_filtering_match_any":
 			cfg.MatchAllTags = !l.yes(e)
+		case "default_max_parallel_requests":
+			if n := l.whole(e); n > 0 {
+				for i := range cfg.Deployments {
+					cfg.Deployments[i].MaxParallel = cmp.Or(cfg.Deployments[i].MaxParallel, n)
+				}
+			}
 		case "spill_over":
 			cfg.WaitAtLimits = !l.yes(e)
 		case "drop_params":

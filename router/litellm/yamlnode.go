@@ -197,7 +197,7 @@ func (r *reader) headers(section entry) map[string]router.Secret {
 	headers := map[string]router.Secret{}
 	for _, e := range r.mapping(section.value, section.path) {
 		if !httpguts.ValidHeaderFieldName(e.key) {
-			r.problem(e.line, e.path+": is no header name")
+			r.warn(e.line, e.path, "is no header name: it is not sent")
 			continue
 		}
 		headers[http.CanonicalHeaderKey(e.key)] = r.secret(e)

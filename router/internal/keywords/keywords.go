@@ -75,7 +75,8 @@ func refused(key []byte) string {
 	switch string(key) {
 	case "guardrails":
 		return "no guardrail looks at requests here"
-	case "mock_response", "mock_timeout", "mock_testing_rate_limit_error":
+	case "mock_response", "mock_timeout", "mock_testing_rate_limit_error",
+		"mock_testing_content_policy_fallbacks", "mock_testing_context_window_fallbacks":
 		return "set mock_response in the deployment's litellm_params instead"
 	case "api_key", "api_base", "base_url", "user_config", "model_list", "litellm_credential_name":
 		return "where a request goes and with which key is the configuration's to say"
