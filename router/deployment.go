@@ -25,6 +25,7 @@ type deployment struct {
 	protocol  protocol.Protocol
 	limit     int64 // bytes of an answer
 	secrets   scrubber
+	dropped   dropped
 	token     *bearer.Source // nil: none that changes
 	level     int            // its Order, those without one last
 	rules     coolRules
@@ -63,7 +64,7 @@ func newDeployment(d Deployment, transport http.RoundTripper, limit int64) (*dep
 	}
 	made.secrets = newScrubber(secrets...)
 	var err error
-	if made.protocol, err = newProtocol(d, made.token, transport); err != nil {
+	if made.protocol, err = newProtocol(d, made.token, transport, made.dropped.tell); err != nil {
 		return nil, err
 	}
 	return made, nil

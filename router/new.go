@@ -107,6 +107,7 @@ func (r *Router) addDeployment(d Deployment, cfg *Config, rules coolRules, taken
 	if err != nil {
 		return err
 	}
+	made.dropped.id, made.dropped.log = d.ID, r.log
 	made.rules = rules
 	if d.CooldownTime != nil {
 		made.rules.time = *d.CooldownTime

@@ -90,14 +90,14 @@ func (d Deployment) checkProtocol() error {
 // a region: a configuration is refused by it before anything begins. It makes no
 // call.
 func (d Deployment) CheckSettings() error {
-	_, err := newProtocol(d, bearer.New(d.TokenFile, d.TokenCommand), http.DefaultTransport)
+	_, err := newProtocol(d, bearer.New(d.TokenFile, d.TokenCommand), http.DefaultTransport, nil)
 	return err
 }
 
 // newProtocol makes the protocol of d, which is checked.
-func newProtocol(d Deployment, token *bearer.Source, transport http.RoundTripper) (protocol.Protocol, error) {
+func newProtocol(d Deployment, token *bearer.Source, transport http.RoundTripper, told func(param, why string)) (protocol.Protocol, error) {
 	u := protocol.Upstream{
-		ID: d.ID, BaseURL: d.BaseURL, Model: d.Model, Key: d.APIKey.Reveal(), DropParams: d.DropParams, Transport: transport,
+		ID: d.ID, BaseURL: d.BaseURL, Model: d.Model, Key: d.APIKey.Reveal(), DropParams: d.DropParams, Dropped: told, Transport: transport,
 		Headers: map[string]string{}, Settings: map[string]string{},
 	}
 	if token != nil {

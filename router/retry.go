@@ -3,8 +3,10 @@ package router
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -114,6 +116,9 @@ const maxRateLimited = 20
 func (r *run) failedOn(at int, d *deployment, v judgement) bool {
 	e, s := v.err, &r.plan.stages[at]
 	retries := r.retries(s.group, d, e)
+	if e.Code == protocol.CodeUnsupported && e.StatusCode == 0 && r.passOver(s, d) {
+		return true
+	}
 	switch e.Class {
 	case schema.ClassTransient, schema.ClassUpstreamFatal:
 	case schema.ClassRateLimited:
@@ -144,6 +149,20 @@ func (r *run) failedOn(at int, d *deployment, v judgement) bool {
 		r.plan.addFallbacks()
 	}
 	return r.plan.hasOpen(0)
+}
+
+// passOver goes past d, whose server has no place for a parameter of the request:
+// nothing was sent. It reports whether another member of the group may carry it.
+func (r *run) passOver(s *stage, d *deployment) bool {
+	r.mark(s, d, judgement{})
+	if !slices.ContainsFunc(s.pool, func(o *deployment) bool {
+		t := r.tryOf(o, s.wildcard)
+		return t == nil || !t.dead
+	}) {
+		return false
+	}
+	r.stale++ // it counts for nothing
+	return true
 }
 
 // refusedBy goes on where a group refuses the request for what it is: to the

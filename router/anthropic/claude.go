@@ -32,7 +32,7 @@ type Thinking struct {
 // Append appends the members of Messages that say the same, each with a comma
 // before it, and fills in what came of it. drop leaves out what the model has no
 // place for. out must not be empty.
-func (t *Thinking) Append(out []byte, model string, drop bool) ([]byte, error) {
+func (t *Thinking) Append(out []byte, model string, drop protocol.Drop) ([]byte, error) {
 	w := thinking{refusals: refusals{drop: drop}, model: modelOf(model), bound: t.MaxTokens}
 	w.name = model
 	w.thinking, w.effort, w.output = t.Thinking, t.Effort, t.Output

@@ -22,7 +22,7 @@ type Protocol struct {
 	via    transport
 	model  string
 	known  model
-	drop   bool
+	drop   protocol.Drop
 	auth   credentials.Authorizer // nil: what proves who asks is in the header
 	whole  *http.Request          // to copy, as those below; of an answer in one piece
 	stream *http.Request
@@ -47,7 +47,7 @@ func newProtocol(u protocol.Upstream, via transport, auth credentials.Authorizer
 		static.Set(header)
 		auth = nil
 	}
-	p := &Protocol{via: via, model: u.Model, known: modelOf(u.Model), drop: u.DropParams, auth: auth}
+	p := &Protocol{via: via, model: u.Model, known: modelOf(u.Model), drop: u.Drop(), auth: auth}
 	request := func(method, address string) (*http.Request, error) {
 		req, err := http.NewRequestWithContext(context.Background(), method, address, nil)
 		if err != nil {

@@ -10,7 +10,7 @@ const server = "Anthropic"
 
 // refusals keep the first thing for which a request cannot be sent.
 type refusals struct {
-	drop bool // what Anthropic has no place for is left out
+	drop protocol.Drop
 	err  error
 }
 
@@ -31,7 +31,7 @@ func (r *refusals) unsupported(param, why string) {
 // leaveOut notes a parameter that Anthropic has no place for, unless it may be
 // left out.
 func (r *refusals) leaveOut(param, why string) {
-	if !r.drop {
+	if !r.drop.Out(param, why) {
 		r.unsupported(param, why)
 	}
 }

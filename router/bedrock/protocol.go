@@ -22,7 +22,7 @@ type Protocol struct {
 	at     bedrockaddr.Address
 	model  string // as configured
 	known  model
-	drop   bool
+	drop   protocol.Drop
 	auth   credentials.Authorizer // nil: what proves who asks is in the header
 	aws    *credentials.AWS       // the same, where it is a signature
 	whole  *http.Request          // to copy, as that below; of an answer in one piece
@@ -34,7 +34,7 @@ type Protocol struct {
 func New(u protocol.Upstream) (protocol.Protocol, error) { return newProtocol(u) }
 
 func newProtocol(u protocol.Upstream) (*Protocol, error) {
-	p := &Protocol{model: u.Model, known: modelOf(u.Model), drop: u.DropParams}
+	p := &Protocol{model: u.Model, known: modelOf(u.Model), drop: u.Drop()}
 	var err error
 	if p.at, err = bedrockaddr.Of(u); err != nil {
 		return nil, err

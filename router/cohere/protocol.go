@@ -20,7 +20,7 @@ const server = "Cohere"
 
 // Protocol is one deployment of a model of Cohere's. It is safe for concurrent use.
 type Protocol struct {
-	drop  bool
+	drop  protocol.Drop
 	token func(context.Context) (string, error) // nil: the key is in the header
 	base  string                                // for hints
 	paths map[schema.Endpoint]*http.Request     // to copy
@@ -40,7 +40,7 @@ func New(u protocol.Upstream) (protocol.Protocol, error) {
 	for _, end := range []string{"/chat", "/embed", "/v2", "/v1"} {
 		base = strings.TrimSuffix(base, end)
 	}
-	p := &Protocol{drop: u.DropParams, token: u.Token, base: base, paths: map[schema.Endpoint]*http.Request{}}
+	p := &Protocol{drop: u.Drop(), token: u.Token, base: base, paths: map[schema.Endpoint]*http.Request{}}
 	header := u.FixedHeader()
 	if header.Get("Authorization") == "" && u.Key != "" && u.Token == nil {
 		header.Set("Authorization", "Bearer "+u.Key)

@@ -17,7 +17,7 @@ type output struct {
 
 // unsupported notes a parameter that has no place.
 func (o *output) unsupported(param, why string) {
-	if o.err == nil && !o.drop {
+	if o.err == nil && !o.drop.Out(param, why) {
 		o.err = protocol.Unsupported("Gemini", param, why)
 	}
 }

@@ -25,7 +25,7 @@ import (
 // server is one deployment's server. It is never changed.
 type server struct {
 	vertex  bool
-	drop    bool
+	drop    protocol.Drop
 	header  http.Header // of all calls
 	address address
 	token   func(ctx context.Context) (string, error) // nil: the key is in the header
@@ -58,7 +58,7 @@ func New(u protocol.Upstream) (protocol.Protocol, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{drop: u.DropParams, address: address{base: base, query: query}, token: u.Token}
+	s := &server{drop: u.Drop(), address: address{base: base, query: query}, token: u.Token}
 	return s.ready(u)
 }
 

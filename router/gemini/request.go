@@ -2,13 +2,14 @@ package gemini
 
 import (
 	"pelton/internal/rawjson"
+	"pelton/router/protocol"
 )
 
 // target is where a request goes, as far as its form depends on that.
 type target struct {
 	family
 	vertex bool
-	drop   bool // parameters without a place are left out
+	drop   protocol.Drop
 }
 
 // encodeChat appends to out the generateContent request for the body of a chat

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -107,7 +108,7 @@ func TestEncodeChatRefuses(t *testing.T) {
 			if !errors.As(err, &e) || e.Param != test.param || e.Class != schema.ClassRequestFatal || !strings.Contains(e.Message, test.param) {
 				t.Errorf("got %v", err)
 			}
-			to.drop = true
+			to.drop = protocol.Upstream{DropParams: true}.Drop()
 			raw, err := encodeChat(nil, body, to)
 			if err != nil || !json.Valid(raw) {
 				t.Errorf("with drop_params: %s, %v", raw, err)
@@ -140,7 +141,7 @@ func TestEncodeChatBadMessages(t *testing.T) {
 		`{"role":"user","content":"a"},{"role":"assistant","tool_calls":[{"id":"x"}]}`:                                           "messages[1].tool_calls",
 		`{"role":"user","content":"a"},{"role":"tool","content":"b"}`:                                                            "messages[1].tool_call_id",
 	} {
-		_, err := encodeChat(nil, []byte(`{"messages":[`+messages+`]}`), target{family: familyOf("gemini-3.5-flash"), drop: true})
+		_, err := encodeChat(nil, []byte(`{"messages":[`+messages+`]}`), target{family: familyOf("gemini-3.5-flash"), drop: protocol.Upstream{DropParams: true}.Drop()})
 		var e *schema.Error
 		if !errors.As(err, &e) || e.Param != place || e.Class != schema.ClassRequestFatal {
 			t.Errorf("%s: got %v, want a word on %s", messages, err, place)
@@ -204,7 +205,7 @@ func FuzzEncodeChat(f *testing.F) {
 		if !json.Valid([]byte(body)) {
 			return // the router has seen to that
 		}
-		raw, err := encodeChat(nil, []byte(body), target{family: familyOf(model), drop: drop, vertex: len(model)%2 == 0})
+		raw, err := encodeChat(nil, []byte(body), target{family: familyOf(model), drop: protocol.Upstream{DropParams: drop}.Drop(), vertex: len(model)%2 == 0})
 		if err == nil && !json.Valid(raw) {
 			t.Errorf("%s becomes %s", body, raw)
 		}

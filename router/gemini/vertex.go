@@ -91,7 +91,7 @@ func NewVertex(u protocol.Upstream) (protocol.Protocol, error) {
 	if u.Token != nil && google == nil && at.project == "" {
 		return nil, errors.New("no project: set vertex_project")
 	}
-	switch s := (&server{vertex: true, drop: u.DropParams, token: u.Token, address: at, google: google}); {
+	switch s := (&server{vertex: true, drop: u.Drop(), token: u.Token, address: at, google: google}); {
 	case strings.Contains(u.Model, "*"):
 		own, err := s.ready(u)
 		if err != nil {

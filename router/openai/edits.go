@@ -13,12 +13,13 @@ import (
 type edits struct {
 	from, to string   // a parameter's name, and the server's for it; empty: none
 	lacks    []string // left out
+	drop     protocol.Drop
 }
 
 // newEdits reads the settings renames and, where parameters may be left out, lacks.
 // It returns nil if bodies go as they come.
 func newEdits(u protocol.Upstream) *edits {
-	var e edits
+	e := edits{drop: u.Drop()}
 	e.from, e.to, _ = strings.Cut(u.Settings["renames"], " ")
 	if u.DropParams {
 		e.lacks = strings.Fields(u.Settings["lacks"])
@@ -51,6 +52,7 @@ func (e *edits) apply(body []byte) []byte {
 			name = e.to
 		}
 		if slices.Contains(e.lacks, name) {
+			e.drop.Out(name, "")
 			return
 		}
 		if len(out) > 1 {

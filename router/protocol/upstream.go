@@ -39,6 +39,11 @@ type Upstream struct {
 	// out, instead of the request being refused.
 	DropParams bool
 
+	// Dropped is told of each parameter that is left out for DropParams, and why, by
+	// the name that a refusal would have; again with each request. It is safe for
+	// concurrent use. nil: nobody is told.
+	Dropped func(param, why string)
+
 	// Transport makes calls by the way that the deployment is configured with
 	// (proxy, authorities). It follows no redirect.
 	Transport http.RoundTripper
@@ -51,6 +56,24 @@ func (u Upstream) FixedHeader() http.Header {
 		fixed.Set(name, value)
 	}
 	return fixed
+}
+
+// Drop is what a deployment does with parameters that its server has no place for.
+// The zero value refuses them.
+type Drop struct {
+	on   bool
+	told func(param, why string)
+}
+
+// Drop is the deployment's.
+func (u Upstream) Drop() Drop { return Drop{u.DropParams, u.Dropped} }
+
+// Out reports whether a parameter may be left out. Who asks leaves it out then.
+func (d Drop) Out(param, why string) bool {
+	if d.on && d.told != nil {
+		d.told(param, why)
+	}
+	return d.on
 }
 
 // Format prints the ID for every verb.

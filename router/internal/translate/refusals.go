@@ -8,7 +8,7 @@ import (
 // Refusals keep the first thing for which a request cannot be sent.
 type Refusals struct {
 	Server string // its name in what people read
-	Drop   bool   // what the server has no place for is left out
+	Drop   protocol.Drop
 	Err    error
 }
 
@@ -30,7 +30,7 @@ func (r *Refusals) Unsupported(param, why string) {
 // LeaveOut notes a parameter that the server has no place for, unless it may be
 // left out.
 func (r *Refusals) LeaveOut(param, why string) {
-	if !r.Drop {
+	if !r.Drop.Out(param, why) {
 		r.Unsupported(param, why)
 	}
 }
