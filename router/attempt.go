@@ -209,6 +209,9 @@ func (r *run) logCall(d *deployment, v judgement, change transition, scope strin
 	case change.lost:
 		r.router.log.Warn().Str("deployment", d.ID).Str("model", d.Model).Str("scope", scope).Str("code", v.err.Code).
 			Int("status_code", v.err.StatusCode).Msg("deployment cannot serve: " + v.err.Message)
+	case change.loud:
+		r.router.log.Warn().Str("deployment", d.ID).Str("model", change.cooldown.Model).Time("until", change.cooldown.Until).
+			Msg("deployment is left alone: " + change.cooldown.Reason)
 	case v.err != nil:
 		line := r.router.log.Debug()
 		if r.req.Job != "" {

@@ -17,6 +17,8 @@ import (
 type breaker struct {
 	until   time.Time
 	reason  string
+	cause   string    // the same in short; empty: not known
+	told    time.Time // when the log said so last
 	tripped bool      // by failures: from until on it is half open
 	probing bool      // the call that decides is under way
 	since   time.Time // when it last opened for failures: older calls are no news
@@ -199,7 +201,7 @@ func (b *breaker) failed(now, began time.Time, k kind, e *schema.Error, usual ti
 func (b *breaker) block(until time.Time, tripped bool, reason string) (longer bool) {
 	b.tripped = b.tripped || tripped
 	if longer = until.After(b.until); longer {
-		b.until, b.reason = until, reason
+		b.until, b.reason, b.cause = until, reason, ""
 	}
 	return longer
 }
@@ -211,7 +213,9 @@ func (b *breaker) trip(now time.Time, d time.Duration, reason string) (longer bo
 }
 
 // reset makes it as if nothing had been.
-func (b *breaker) reset() { *b = breaker{recent: b.recent, since: b.since, announced: b.announced} }
+func (b *breaker) reset() {
+	*b = breaker{recent: b.recent, since: b.since, announced: b.announced, told: b.told}
+}
 
 // coolRules are what a breaker goes by.
 type coolRules struct {

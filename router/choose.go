@@ -24,6 +24,7 @@ type blocked struct {
 	guess       time.Duration // how long the shortest line may take; 0: unknown
 	unsure      bool          // one of the lines has no time
 	reason      string        // of the one that is ready first
+	cause       string        // the same in short
 	class       schema.Class  // and as what a request fails that cannot wait
 	fatal       []out         // that cannot serve this
 	tooLong     int           // deployments whose model does not read that much
@@ -42,9 +43,9 @@ type out struct {
 // waits reports whether there is anything to wait for.
 func (b *blocked) waits() bool { return b.unsure || !b.ready.IsZero() }
 
-func (b *blocked) at(ready time.Time, reason string, class schema.Class) {
+func (b *blocked) at(ready time.Time, reason, cause string, class schema.Class) {
 	if b.ready.IsZero() || ready.Before(b.ready) {
-		b.ready, b.reason, b.class = ready, reason, class
+		b.ready, b.reason, b.cause, b.class = ready, reason, cause, class
 	}
 }
 
@@ -165,7 +166,7 @@ func (r *run) noteBackoff(s *stage, d *deployment, t *try, b *blocked) bool {
 	if until := d.cooling(s.wildcard); !until.Before(t.ready) {
 		return r.noteRefusal(s, d, refusal{why: cooling, ready: until}, nil, b)
 	}
-	b.at(t.ready, "a pause after a failure", schema.ClassTransient)
+	b.at(t.ready, "a pause after a failure", "pause", schema.ClassTransient)
 	return true
 }
 
@@ -217,18 +218,18 @@ func (r *run) noteRefusal(s *stage, d *deployment, no refusal, me *waiter, b *bl
 	}
 	b.lines = append(b.lines, line{d, no.model})
 	if !no.ready.IsZero() {
-		reason, class := d.ID+" is at its limit", schema.ClassRateLimited
+		reason, cause, class := d.ID+" is at its limit", "limit", schema.ClassRateLimited
 		if no.why == cooling {
-			reason, class = d.coolingReason(s.wildcard)
+			reason, cause, class = d.coolingReason(s.wildcard)
 		}
-		b.at(no.ready, reason, class)
+		b.at(no.ready, reason, cause, class)
 		return wait
 	}
 	b.unsure = true
 	if b.reason == "" {
-		b.reason, b.class = d.ID+" has no place for another call", schema.ClassRateLimited
+		b.reason, b.cause, b.class = d.ID+" has no place for another call", "limit", schema.ClassRateLimited
 		if no.why == cooling {
-			b.reason, b.class = d.ID+" failed and is being tried with one call", schema.ClassTransient
+			b.reason, b.cause, b.class = d.ID+" failed and is being tried with one call", "cooldown", schema.ClassTransient
 		}
 	}
 	if guess := d.expected(me); guess > 0 && (b.guess == 0 || guess < b.guess) {
@@ -237,15 +238,15 @@ func (r *run) noteRefusal(s *stage, d *deployment, no refusal, me *waiter, b *bl
 	return wait
 }
 
-func (d *deployment) coolingReason(wildcard string) (string, schema.Class) {
+func (d *deployment) coolingReason(wildcard string) (reason, cause string, class schema.Class) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	class, name, b := schema.ClassRateLimited, d.ID, d.leftAlone(wildcard)
-	if b.tripped {
+	name, b := d.ID, d.leftAlone(wildcard)
+	if class = schema.ClassRateLimited; b.tripped {
 		class = schema.ClassTransient
 	}
 	if b != &d.breaker {
 		name = d.modelFor(wildcard) + " at " + d.ID
 	}
-	return name + " cools down: " + b.reason, class
+	return name + " cools down: " + b.reason, cmp.Or(b.cause, "cooldown"), class
 }

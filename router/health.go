@@ -17,6 +17,7 @@ type health struct {
 	breaker   breaker                // of all its calls, or, where it takes many models, of its connections
 	models    map[string]*modelState // of one that takes many, by what the "*" stands for
 	outages   map[string]*outage     // by scope
+	loud      bool                   // a cooldown has begun that the log is to tell of
 	suspects  map[string]time.Time   // scopes of which one request has said that they are not there
 	quotas    map[string]*quota      // by model: signs that one is used up
 	waitQueue list.List              // of *waiter

@@ -1,6 +1,8 @@
 package router
 
 import (
+	"cmp"
+	"strconv"
 	"time"
 
 	"pelton/schema"
@@ -149,6 +151,7 @@ func (d *deployment) release(now time.Time, p slot, e callEnd) (change transitio
 		d.errors.add(now, 1)
 	}
 	change.cooldown = d.judge(now, p, e, k)
+	change.loud, d.loud = d.loud, false
 	return change
 }
 
@@ -182,12 +185,25 @@ func (d *deployment) count(now time.Time, b *breaker, probe bool, e callEnd, k k
 			told = b.announce(now, Cooldown{Deployment: d.ID, Model: model, Until: b.until, Reason: b.reason})
 		}
 	}
+	if e.err != nil && b.cause == "" && now.Before(b.until) {
+		b.cause = cmp.Or(e.err.Code, string(e.err.Class))
+		if e.err.StatusCode != 0 {
+			b.cause = strconv.Itoa(e.err.StatusCode)
+		}
+	}
+	if told != nil && now.Sub(b.told) >= toldEvery {
+		b.told, d.loud = now, true
+	}
 	return told
 }
+
+// toldEvery is how often the log says of a deployment that it is left alone.
+const toldEvery = time.Minute
 
 // transition is what the end of a call changed, for others to know.
 type transition struct {
 	cooldown  *Cooldown
+	loud      bool // the log is to say so
 	lost      bool // it serves no more, or not this
 	recovered bool // it serves again
 }

@@ -16,6 +16,7 @@ type Park struct {
 	ReadyAt time.Time     // when it is worth trying again
 	Left    time.Duration // of the request's timeout, from now on
 	Model   string        // that was asked for
+	Cause   string        // in short, as [schema.Waiting] has it
 	Reason  string
 }
 
@@ -152,7 +153,7 @@ func (r *run) park(ctx context.Context, at time.Time, b *blocked) Outcome {
 		}
 		r.events.retry(len(r.record.Attempts)+1, at)
 		out := r.record.Outcome
-		out.Park = &Park{ReadyAt: at, Left: left, Model: r.plan.model, Reason: b.reason}
+		out.Park = &Park{ReadyAt: at, Left: left, Model: r.plan.model, Cause: b.cause, Reason: b.reason}
 		r.record.notReady.ReadyAt = at
 		out.notReady = r.record.notReady
 		return out

@@ -18,6 +18,7 @@ type Parked struct {
 	Until    time.Time `json:"until,omitzero"`     // when its time is over, waits included; zero: LeftMs from its return on
 	Reason   string    `json:"reason"`             // for people
 	Model    string    `json:"model,omitempty"`    // that it waits for
+	Cause    string    `json:"cause,omitempty"`    // as [Waiting] has it
 	Attempts []Attempt `json:"attempts,omitempty"` // made so far
 
 	// Starts counts how often it was begun after its first delivery without a

@@ -103,6 +103,7 @@ type State struct {
 	UpdatedAt  time.Time       `json:"updated_at"`
 	FinishedAt *time.Time      `json:"finished_at,omitempty"` // nil until it has ended
 	Errors     []ErrorCount    `json:"errors,omitempty"`      // the most frequent first, at most [MaxErrorCodes] codes
+	Waiting    []Waiting       `json:"waiting,omitempty"`     // what the parked requests wait for, the most first, at most [MaxWaiting]; nil: none is parked
 	RetryOf    string          `json:"retry_of,omitempty"`    // the job whose failures this one runs again; empty: none
 	Callback   *Callback       `json:"callback,omitempty"`    // nil: the job names no webhook
 	Metadata   json.RawMessage `json:"metadata,omitempty"`    // the job's
@@ -114,6 +115,18 @@ type State struct {
 	UnknownAttempts  int `json:"unknown_attempts,omitempty"`
 	UnpricedAttempts int `json:"unpriced_attempts,omitempty"`
 }
+
+// Waiting is that requests of a job wait until a model's upstream takes more.
+type Waiting struct {
+	Model  string    `json:"model"`  // that they ask for
+	Count  int       `json:"count"`  // of them
+	Until  time.Time `json:"until"`  // when the first of them is called again
+	Cause  string    `json:"cause"`  // in short: an HTTP status, the code of an error, limit, cooldown or pause
+	Reason string    `json:"reason"` // of one of them, for people, with the upstream's own message
+}
+
+// MaxWaiting bounds the models a state lists as waited for.
+const MaxWaiting = 5
 
 // MaxErrorCodes bounds the distinct codes a state lists; further ones are
 // counted under "other".

@@ -194,6 +194,9 @@ const (
 	// HeaderReady is on the word that a request is parked: when it is to run.
 	HeaderReady = "Pelton-Ready-At"
 
+	// HeaderReason is beside it: what the request waits for, for people.
+	HeaderReason = "Pelton-Reason"
+
 	// HeaderRetryOf is on jobs: the one whose failures this one runs again.
 	HeaderRetryOf = "Pelton-Retry-Of"
 

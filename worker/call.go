@@ -77,7 +77,7 @@ func (w *worker) call(ctx context.Context, it *queue.Item, earlier *schema.Parke
 	if p := answer.Park; p != nil {
 		return callResult{parked: &schema.Parked{
 			ReadyAt: p.ReadyAt.UTC(), LeftMs: p.Left.Milliseconds(), Until: time.Now().Add(p.Left).UTC(),
-			Model: p.Model, Reason: p.Reason, Attempts: answer.Attempts,
+			Model: p.Model, Cause: p.Cause, Reason: p.Reason, Attempts: answer.Attempts,
 		}}
 	}
 	// Not the job was ended, but we: a hard stop reaches the job's context, from

@@ -45,7 +45,7 @@ func (w *worker) callAgain(ctx context.Context, it *queue.Item) (store.ResultMet
 		return store.ResultMeta{}, err
 	case known != nil && time.Until(known.ReadyAt) > time.Second:
 		// Its worker died after it had parked it: the owner is told once more.
-		return store.ResultMeta{Index: it.Index, Status: schema.StatusParked, ReadyAt: known.ReadyAt}, nil
+		return store.ResultMeta{Index: it.Index, Status: schema.StatusParked, ReadyAt: known.ReadyAt, Wait: store.WaitOf(known)}, nil
 	case known != nil && known.Starts >= store.MaxStarts:
 		return w.store(it, workerDied(it, known))
 	}

@@ -93,7 +93,7 @@ func (w *worker) park(ctx context.Context, it *queue.Item, p *schema.Parked) (st
 	err := w.retry(ctx, it, "park a request", func(ctx context.Context) error {
 		return w.cfg.Store.Parked.Put(ctx, it.JobKey(), it.Index, p)
 	})
-	return store.ResultMeta{Index: it.Index, Status: schema.StatusParked, ReadyAt: p.ReadyAt}, err
+	return store.ResultMeta{Index: it.Index, Status: schema.StatusParked, ReadyAt: p.ReadyAt, Wait: store.WaitOf(p)}, err
 }
 
 // Timing of what is asked of the broker.

@@ -2,6 +2,8 @@ package worker_test
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +89,87 @@ func TestCancelKeepsAttempts(t *testing.T) {
 	}
 	if n != 2 {
 		t.Errorf("%d results", n)
+	}
+}
+
+// Why a job waits is told: how many requests for which model, until when, and the
+// upstream's own words. A worker that is started anew does not wait for what its
+// predecessor was told: it asks once, and goes on.
+func TestWaitingIsToldAndAskedAnew(t *testing.T) {
+	const limited, total = 6, 8
+	e := testenv.New(t)
+	one := e.Worker(defaultQueue)
+	requests := testenv.Chats(total)
+	for i := range limited {
+		requests[i] = testenv.Chat(strconv.Itoa(i), `{"status":429,"retry_after":3600,"message":"Slow down, small one.","times":1}`)
+	}
+	h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: requests, Concurrency: limited})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told schema.State
+	for told.Waiting == nil || told.Waiting[0].Count < limited {
+		s, err := h.State(e.Ctx())
+		if err != nil {
+			t.Fatal(err)
+		}
+		told = *s
+	}
+	w := told.Waiting[0]
+	if len(told.Waiting) != 1 || w.Model != "m" || w.Count != limited || w.Cause != "429" || !strings.Contains(w.Reason, "Slow down, small one.") || time.Until(w.Until) < time.Minute {
+		t.Errorf("%+v", told.Waiting)
+	}
+	if err := one.Drain(); err != nil {
+		t.Fatal(err)
+	}
+	e.Worker(defaultQueue)
+	state, err := h.Wait(e.Ctx())
+	if err != nil || state.Counts.Succeeded != total || state.Waiting != nil {
+		t.Errorf("%+v, %v", state, err)
+	}
+}
+
+// Where the upstream still says so, asking anew is one call for each model, however
+// many wait.
+func TestAskingAnewIsOneCall(t *testing.T) {
+	const total = 6
+	e := testenv.New(t)
+	one := e.Worker(defaultQueue)
+	requests := testenv.Chats(total)
+	for i := range requests {
+		requests[i] = testenv.Chat(strconv.Itoa(i), `{"status":429,"retry_after":3600}`)
+	}
+	h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: requests, Concurrency: total})
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := func(least time.Time) {
+		t.Helper()
+		for {
+			s, err := h.State(e.Ctx())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(s.Waiting) == 1 && s.Waiting[0].Count == total && s.UpdatedAt.After(least) {
+				return
+			}
+		}
+	}
+	waits(time.Time{})
+	before := e.LLM.Stats().Calls
+	if err := one.Drain(); err != nil {
+		t.Fatal(err)
+	}
+	e.Worker(defaultQueue)
+	if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.Calls > before && s.InFlight == 0 }); err != nil {
+		t.Fatal(err)
+	}
+	waits(time.Now())
+	if n := e.LLM.Stats().Calls - before; n != 1 {
+		t.Errorf("%d calls, want 1", n)
+	}
+	if err := h.Cancel(e.Ctx(), ""); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -218,6 +218,10 @@ func checkStreams(ctx context.Context, names schema.Names, nc *nats.Conn) []find
 	for _, q := range queues {
 		list = append(list, finding{What: "queue " + q.Name, OK: true, Detail: fmt.Sprintf("cap %d, %d in flight, %d jobs", q.Cap, q.InFlight, q.Owned+q.Queued)})
 	}
+	running, _ := client.ListAll(ctx) // who may see queues need not see jobs
+	for _, text := range waitTexts(running) {
+		list = append(list, finding{What: "waiting", OK: true, Detail: text})
+	}
 	return list
 }
 

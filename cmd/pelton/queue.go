@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strconv"
 
 	"pelton/internal/config"
@@ -47,7 +48,26 @@ func (c *queueLsCmd) Run(a *app) error {
 		t = append(t, []string{q.Name, strconv.Itoa(q.Cap), strconv.Itoa(q.InFlight), strconv.Itoa(q.Waiting), strconv.Itoa(q.Owned), strconv.Itoa(q.Queued)})
 	}
 	width, _ := terminal(a.stdout)
-	return t.write(a.stdout, width)
+	if err := t.write(a.stdout, width); err != nil {
+		return err
+	}
+	running, _ := s.client.ListAll(ctx) // who may see queues need not see jobs
+	for _, text := range waitTexts(running) {
+		if _, err := fmt.Fprintln(a.stdout, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitTexts are lines on what requests of jobs that run wait for.
+func waitTexts(states []schema.State) (lines []string) {
+	for _, s := range states {
+		for _, w := range s.Waiting {
+			lines = append(lines, "queue "+s.Queue+", job "+s.ID+": "+waitText(w))
+		}
+	}
+	return lines
 }
 
 type queueSetCmd struct {

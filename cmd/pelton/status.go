@@ -78,6 +78,9 @@ func stateTable(s *schema.State) table {
 	add("results", "%s", human.Counts(s.Counts, strconv.Itoa))
 	if !s.State.Final() {
 		add("in flight", "%d", s.InFlight)
+		for _, w := range s.Waiting {
+			add("waiting", "%s", waitText(w))
+		}
 		add("rate", "%.1f/s%s", s.Rate, etaText(s))
 	}
 	if s.Usage != nil {
@@ -97,6 +100,15 @@ func stateTable(s *schema.State) table {
 		add("took", "%s", s.FinishedAt.Sub(*s.StartedAt).Round(time.Millisecond))
 	}
 	return t
+}
+
+// waitText is what requests wait for, with the upstream's own words.
+func waitText(w schema.Waiting) string {
+	text := human.Waiting(w, time.Now(), human.Digits)
+	if w.Reason != "" {
+		text += ": " + w.Reason
+	}
+	return text
 }
 
 func usageText(u *schema.Usage) string {

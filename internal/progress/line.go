@@ -40,6 +40,9 @@ func (p *Printer) parts() []part {
 	if !s.State.Final() {
 		list = append(list, part{text: number(s.InFlight) + " in flight", rank: 4})
 	}
+	for _, w := range s.Waiting {
+		list = append(list, part{text: human.Waiting(w, p.o.Now(), number), rank: 3})
+	}
 	if s.Rate > 0 {
 		list = append(list, part{text: rate(s.Rate), rank: 3})
 	}

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/term"
 
+	"pelton/internal/human"
 	"pelton/schema"
 )
 
@@ -76,6 +77,7 @@ type Printer struct {
 	drawn  time.Time // when something was last written
 	onLine bool      // the bar stands in the current line
 	closed bool
+	told   map[string]bool // the models of which it was said why they are waited for
 }
 
 // New starts showing progress. The caller ends it with Finish or Close.
@@ -138,8 +140,31 @@ func (p *Printer) Update(s schema.State) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.state, p.at = &s, p.o.Now()
+	p.tellWaits()
 	p.draw()
 }
+
+// tellWaits says in the upstream's own words why requests wait, once for each model
+// and cause.
+func (p *Printer) tellWaits() {
+	if p.closed || p.o.Mode != Bar && p.o.Mode != Plain {
+		return
+	}
+	for _, w := range p.state.Waiting {
+		key := w.Model + " " + w.Cause
+		if p.told[key] || w.Reason == "" || len(p.told) >= mostTold {
+			continue
+		}
+		if p.told == nil {
+			p.told = map[string]bool{}
+		}
+		p.told[key] = true
+		p.write([]byte("progress: " + human.Waiting(w, p.at, number) + ": " + w.Reason + "\n"))
+	}
+}
+
+// mostTold bounds the lines that say why requests wait.
+const mostTold = 20
 
 // draw writes the latest state if it is time to.
 func (p *Printer) draw() {
@@ -172,6 +197,10 @@ const clearLine = "\r\033[K"
 func (p *Printer) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.write(text)
+}
+
+func (p *Printer) write(text []byte) (int, error) {
 	if !p.onLine {
 		return p.o.Out.Write(text)
 	}

@@ -101,6 +101,29 @@ func TestBarStates(t *testing.T) {
 	}
 }
 
+// Why a job waits stands in the line, and the upstream's own words once.
+func TestWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &buffer{}
+		p := New(Options{Out: out, Mode: Plain})
+		s := running(400, 0)
+		s.Waiting = []schema.Waiting{{Model: "small", Count: 1312, Until: time.Now().Add(time.Minute), Cause: "429", Reason: "small-1 cools down: slow down, please"}}
+		for range 60 {
+			s.Waiting[0].Until = s.Waiting[0].Until.Add(time.Second)
+			p.Update(s)
+			time.Sleep(time.Second)
+		}
+		p.Close()
+		text := out.String()
+		if n := strings.Count(text, "slow down, please"); n != 1 {
+			t.Errorf("said %d times why:\n%s", n, text)
+		}
+		if n := strings.Count(text, "64 in flight, 1,312 wait for small (429 until "); n < 5 {
+			t.Errorf("%d lines tell of it:\n%s", n, text)
+		}
+	})
+}
+
 type buffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer

@@ -131,11 +131,12 @@ func (r *run) requeue(index int) {
 
 // park notes that a request waits, and unpark puts those that are ready back in line.
 // One that would wait past the deadline waits for the job's end.
-func (r *run) park(index int, ready time.Time) {
+func (r *run) park(index int, ready time.Time, wait store.Wait) {
 	if !ready.Before(r.deadline) {
 		ready = r.deadline.Add(graceTime)
 	}
-	r.window.park(index, ready)
+	r.window.park(index, ready, wait)
+	r.tally.changed = true
 	r.timers.followParked(&r.window)
 }
 

@@ -155,6 +155,7 @@ func (r *run) tellWait(ctx context.Context, result *schema.Result) {
 func (r *run) conclude(ctx context.Context) error {
 	o, key := r.o, r.rec.Key()
 	r.tally.write(&r.rec.State, 0)
+	r.rec.Waiting = nil
 	r.rec.State.State, r.rec.Reason = verdict(&r.tally, r.rec.Total, r.ending)
 	r.rec.Counts.NotStarted = r.rec.Total - r.tally.counts.Stored()
 	if err := o.Store.Records.Close(ctx, r.rec.Record); err != nil {

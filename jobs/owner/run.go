@@ -26,6 +26,8 @@ type run struct {
 	ending  *ending   // set once the job is to end before all requests have results
 	aborted time.Time // when a worker was first seen to have aborted a request: nothing is fed until it is known why
 
+	asking map[int]*asked // requests that a takeover had called before their time; nil: none
+
 	inbox    *inbox[store.ResultMeta] // results that are stored; any goroutine puts
 	feeder   feeder
 	progress progress
@@ -161,7 +163,7 @@ func (r *run) count(ctx context.Context, list []store.ResultMeta) error {
 			r.limit.observe(meta, fedAt, time.Now(), r.window.full(r.limit.now()))
 		}
 		if meta.Status == schema.StatusParked {
-			if r.park(meta.Index, meta.ReadyAt); r.ending == nil {
+			if r.park(meta.Index, meta.ReadyAt, meta.Wait); r.ending == nil {
 				continue
 			}
 			if err := r.storeLeftovers(ctx, true); err != nil { // it would come back to be fed
@@ -180,6 +182,9 @@ func (r *run) count(ctx context.Context, list []store.ResultMeta) error {
 			dead = append(dead, meta.DeadModel)
 		}
 		r.o.Store.Objects.DeleteBody(ctx, object)
+		if err := r.answered(ctx, meta); err != nil {
+			return err
+		}
 		sawAborted = sawAborted || meta.Status == schema.StatusCancelled
 		sawExpired = sawExpired || meta.Status == schema.StatusExpired
 	}
@@ -234,6 +239,7 @@ func (r *run) demand() int {
 func (r *run) writeState() {
 	r.tally.pace(time.Now())
 	r.tally.write(&r.rec.State, min(r.window.inQueue(), r.limit.now()))
+	r.rec.Waiting = r.window.waits()
 	if r.relay != nil {
 		r.rec.Relayed = r.relay.checkpoint()
 	}

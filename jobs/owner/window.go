@@ -1,10 +1,15 @@
 package owner
 
 import (
+	"cmp"
 	"container/heap"
+	"slices"
+	"strings"
 	"time"
 
 	"pelton/internal/bitset"
+	"pelton/jobs/store"
+	"pelton/schema"
 )
 
 // window is what is out of a job's requests: which were fed and have no result
@@ -31,6 +36,8 @@ type outstanding struct {
 	at     time.Time
 	object string // its body's object, to be dropped with it
 	parked bool   // it is in no worker's hands, but waits
+	ready  time.Time
+	wait   store.Wait // what for
 }
 
 func newWindow(total int) window { return window{total: total, out: map[int]outstanding{}} }
@@ -100,7 +107,7 @@ func (w *window) remove(index int) {
 }
 
 // park notes that a request that is out waits until ready. It keeps its place.
-func (w *window) park(index int, ready time.Time) {
+func (w *window) park(index int, ready time.Time, wait store.Wait) {
 	r, ok := w.out[index]
 	if !ok {
 		return
@@ -108,8 +115,9 @@ func (w *window) park(index int, ready time.Time) {
 	if !r.parked {
 		r.parked = true
 		w.waiting++
-		w.out[index] = r
 	}
+	r.ready, r.wait = ready, wait
+	w.out[index] = r
 	heap.Push(&w.parked, waiter{ready, index})
 }
 
@@ -122,7 +130,7 @@ func (w *window) unpark(now time.Time) (objects []string) {
 	for len(w.parked) > 0 && !w.parked[0].ready.After(now) {
 		index := heap.Pop(&w.parked).(waiter).index
 		r, ok := w.out[index]
-		if !ok || !r.parked {
+		if !ok || !r.parked || r.ready.After(now) {
 			continue // it has its result, or its wait was told twice
 		}
 		if r.object != "" {
@@ -131,6 +139,31 @@ func (w *window) unpark(now time.Time) (objects []string) {
 		w.putBack(index)
 	}
 	return objects
+}
+
+// waits tells what the parked requests wait for, by model; nil: none is parked.
+func (w *window) waits() (list []schema.Waiting) {
+	if w.waiting == 0 {
+		return nil
+	}
+	for _, r := range w.out {
+		if !r.parked {
+			continue
+		}
+		at := slices.IndexFunc(list, func(x schema.Waiting) bool { return x.Model == r.wait.Model })
+		if at < 0 {
+			list = append(list, schema.Waiting{Model: r.wait.Model, Until: r.ready, Cause: r.wait.Cause, Reason: r.wait.Reason})
+			at = len(list) - 1
+		}
+		if x := &list[at]; r.ready.Before(x.Until) {
+			x.Until, x.Cause, x.Reason = r.ready, r.wait.Cause, r.wait.Reason
+		}
+		list[at].Count++
+	}
+	slices.SortFunc(list, func(a, b schema.Waiting) int {
+		return cmp.Or(b.Count-a.Count, strings.Compare(a.Model, b.Model))
+	})
+	return list[:min(len(list), schema.MaxWaiting)]
 }
 
 // nextReady is when the next parked request is ready; false: none is parked.

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"pelton/jobs/store"
 )
 
 // at is a moment of a test's own clock.
@@ -71,9 +73,9 @@ func TestWindow(t *testing.T) {
 		},
 		"the parked keeps its place and comes back at its time": func(t *testing.T, w *window) {
 			w.put(0, at(0), "body")
-			w.park(0, at(5))
-			w.park(0, at(5)) // told twice
-			w.park(3, at(1)) // is not out
+			w.park(0, at(5), store.Wait{})
+			w.park(0, at(5), store.Wait{}) // told twice
+			w.park(3, at(1), store.Wait{}) // is not out
 			if w.room(1, 1, 0) != 0 || w.inQueue() != 0 {
 				t.Errorf("room %d, %d in the queue", w.room(1, 1, 0), w.inQueue())
 			}
@@ -93,14 +95,14 @@ func TestWindow(t *testing.T) {
 		},
 		"a parked one that is stored does not come back": func(t *testing.T, w *window) {
 			w.mustNext(t, 0)
-			w.park(0, at(5))
+			w.park(0, at(5), store.Wait{})
 			w.done(0)
 			w.unpark(at(5))
 			w.mustNext(t, 1)
 		},
 		"room is the bound's and the share's, and what is prefetched": func(t *testing.T, w *window) {
 			w.mustNext(t, 0, 1)
-			w.park(0, at(5))
+			w.park(0, at(5), store.Wait{})
 			for _, c := range []struct{ bound, share, prefetch, want int }{
 				{4, 4, 0, 2}, {4, 1, 0, 0}, {4, 2, 0, 1}, {2, 9, 0, 0}, {2, 9, 3, 3}, {1, 1, 0, -1},
 			} {
@@ -113,7 +115,7 @@ func TestWindow(t *testing.T) {
 			w.put(0, at(1), "")
 			w.put(1, at(2), "")
 			w.put(2, at(1), "")
-			w.park(2, at(9))
+			w.park(2, at(9), store.Wait{})
 			if old := w.older(at(2)); !slices.Equal(old, []int{0}) {
 				t.Errorf("%v", old)
 			}
@@ -131,7 +133,7 @@ func TestWindow(t *testing.T) {
 		},
 		"closed: the parked stay so": func(t *testing.T, w *window) {
 			w.mustNext(t, 0, 1)
-			w.park(0, at(5))
+			w.park(0, at(5), store.Wait{})
 			w.close(nil, at(3))
 			w.unpark(at(6))
 			if _, ok := w.nextReady(); ok || !slices.Equal(w.unfinished(true), []int{0}) {
@@ -229,7 +231,7 @@ func TestWindowHoldsItsBound(t *testing.T) {
 			},
 			"park": func(*rapid.T) {
 				if index, ok := pick(w.unfinished(false)); ok {
-					w.park(index, at(now+rapid.IntRange(0, 5).Draw(t, "wait")))
+					w.park(index, at(now+rapid.IntRange(0, 5).Draw(t, "wait")), store.Wait{})
 				}
 			},
 			"time": func(*rapid.T) {

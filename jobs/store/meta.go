@@ -23,7 +23,18 @@ type ResultMeta struct {
 	ReadyAt   time.Time     // where Status is [schema.StatusParked]: when it is to run
 	QueuedFor time.Duration // for places at deployments, all attempts together
 	DeadModel string        // where no deployment is left for it: the model asked for
+
+	Wait Wait // where Status is [schema.StatusParked]: what for
 }
+
+// Wait is what a parked request waits for, as [schema.Waiting] has it.
+type Wait struct{ Model, Cause, Reason string }
+
+// WaitOf is what is known of a parked request's wait.
+func WaitOf(p *schema.Parked) Wait { return Wait{Model: p.Model, Cause: p.Cause, Reason: p.Reason} }
+
+// mostReason bounds the reason of a wait on its way to the owner, in bytes.
+const mostReason = 512
 
 // Bounds on what a header can make its reader hold or reckon with.
 const (
@@ -47,6 +58,10 @@ func metaOf(r *schema.Result) ResultMeta {
 }
 
 func (o ResultMeta) writeTo(h headerSetter, job string) {
+	if o.Status == schema.StatusParked {
+		o.Code, o.DeadModel = o.Wait.Cause, o.Wait.Model
+		h.Set(schema.HeaderReason, HeaderText(o.Wait.Reason[:min(len(o.Wait.Reason), mostReason)]))
+	}
 	h.Set(schema.HeaderJob, job)
 	h.Set(schema.HeaderIndex, strconv.Itoa(o.Index))
 	h.Set(schema.HeaderStatus, string(o.Status))
@@ -122,6 +137,10 @@ func parseMeta(h nats.Header) (ResultMeta, bool) {
 	}
 	out := ResultMeta{Index: index, Status: schema.Status(h.Get(schema.HeaderStatus)), Code: HeaderValue(h.Get(schema.HeaderCode)),
 		ReadyAt: parseReady(h), DeadModel: HeaderValue(h.Get(schema.HeaderModel))}
+	if out.Status == schema.StatusParked {
+		out.Wait = Wait{Model: out.DeadModel, Cause: out.Code, Reason: HeaderValue(h.Get(schema.HeaderReason))}
+		out.Code, out.DeadModel = "", ""
+	}
 	if u, ok := ParseUsage(h.Get(schema.HeaderUsage)); ok { // a count that cannot be read is unknown
 		out.Usage = &u
 	}
