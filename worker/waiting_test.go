@@ -97,13 +97,9 @@ func TestCancelKeepsAttempts(t *testing.T) {
 // predecessor was told: it asks once, and goes on.
 func TestWaitingIsToldAndAskedAnew(t *testing.T) {
 	const limited, total = 6, 8
-	e := testenv.New(t)
+	e := testenv.New(t, testenv.LLM(faultyllm.Config{Faults: faultyllm.Rates{faultyllm.FaultRateLimit: 1}, RetryAfter: time.Hour}))
 	one := e.Worker(defaultQueue)
-	requests := testenv.Chats(total)
-	for i := range limited {
-		requests[i] = testenv.Chat(strconv.Itoa(i), `{"status":429,"retry_after":3600,"message":"Slow down, small one.","times":1}`)
-	}
-	h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: requests, Concurrency: limited})
+	h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(total), Concurrency: limited})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,10 +112,13 @@ func TestWaitingIsToldAndAskedAnew(t *testing.T) {
 		told = *s
 	}
 	w := told.Waiting[0]
-	if len(told.Waiting) != 1 || w.Model != "m" || w.Count != limited || w.Cause != "429" || !strings.Contains(w.Reason, "Slow down, small one.") || time.Until(w.Until) < time.Minute {
+	if len(told.Waiting) != 1 || w.Model != "m" || w.Count != limited || w.Cause != "429" || !strings.Contains(w.Reason, "Please slow down.") || time.Until(w.Until) < time.Minute {
 		t.Errorf("%+v", told.Waiting)
 	}
 	if err := one.Drain(); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.LLM.Update(func(c *faultyllm.Config) { c.Faults = nil }); err != nil {
 		t.Fatal(err)
 	}
 	e.Worker(defaultQueue)
