@@ -116,39 +116,19 @@ func (r *run) storeLeftover(ctx context.Context, index int) error {
 	}
 	if parked != nil && len(parked.Attempts) > 0 {
 		result.Attempts, result.StartedAt = parked.Attempts, &parked.Attempts[0].StartedAt
+		result.SetBill(schema.BillOf(parked.Attempts))
 	}
 	now := time.Now().UTC()
 	result.Status, result.FinishedAt = r.ending.leftover, &now
 	result.Error = &schema.Error{Class: schema.ClassCancelled, Code: schema.CodeCancelled,
 		Message: "the job ended (" + r.ending.reason.Code + ") before this request had an answer"}
-	if r.window.isParked(index) {
-		r.tellWait(ctx, result)
+	if parked != nil && r.window.isParked(index) {
+		result.Error.Message += "; it waited: " + parked.Reason
 	}
 	if result.Status == schema.StatusExpired {
 		result.Error.Class, result.Error.Code = schema.ClassExpired, schema.CodeExpired
 	}
 	return r.storeOwnResult(ctx, result)
-}
-
-// tellWait adds to the result of a request that was parked what its attempts were, and
-// what it waited for, where that can be read.
-func (r *run) tellWait(ctx context.Context, result *schema.Result) {
-	asking, cancel := context.WithTimeout(ctx, leaseTime/2)
-	defer cancel()
-	p, err := r.o.Store.Parked.Get(asking, r.rec.Queue, r.rec.ID, result.Index)
-	if err != nil || p == nil {
-		return
-	}
-	result.Error.Message += "; it waited: " + p.Reason
-	for i := range p.Attempts {
-		result.Attempts = append(result.Attempts, p.Attempts[i])
-		if u := p.Attempts[i].Usage; u != nil && result.Usage == nil {
-			result.Usage = u
-		} else if u != nil {
-			sum := result.Usage.Add(*u)
-			result.Usage = &sum
-		}
-	}
 }
 
 // conclude writes the final state, publishes it, and clears up.
