@@ -190,7 +190,7 @@ func TestLimitsSpillOver(t *testing.T) {
 		"calls at once":              {parallel, Config{Fallbacks: map[string][]string{"a": {"b"}}}, "a a b b b"},
 		"calls at once, waiting":     {parallel, Config{Fallbacks: map[string][]string{"a": {"b"}}, WaitAtLimits: true}, "a a a a a"},
 		"calls at once, no fallback": {parallel, Config{}, "a a a a a"},
-		"a rate":                     {rpm, Config{DefaultFallbacks: []string{"b"}}, "a b b b b"},
+		"a rate":                     {rpm, Config{DefaultFallbacks: []string{"b"}}, "a a b b b"},
 		"a rate, waiting":            {rpm, Config{DefaultFallbacks: []string{"b"}, WaitAtLimits: true}, "a a a a a"},
 	} {
 		tt.cfg.Deployments = []Deployment{at("a", "a", tt.limit), at("b", "b")}

@@ -9,8 +9,8 @@ import (
 
 // Limits are what a deployment may be asked for. Zero is no limit.
 type Limits struct {
-	RPM         int // requests per minute, as a rate: bursts are at most one second of it
-	TPM         int // tokens per minute, likewise
+	RPM         int // requests per minute, as a rate: see the limiter for what may come at once
+	TPM         int // tokens per minute, as a rate: bursts are at most one second of it
 	MaxParallel int // calls at once
 }
 

@@ -27,6 +27,38 @@ func NewLocal() *Local { return &Local{meters: map[string]*meter{}} }
 type meter struct {
 	inFlight         int
 	requests, tokens gcra.Bucket
+	minute           *gcra.Window // of the requests, where they may come at once
+}
+
+// maxAtOnce is the largest number per minute that may come at once: so small ones are
+// counted over a minute, larger ones over seconds, and are spread.
+const maxAtOnce = 120
+
+// ready returns when one more request of perMinute may come.
+func (m *meter) ready(now time.Time, perMinute int) time.Time {
+	if perMinute > maxAtOnce {
+		return m.requests.Ready(now, 0, 1, perMinute)
+	}
+	if m.minute == nil {
+		m.minute = &gcra.Window{}
+	}
+	return m.minute.Ready(now, perMinute)
+}
+
+func (m *meter) take(now time.Time, perMinute int) {
+	if perMinute > maxAtOnce {
+		m.requests.Take(now, 1, perMinute)
+	} else {
+		m.minute.Take(now)
+	}
+}
+
+func (m *meter) give(perMinute int) {
+	if perMinute > maxAtOnce {
+		m.requests.Give(1, perMinute)
+	} else {
+		m.minute.Give()
+	}
 }
 
 // Admit implements [Limiter]. It takes all or nothing.
@@ -40,7 +72,7 @@ func (l *Local) Admit(_ context.Context, deployment string, limits Limits, token
 	}
 	var ready time.Time
 	if limits.RPM > 0 {
-		ready = m.requests.Ready(now, 0, 1, limits.RPM)
+		ready = m.ready(now, limits.RPM)
 	}
 	if limits.TPM > 0 {
 		if at := m.tokens.Ready(now, 0, float64(tokens), limits.TPM); at.After(ready) {
@@ -56,7 +88,7 @@ func (l *Local) Admit(_ context.Context, deployment string, limits Limits, token
 func (l *Local) take(m *meter, now time.Time, limits Limits, tokens int) *permit {
 	m.inFlight++
 	if limits.RPM > 0 {
-		m.requests.Take(now, 1, limits.RPM)
+		m.take(now, limits.RPM)
 	}
 	if limits.TPM > 0 {
 		m.tokens.Take(now, float64(tokens), limits.TPM)
@@ -109,7 +141,7 @@ func (p *permit) Done(tokens int, sent bool) {
 	if !sent {
 		tokens = 0
 		if p.limits.RPM > 0 {
-			p.meter.requests.Give(1, p.limits.RPM)
+			p.meter.give(p.limits.RPM)
 		}
 	}
 	if p.limits.TPM > 0 && tokens != p.reserved {

@@ -91,6 +91,29 @@ func TestLimiterTokens(t *testing.T) {
 	}
 }
 
+// A small number per minute may come at once, and no minute sees more.
+func TestSmallRateComesAtOnce(t *testing.T) {
+	l, pass := atClock()
+	limits := Limits{RPM: 100}
+	for range 100 {
+		if p, in := admit(t, l, limits, 0); p == nil {
+			t.Fatalf("refused for %v", in)
+		}
+	}
+	p, in := admit(t, l, limits, 0)
+	if p != nil || in < 59*time.Second || in > 61*time.Second {
+		t.Fatalf("the one after: %v, %v", p, in)
+	}
+	pass(in)
+	if p, in = admit(t, l, limits, 0); p == nil {
+		t.Fatalf("refused when due: %v", in)
+	}
+	p.Done(0, false)
+	if p, _ = admit(t, l, limits, 0); p == nil {
+		t.Error("what was not sent counts")
+	}
+}
+
 func TestLimiterParallel(t *testing.T) {
 	l, _ := atClock()
 	limits := Limits{MaxParallel: 2}

@@ -227,6 +227,7 @@ var groupMeanings = []meaning{
 	{name: "two wildcards", config: "model_list: [{model_name: 'a/*/b-*', litellm_params: {model: 'openai/x-*-*', api_base: '@a', api_key: k}}]", body: `{"model":"a/1/b-2",` + hi + `}`, went: "a", sent: `{"model":"x-1-2"}`},
 	{name: "a key twice", config: "router_settings: {num_retries: 5}\n" + gh("router_settings: {num_retries: 0}"), answers: map[string][]string{"a": {"500"}}, went: "a", class: schema.ClassTransient, warning: "router_settings: given in line 1 too; the last one counts"},
 	{name: "no limit of 0", config: g1("model: openai/m, api_base: '@a', api_key: k, rpm: 0, tpm: 0"), times: 2, went: "a a", warning: "0 is no limit here"},
+	{name: "a small rpm comes at once", config: g1("model: openai/m, api_base: '@a', api_key: k, rpm: 9"), times: 9, went: "a a a a a a a a a"},
 	{
 		name: "limits spill over to a fallback", config: "model_list:\n  - {model_name: g, litellm_params: {model: openai/m, api_base: '@a', api_key: k, rpm: 1}}\n" +
 			"  - {model_name: h, litellm_params: {model: openai/m, api_base: '@b', api_key: k}}\nrouter_settings: {fallbacks: [{g: [h]}]}\n",
