@@ -21,9 +21,41 @@ type Parked struct {
 	Cause    string    `json:"cause,omitempty"`    // as [Waiting] has it
 	Attempts []Attempt `json:"attempts,omitempty"` // made so far
 
+	// Heard says that a word came of every start before this record was made: it was
+	// parked. Otherwise nobody knows how its first start went, which is not counted.
+	Heard bool `json:"heard,omitempty"`
+
 	// Starts counts how often it was begun after its first delivery without a
 	// word of how that went: a request that kills its workers is found by it.
 	Starts int `json:"starts,omitempty"`
+}
+
+// Lost lists the starts of which no word came, as attempts of which nobody knows the
+// usage: each may have come to a call, or to several. began is when the first may have
+// been; with running the last start is under way, and not among them. A nil p is that
+// of a request which was begun once.
+func (p *Parked) Lost(began time.Time, running bool) []Attempt {
+	n := 1
+	if p != nil {
+		n = p.Starts
+		if !p.Heard {
+			n++
+		}
+		if running {
+			n--
+		}
+	}
+	list := make([]Attempt, 0, max(n, 0))
+	for range n {
+		list = append(list, LostAttempt(began))
+	}
+	return list
+}
+
+// LostAttempt is a start of which no word came.
+func LostAttempt(began time.Time) Attempt {
+	return Attempt{StartedAt: began.UTC(), UsageUnknown: true, Error: &Error{Class: ClassInternal, Code: CodeWorkerDied,
+		Message: "the worker that had begun it was not heard of again: it may have been called and billed"}}
 }
 
 // ParseParked reads a message of the parked stream.

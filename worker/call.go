@@ -49,12 +49,12 @@ func (w *worker) call(ctx context.Context, it *queue.Item, earlier *schema.Parke
 		return callResult{}
 	}
 	if cancelled {
-		return callResult{result: notCalled(result, causeOf(marker.Code), earlier)}
+		return callResult{result: notCalled(result, causeOf(marker.Code), madeBefore(it, earlier))}
 	}
 	if cause := context.Cause(job.ctx); cause != nil {
 		var ended *schema.Error
 		if errors.As(cause, &ended) {
-			return callResult{result: notCalled(result, ended, earlier)}
+			return callResult{result: notCalled(result, ended, madeBefore(it, earlier))}
 		}
 	}
 	request := router.Request{
@@ -74,10 +74,14 @@ func (w *worker) call(ctx context.Context, it *queue.Item, earlier *schema.Parke
 		defer func() { trace.Ended(out.result, out.parked) }()
 	}
 	answer := w.cfg.Router.Do(calling, request)
+	made := answer.Attempts
+	if earlier != nil {
+		made = withLost(it, earlier, made)
+	}
 	if p := answer.Park; p != nil {
 		return callResult{parked: &schema.Parked{
 			ReadyAt: p.ReadyAt.UTC(), LeftMs: p.Left.Milliseconds(), Until: time.Now().Add(p.Left).UTC(),
-			Model: p.Model, Cause: p.Cause, Reason: p.Reason, Attempts: answer.Attempts,
+			Model: p.Model, Cause: p.Cause, Reason: p.Reason, Attempts: made, Heard: true,
 		}}
 	}
 	// Not the job was ended, but we: a hard stop reaches the job's context, from
@@ -87,14 +91,17 @@ func (w *worker) call(ctx context.Context, it *queue.Item, earlier *schema.Parke
 	}
 	at.finished = time.Now().UTC()
 	result.Status, result.Response, result.Error = answer.Status, answer.Response, answer.Error
-	result.Attempts = answer.Attempts
+	result.Attempts = made
 	result.SetBill(answer.Bill)
+	if len(made) > len(answer.Attempts) {
+		result.SetBill(schema.BillOf(made))
+	}
 	result.StartedAt, result.FinishedAt = &at.started, &at.finished
 	if n := len(answer.Attempts); n > 0 {
 		result.TTFTMs = answer.Attempts[n-1].TTFTMs
 	}
-	if len(answer.Attempts) > 0 && answer.Attempts[0].StartedAt.Before(at.started) {
-		result.StartedAt = &answer.Attempts[0].StartedAt // before it was parked
+	if len(made) > 0 && made[0].StartedAt.Before(at.started) {
+		result.StartedAt = &made[0].StartedAt // before it was parked, or by another worker
 	}
 	if answer.Error != nil && answer.Error.Code == schema.CodeNoDeployment {
 		result.Model, _ = schema.StringField(it.Body, "model")
@@ -129,18 +136,33 @@ func (w *worker) cancelOf(ctx context.Context, it *queue.Item) (marker schema.Ca
 
 // notCalled is the result of a request whose job had ended before its call, or
 // before the next call after it was parked.
-func notCalled(result *schema.Result, err *schema.Error, earlier *schema.Parked) *schema.Result {
+func notCalled(result *schema.Result, err *schema.Error, made []schema.Attempt) *schema.Result {
 	now := time.Now().UTC()
-	if earlier != nil {
-		result.Attempts = earlier.Attempts
-		result.SetBill(schema.BillOf(earlier.Attempts))
-	}
+	result.Attempts = made
+	result.SetBill(schema.BillOf(made))
 	result.FinishedAt, result.Error = &now, err
 	result.Status = schema.StatusCancelled
 	if err.Class == schema.ClassExpired {
 		result.Status = schema.StatusExpired
 	}
 	return result
+}
+
+// madeBefore lists what is known of the attempts before this start.
+func madeBefore(it *queue.Item, earlier *schema.Parked) []schema.Attempt {
+	if earlier == nil {
+		return nil
+	}
+	return withLost(it, earlier, earlier.Attempts)
+}
+
+// withLost puts the starts of which no word came before the attempts that are known.
+func withLost(it *queue.Item, earlier *schema.Parked, made []schema.Attempt) []schema.Attempt {
+	lost := earlier.Lost(it.FedAt, true)
+	if len(lost) == 0 {
+		return made
+	}
+	return append(lost, made...)
 }
 
 func traceHeader(trace string) http.Header {

@@ -110,25 +110,39 @@ func (r *run) storeLeftover(ctx context.Context, index int) error {
 		return err
 	}
 	result := it.Result()
-	parked, err := r.o.Store.Parked.Get(ctx, r.rec.Queue, r.rec.ID, index)
+	known, err := r.o.Store.Parked.Get(ctx, r.rec.Queue, r.rec.ID, index)
 	if err != nil {
 		return err
-	}
-	if parked != nil && len(parked.Attempts) > 0 {
-		result.Attempts, result.StartedAt = parked.Attempts, &parked.Attempts[0].StartedAt
-		result.SetBill(schema.BillOf(parked.Attempts))
 	}
 	now := time.Now().UTC()
 	result.Status, result.FinishedAt = r.ending.leftover, &now
 	result.Error = &schema.Error{Class: schema.ClassCancelled, Code: schema.CodeCancelled,
 		Message: "the job ended (" + r.ending.reason.Code + ") before this request had an answer"}
-	if parked != nil && r.window.isParked(index) {
-		result.Error.Message += "; it waited: " + parked.Reason
-	}
+	r.tellAttempts(result, known)
 	if result.Status == schema.StatusExpired {
 		result.Error.Class, result.Error.Code = schema.ClassExpired, schema.CodeExpired
 	}
 	return r.storeOwnResult(ctx, result)
+}
+
+// tellAttempts adds to the result of a request that does not come back what is known
+// of its attempts: of one that waits all; of one that may be in the hands of a worker
+// that is not heard of, that it may have been called.
+func (r *run) tellAttempts(result *schema.Result, known *schema.Parked) {
+	parked := r.window.isParked(result.Index)
+	if fed, out := r.window.fedAt(result.Index); out && !parked {
+		result.Attempts = known.Lost(fed, false)
+	}
+	if known != nil {
+		result.Attempts = append(result.Attempts, known.Attempts...)
+	}
+	if known != nil && parked {
+		result.Error.Message += "; it waited: " + known.Reason
+	}
+	if len(result.Attempts) > 0 {
+		result.StartedAt = &result.Attempts[0].StartedAt
+	}
+	result.SetBill(schema.BillOf(result.Attempts))
 }
 
 // conclude writes the final state, publishes it, and clears up.
