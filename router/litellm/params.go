@@ -115,28 +115,6 @@ func (l *loader) param(p *pending, e entry, body *sent) {
 		p.TokenFile, _ = l.text(e)
 	case "azure_ad_token_command", "token_command":
 		p.TokenCommand = l.command(e)
-	case "proxy":
-		p.Proxy = l.secret(e)
-	case "ssl_verify":
-		l.verify(p, e)
-	case "ca_file":
-		if file, ok := l.text(e); ok {
-			l.authorities(p, e, file)
-		}
-	case "rpm":
-		p.RPM = l.whole(e)
-	case "tpm":
-		p.TPM = l.whole(e)
-	case "max_parallel_requests":
-		p.MaxParallel = l.whole(e)
-	case "weight":
-		p.Weight = l.amount(e)
-	case "order":
-		p.Order = l.order(e)
-	case "tags":
-		if p.Tags = l.names(e); len(p.Tags) > 0 && l.tagLine == 0 {
-			l.tagLine = e.line
-		}
 	case "drop_params":
 		p.DropParams = l.yes(e)
 	case "additional_drop_params":
@@ -155,11 +133,52 @@ func (l *loader) param(p *pending, e entry, body *sent) {
 		l.extraBody(e, body)
 	default:
 		switch {
-		case l.knowledge(p, e), l.times(p, e), l.guards(e), l.bodyParam(e, body):
+		case l.knowledge(p, e), l.times(p, e), l.way(p, e), l.choice(p, e), l.guards(e), l.bodyParam(e, body):
 		default:
 			l.unused(e, hints[e.key])
 		}
 	}
+}
+
+// way reads how a server is reached; false means that e is something else.
+func (l *loader) way(p *pending, e entry) bool {
+	switch e.key {
+	case "proxy":
+		p.Proxy = l.secret(e)
+	case "ssl_verify":
+		l.verify(p, e)
+	case "ca_file":
+		if file, ok := l.text(e); ok {
+			l.authorities(p, e, file)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// choice reads what a deployment is chosen by, and its limits; false means that e is
+// something else.
+func (l *loader) choice(p *pending, e entry) bool {
+	switch e.key {
+	case "rpm":
+		p.RPM = l.whole(e)
+	case "tpm":
+		p.TPM = l.whole(e)
+	case "max_parallel_requests":
+		p.MaxParallel = l.whole(e)
+	case "weight":
+		p.Weight = l.amount(e)
+	case "order":
+		p.Order = l.order(e)
+	case "tags":
+		if p.Tags = l.names(e); len(p.Tags) > 0 && l.tagLine == 0 {
+			l.tagLine = e.line
+		}
+	default:
+		return false
+	}
+	return true
 }
 
 // mock reads what is answered in the place of a call.

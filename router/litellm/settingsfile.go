@@ -54,33 +54,12 @@ func (l *loader) routerSettings(cfg *router.Config, section entry) {
 			for _, group := range l.mapping(e.value, e.path) {
 				cfg.GroupRetryPolicy[group.key] = l.perFailure(group, "Retries", maxTries)
 			}
-		case "fallbacks":
-			cfg.Fallbacks = l.fallbacks(e)
-		case "context_window_fallbacks":
-			cfg.ContextWindowFallbacks = l.fallbacks(e)
-		case "content_policy_fallbacks":
-			cfg.ContentPolicyFallbacks = l.fallbacks(e)
-		case "default_fallbacks":
-			cfg.DefaultFallbacks = l.fallbackNames(e)
-			l.mentions = append(l.mentions, mention{e, cfg.DefaultFallbacks})
 		case "model_group_alias":
 			l.aliases(cfg, e)
-		case "enable_tag_filtering":
-			cfg.IgnoreTags = !l.yes(e)
 		case "fatal_retry":
 			cfg.FatalRetry = l.seconds(e)
 		case "short_wait":
 			cfg.ShortWait = l.seconds(e)
-		case "tag_filtering_match_any":
-			cfg.MatchAllTags = !l.yes(e)
-		case "default_max_parallel_requests":
-			if n := l.whole(e); n > 0 {
-				for i := range cfg.Deployments {
-					cfg.Deployments[i].MaxParallel = cmp.Or(cfg.Deployments[i].MaxParallel, n)
-				}
-			}
-		case "spill_over":
-			cfg.WaitAtLimits = !l.yes(e)
 		case "drop_params":
 			l.dropParams(cfg, e)
 		case "enable_azure_ad_token_refresh": // the model list was read by it
@@ -90,11 +69,50 @@ func (l *loader) routerSettings(cfg *router.Config, section entry) {
 			}
 		case "default_litellm_params", "provider_budget_config", "max_budget", "budget_duration": // read before
 		default:
-			if !l.guards(e) {
+			if !l.lists(cfg, e) && !l.choices(cfg, e) && !l.guards(e) {
 				l.unused(e, hints[e.key])
 			}
 		}
 	}
+}
+
+// lists reads where else requests go; false means that e is something else.
+func (l *loader) lists(cfg *router.Config, e entry) bool {
+	switch e.key {
+	case "fallbacks":
+		cfg.Fallbacks = l.fallbacks(e)
+	case "context_window_fallbacks":
+		cfg.ContextWindowFallbacks = l.fallbacks(e)
+	case "content_policy_fallbacks":
+		cfg.ContentPolicyFallbacks = l.fallbacks(e)
+	case "default_fallbacks":
+		cfg.DefaultFallbacks = l.fallbackNames(e)
+		l.mentions = append(l.mentions, mention{e, cfg.DefaultFallbacks})
+	default:
+		return false
+	}
+	return true
+}
+
+// choices reads by what deployments are chosen; false means that e is something else.
+func (l *loader) choices(cfg *router.Config, e entry) bool {
+	switch e.key {
+	case "enable_tag_filtering":
+		cfg.IgnoreTags = !l.yes(e)
+	case "tag_filtering_match_any":
+		cfg.MatchAllTags = !isNull(resolve(e.value)) && !l.yes(e)
+	case "default_max_parallel_requests":
+		if n := l.whole(e); n > 0 {
+			for i := range cfg.Deployments {
+				cfg.Deployments[i].MaxParallel = cmp.Or(cfg.Deployments[i].MaxParallel, n)
+			}
+		}
+	case "spill_over":
+		cfg.WaitAtLimits = !isNull(resolve(e.value)) && !l.yes(e)
+	default:
+		return false
+	}
+	return true
 }
 
 // dropParams has all deployments leave out what their servers have no place for.
