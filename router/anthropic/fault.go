@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 
 	"pelton/internal/rawjson"
 	"pelton/router/credentials"
+	"pelton/router/internal/lazyregexp"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -122,8 +122,8 @@ var statuses = map[string]int{
 
 // What the server says of a bound on the answer that is too high.
 var (
-	tooLong = regexp.MustCompile(`max_tokens: (\d+) > (\d+), which is the maximum allowed number of output tokens`)
-	noRoom  = regexp.MustCompile("input length and `max_tokens` exceed context limit: (\\d+) \\+ (\\d+) > (\\d+)")
+	tooLong = lazyregexp.New(`max_tokens: (\d+) > (\d+), which is the maximum allowed number of output tokens`)
+	noRoom  = lazyregexp.New("input length and `max_tokens` exceed context limit: (\\d+) \\+ (\\d+) > (\\d+)")
 )
 
 // leastRoom is how much of the context window has to be left for the answer, in
@@ -137,7 +137,7 @@ func (p *Protocol) learn(c *protocol.Call, f *protocol.Fault) bool {
 	if !ok || !n.defaulted || n.room > 0 {
 		return false
 	}
-	if m := tooLong.FindStringSubmatch(f.Message); m != nil {
+	if m := tooLong.Get().FindStringSubmatch(f.Message); m != nil {
 		limit, err := strconv.Atoi(m[2])
 		if n.room = limit; err != nil || limit <= 0 {
 			return false
@@ -145,7 +145,7 @@ func (p *Protocol) learn(c *protocol.Call, f *protocol.Fault) bool {
 		p.limits.Store(c.Model, limit)
 		return true
 	}
-	if m := noRoom.FindStringSubmatch(f.Message); m != nil {
+	if m := noRoom.Get().FindStringSubmatch(f.Message); m != nil {
 		used, _ := strconv.Atoi(m[1])
 		window, err := strconv.Atoi(m[3])
 		if n.room = window - used; err == nil && n.room >= leastRoom {

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"pelton/router"
+	"pelton/router/internal/lazyregexp"
 )
 
 // defaultAzureVersion is what a file gets that names no version: LiteLLM has a
@@ -174,6 +174,9 @@ func (l *loader) settings(p *pending, prov provider) {
 		}
 	}
 	for name, variables := range prov.settings {
+		if _, said := p.Settings[strings.Replace(name, "vertex_", "vertex_ai_", 1)]; said { // by its other name, where it has one
+			continue
+		}
 		for _, variable := range variables {
 			if _, said := p.Settings[name]; said {
 				break
@@ -187,33 +190,33 @@ func (l *loader) settings(p *pending, prov provider) {
 
 // Models of OpenAI's that think before they answer, and what they take no more.
 var (
-	oSeries   = regexp.MustCompile(`(^|/)o[1-9](-|$)`)
-	gpt5      = regexp.MustCompile(`(^|/)gpt-5(-(mini|nano|pro|codex|\d{4})|$)`)
-	gpt5Later = regexp.MustCompile(`(^|/)gpt-5\.\d`)
+	oSeries   = lazyregexp.New(`(^|/)o[1-9](-|$)`)
+	gpt5      = lazyregexp.New(`(^|/)gpt-5(-(mini|nano|pro|codex|\d{4})|$)`)
+	gpt5Later = lazyregexp.New(`(^|/)gpt-5\.\d`)
 )
 
 // reasons returns what a model of OpenAI's calls otherwise, and what it lacks.
 func reasons(model string) (renames, lacks string) {
 	switch {
-	case oSeries.MatchString(model):
+	case oSeries.Get().MatchString(model):
 		return longName, "temperature top_p presence_penalty frequency_penalty logprobs top_logprobs parallel_tool_calls"
-	case gpt5.MatchString(model):
+	case gpt5.Get().MatchString(model):
 		return longName, "temperature top_p presence_penalty frequency_penalty logprobs top_logprobs stop logit_bias"
-	case gpt5Later.MatchString(model):
+	case gpt5Later.Get().MatchString(model):
 		return longName, "presence_penalty frequency_penalty stop logit_bias"
 	}
 	return "", ""
 }
 
 // ownRegion finds names of models on Bedrock that say where they are.
-var ownRegion = regexp.MustCompile(`arn:aws[a-z-]*:[a-z-]+:[a-z0-9-]+:|^[a-z]{2}(-[a-z]+)+-\d/`)
+var ownRegion = lazyregexp.New(`arn:aws[a-z-]*:[a-z-]+:[a-z0-9-]+:|^[a-z]{2}(-[a-z]+)+-\d/`)
 
 // defaultRegion sets the region of a model on Bedrock that says none: LiteLLM's.
 func (l *loader) defaultRegion(p *pending, section entry) {
 	if p.Protocol != "bedrock" && p.Protocol != "anthropic_bedrock" {
 		return
 	}
-	if _, said := p.Settings["aws_region_name"]; said || ownRegion.MatchString(p.Model) || ownRegion.MatchString(p.Settings["model_id"].Reveal()) {
+	if _, said := p.Settings["aws_region_name"]; said || ownRegion.Get().MatchString(p.Model) || ownRegion.Get().MatchString(p.Settings["model_id"].Reveal()) {
 		return
 	}
 	p.set("aws_region_name", "us-west-2")

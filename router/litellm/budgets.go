@@ -2,11 +2,11 @@ package litellm
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"time"
 
 	"pelton/router"
+	"pelton/router/internal/lazyregexp"
 )
 
 // spending is a budget as a file has it.
@@ -39,7 +39,7 @@ func (l *loader) budget(section entry) spending {
 	return s
 }
 
-var periodForm = regexp.MustCompile(`^(\d+)(mo|[smhdw])$`)
+var periodForm = lazyregexp.New(`^(\d+)(mo|[smhdw])$`)
 
 var periodUnits = map[string]time.Duration{
 	"s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour, "w": 7 * 24 * time.Hour, "mo": 30 * 24 * time.Hour,
@@ -51,7 +51,7 @@ func (l *loader) period(e entry) time.Duration {
 	if !ok {
 		return 0
 	}
-	if m := periodForm.FindStringSubmatch(text); m != nil {
+	if m := periodForm.Get().FindStringSubmatch(text); m != nil {
 		if n, err := strconv.Atoi(m[1]); err == nil && n > 0 && n < 10_000 {
 			return time.Duration(n) * periodUnits[m[2]]
 		}

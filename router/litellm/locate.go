@@ -3,20 +3,20 @@ package litellm
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
+	"pelton/router/internal/lazyregexp"
 	"pelton/schema"
 )
 
 // noText finds the names of models that answer no text, by which it is certain.
-var noText = regexp.MustCompile(`(^|[/.-])(dall-e-\d|gpt-image-\d|whisper(-\d|-large)|tts-\d|sora-\d|imagen-\d|imagegeneration|veo-\d|(omni|text)-moderation|(jina-)?rerank(er)?)|-(tts|transcribe|realtime(-preview)?)(-|$)`)
+var noText = lazyregexp.New(`(^|[/.-])(dall-e-\d|gpt-image-\d|whisper(-\d|-large)|tts-\d|sora-\d|imagen-\d|imagegeneration|veo-\d|(omni|text)-moderation|(jina-)?rerank(er)?)|-(tts|transcribe|realtime(-preview)?)(-|$)`)
 
 // Names that say by themselves where a model is: Bedrock's, with or without a part
 // of the world in front, and Cohere's.
 var (
-	bedrockID  = regexp.MustCompile(`^((us|eu|apac|jp|au|ca|global|us-gov)\.)?(ai21|amazon|anthropic|cohere|deepseek|meta|mistral|openai|qwen|writer)\.[a-z]`)
-	cohereName = regexp.MustCompile(`^(command(-|$)|embed-(english|multilingual|v\d)|c4ai-)`)
+	bedrockID  = lazyregexp.New(`^((us|eu|apac|jp|au|ca|global|us-gov)\.)?(ai21|amazon|anthropic|cohere|deepseek|meta|mistral|openai|qwen|writer)\.[a-z]`)
+	cohereName = lazyregexp.New(`^(command(-|$)|embed-(english|multilingual|v\d)|c4ai-)`)
 )
 
 // target is where a configured model lies: its service, and its name there.
@@ -34,7 +34,7 @@ func locate(model, custom, base string) (target, error) {
 	if err != nil {
 		return to, err
 	}
-	if base == "" && to.provider != "" && noText.MatchString(to.model) {
+	if base == "" && to.provider != "" && noText.Get().MatchString(to.model) {
 		return target{}, errors.New("a model for images, audio, moderation, reranking or live talk: chat completions, completions, responses and embeddings are served")
 	}
 	switch rest, way := strings.CutPrefix(to.model, "responses/"); {
@@ -86,9 +86,9 @@ func find(model, custom, base string) (target, error) {
 		return target{model: model}, nil // the slash, if any, is part of the name there
 	case split:
 		return target{}, fmt.Errorf("unknown provider %q: write \"openai/%s\", with the address of its OpenAI-compatible endpoint as api_base, instead", prefix, rest)
-	case bedrockID.MatchString(model):
+	case bedrockID.Get().MatchString(model):
 		return find("bedrock/"+model, "", base)
-	case cohereName.MatchString(model):
+	case cohereName.Get().MatchString(model):
 		return target{provider: "cohere", model: model}, nil
 	case strings.HasPrefix(model, "claude"):
 		return target{provider: "anthropic", model: model}, nil

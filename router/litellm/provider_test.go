@@ -85,7 +85,7 @@ func TestGoogle(t *testing.T) {
 		},
 		"{model: vertex_ai_beta/meta/llama-3.3-70b-instruct-maas, vertex_ai_project: p, vertex_location: l, vertex_credentials: os.environ/ACCOUNT}": {
 			"vertex_ai", "meta/llama-3.3-70b-instruct-maas", "",
-			map[string]string{"vertex_project": "p-env", "vertex_ai_project": "p", "vertex_location": "l", "vertex_credentials": "/d.json"},
+			map[string]string{"vertex_ai_project": "p", "vertex_location": "l", "vertex_credentials": "/d.json"},
 		},
 	} {
 		if params[0] != '{' {

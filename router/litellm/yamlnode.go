@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"pelton/router"
+	"pelton/router/internal/lazyregexp"
 	"pelton/router/protocol"
 )
 
@@ -53,11 +53,11 @@ func (r *reader) warn(line int, key, message string) {
 	r.warnings = append(r.warnings, Warning{File: r.file, Line: line, Key: key, Message: message})
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+var yamlLine = lazyregexp.New(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // anchorName is the one thing that the parser repeats of a file. It may be a
 // password that begins with a star.
-var anchorName = regexp.MustCompile(`anchor '.*'`)
+var anchorName = lazyregexp.New(`anchor '.*'`)
 
 // syntax notes what the YAML parser said, with its line in the usual place.
 func (r *reader) syntax(err error) {
@@ -65,8 +65,8 @@ func (r *reader) syntax(err error) {
 		r.problem(0, "the file is empty: model_list is needed")
 		return
 	}
-	text, line := anchorName.ReplaceAllString(err.Error(), "anchor (write a value that begins with * or & in quotes)"), 0
-	if m := yamlLine.FindStringSubmatch(text); m != nil {
+	text, line := anchorName.Get().ReplaceAllString(err.Error(), "anchor (write a value that begins with * or & in quotes)"), 0
+	if m := yamlLine.Get().FindStringSubmatch(text); m != nil {
 		line, _ = strconv.Atoi(m[1])
 		text = m[2]
 	}

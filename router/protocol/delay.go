@@ -3,10 +3,11 @@ package protocol
 import (
 	"math"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"pelton/router/internal/lazyregexp"
 )
 
 // MaxRetryAfter bounds a server's word on when to come back.
@@ -76,10 +77,10 @@ func goDuration(text string, _ time.Time) (time.Duration, bool) {
 	return d, err == nil
 }
 
-var isoForm = regexp.MustCompile(`(?i)^P(?:([\d.]+)W)?(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?$`)
+var isoForm = lazyregexp.New(`(?i)^P(?:([\d.]+)W)?(?:([\d.]+)D)?(?:T(?:([\d.]+)H)?(?:([\d.]+)M)?(?:([\d.]+)S)?)?$`)
 
 func isoDuration(text string, _ time.Time) (d time.Duration, ok bool) {
-	m := isoForm.FindStringSubmatch(text)
+	m := isoForm.Get().FindStringSubmatch(text)
 	if m == nil {
 		return 0, false
 	}
@@ -94,12 +95,12 @@ func isoDuration(text string, _ time.Time) (d time.Duration, ok bool) {
 const amountForm = `\d+(?:\.\d+)?\s*(?:milliseconds?|millis|msecs?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d)`
 
 var (
-	oneAmount = regexp.MustCompile(`(?i)^(\d+(?:\.\d+)?)\s*([a-z]+)(?:[\s,]*(?:and\s+)?)`)
+	oneAmount = lazyregexp.New(`(?i)^(\d+(?:\.\d+)?)\s*([a-z]+)(?:[\s,]*(?:and\s+)?)`)
 
 	units = map[string]time.Duration{"ms": time.Millisecond, "s": time.Second, "m": time.Minute, "h": time.Hour, "d": 24 * time.Hour}
 
 	// askedWait finds what a message asks for: "Please try again in 1m26.4s".
-	askedWait = regexp.MustCompile(`(?i)\b(?:(?:try(?:ing)? again|retry(?:ing)?|available|come back|resets?|again)\s+(?:in|after|at|on)|wait(?:ing)?(?:\s+for)?|reset after)` +
+	askedWait = lazyregexp.New(`(?i)\b(?:(?:try(?:ing)? again|retry(?:ing)?|available|come back|resets?|again)\s+(?:in|after|at|on)|wait(?:ing)?(?:\s+for)?|reset after)` +
 		`(?:\s+(?:about|approximately|at least|another))?[\s:]+` +
 		`(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2}(?:\.\d+)?(?:Z|[+-]\d{2}:?\d{2})?|(?:` + amountForm + `[\s,]*(?:and\s+)?)+)`)
 )
@@ -109,7 +110,7 @@ var (
 func inWords(text string, _ time.Time) (d time.Duration, ok bool) {
 	last := time.Duration(math.MaxInt64)
 	for text = strings.TrimSpace(text); text != ""; {
-		m := oneAmount.FindStringSubmatch(text)
+		m := oneAmount.Get().FindStringSubmatch(text)
 		if m == nil {
 			return 0, false
 		}
@@ -143,7 +144,7 @@ func inWords(text string, _ time.Time) (d time.Duration, ok bool) {
 
 // Asked returns how long a message asks to wait; 0: it does not.
 func Asked(message string, now time.Time) time.Duration {
-	m := askedWait.FindStringSubmatch(message)
+	m := askedWait.Get().FindStringSubmatch(message)
 	if m == nil {
 		return 0
 	}
@@ -287,7 +288,7 @@ func policies(h http.Header, now time.Time) (d time.Duration, used bool) {
 // any of which it says when they begin anew, and last its message. 0: it does not say,
 // or what is used up was nothing to begin with, for which no word is to be believed.
 func (f *Fault) Wait(h http.Header, now time.Time) time.Duration {
-	if f.nothing || limitOfZero.MatchString(f.Message) {
+	if f.nothing || limitOfZero.Get().MatchString(f.Message) {
 		return 0
 	}
 	if d := RetryAfter(h, now); d > 0 {

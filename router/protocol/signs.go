@@ -1,10 +1,10 @@
 package protocol
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
+	"pelton/router/internal/lazyregexp"
 	"pelton/schema"
 )
 
@@ -132,7 +132,7 @@ var Signs = []Sign{
 	{
 		Seen: "a quota of the day, or one of nothing", On: "403 429",
 		Phrases: []string{"per day", "-per-day", "per-day", "(rpd)", "(tpd)", "daily limit", "daily quota", "daily free", "byday", "per 86400s"},
-		when:    func(f *Fault) bool { return f.Used || limitOfZero.MatchString(f.Message) },
+		when:    func(f *Fault) bool { return f.Used || limitOfZero.Get().MatchString(f.Message) },
 		Class:   schema.ClassRateLimited, Used: true, Source: "Gemini's QuotaFailure; OpenAI's RPD; OpenRouter, Groq, Bedrock, GitHub Models",
 	},
 	{
@@ -223,17 +223,17 @@ const requestCodes = "invalid_request_error invalid_request badrequesterror bad_
 	"unsupported_value invalid_value missing_required_parameter validation_error"
 
 var (
-	limitWord     = regexp.MustCompile(`(?i)\blimit:?\s+~?([\d,]+)`)
-	requestedWord = regexp.MustCompile(`(?i)\brequested:?\s+~?([\d,]+)`)
+	limitWord     = lazyregexp.New(`(?i)\blimit:?\s+~?([\d,]+)`)
+	requestedWord = lazyregexp.New(`(?i)\brequested:?\s+~?([\d,]+)`)
 
 	// limitOfZero is a quota that nothing fits in: Gemini's for models that a plan lacks.
-	limitOfZero = regexp.MustCompile(`(?i)\blimit:?\s+0\b(?:[^.\d]|$)`)
+	limitOfZero = lazyregexp.New(`(?i)\blimit:?\s+0\b(?:[^.\d]|$)`)
 )
 
 // neverFits reports whether the message counts more requested than the limit is: no
 // wait makes room for that.
 func (f *Fault) neverFits() bool {
-	limit, requested := limitWord.FindStringSubmatch(f.Message), requestedWord.FindStringSubmatch(f.Message)
+	limit, requested := limitWord.Get().FindStringSubmatch(f.Message), requestedWord.Get().FindStringSubmatch(f.Message)
 	if limit == nil || requested == nil {
 		return false
 	}
@@ -248,7 +248,7 @@ func digits(text string) int {
 }
 
 // aboutItems are words of messages on what a request names.
-var aboutItems = regexp.MustCompile(`(?i)\b(item|file|tool|prompt|conversation|previous[ _]response|response|thread|assistant|message|vector store|container|batch|image|upload|cache|cached content|session)s?\b` +
+var aboutItems = lazyregexp.New(`(?i)\b(item|file|tool|prompt|conversation|previous[ _]response|response|thread|assistant|message|vector store|container|batch|image|upload|cache|cached content|session)s?\b` +
 	`[^.]{0,40}?(['"\x60]|\bwith id\b|\bid\b|not found|not exist)|\bno (such )?(file|tool|item|prompt|vector store|container)\b|support tool use`)
 
 // namesItem reports whether the error is on a thing that the request names, and so
@@ -262,7 +262,7 @@ func (f *Fault) namesItem() bool {
 	case f.Loose:
 		return false
 	}
-	message := aboutItems.FindString(f.Message)
+	message := aboutItems.Get().FindString(f.Message)
 	return message != "" && !strings.Contains(strings.ToLower(f.Message), "the model ") && !strings.HasPrefix(strings.ToLower(f.Message), "model ")
 }
 

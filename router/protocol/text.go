@@ -2,8 +2,9 @@ package protocol
 
 import (
 	"html"
-	"regexp"
 	"strings"
+
+	"pelton/router/internal/lazyregexp"
 )
 
 // MaxMessage bounds an error's message, in bytes.
@@ -27,18 +28,18 @@ func OneLine(text string, limit int) string {
 }
 
 var (
-	titleTag = regexp.MustCompile(`(?is)<title[^>]*>(.*?)</title>`)
-	anyTag   = regexp.MustCompile(`(?s)<(script|style)\b.*?</(script|style)>|<[^>]*>`)
+	titleTag = lazyregexp.New(`(?is)<title[^>]*>(.*?)</title>`)
+	anyTag   = lazyregexp.New(`(?s)<(script|style)\b.*?</(script|style)>|<[^>]*>`)
 )
 
 // Plain makes one line of an answer that is no JSON: a page's title, or its text.
 func Plain(raw []byte) string {
 	raw = raw[:min(len(raw), 16<<10)]
 	text := string(raw)
-	if m := titleTag.FindStringSubmatch(text); m != nil {
+	if m := titleTag.Get().FindStringSubmatch(text); m != nil {
 		text = m[1]
 	} else if strings.HasPrefix(strings.TrimSpace(text), "<") {
-		text = anyTag.ReplaceAllString(text, " ")
+		text = anyTag.Get().ReplaceAllString(text, " ")
 	}
 	return OneLine(strings.Join(strings.Fields(html.UnescapeString(text)), " "), MaxMessage)
 }

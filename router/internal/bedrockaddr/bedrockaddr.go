@@ -5,10 +5,10 @@ package bedrockaddr
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"pelton/router/credentials"
+	"pelton/router/internal/lazyregexp"
 	"pelton/router/protocol"
 )
 
@@ -80,14 +80,14 @@ func Authorizer(u protocol.Upstream, service, region string) (credentials.Author
 }
 
 // regionName is what a region of AWS's is called, of any partition.
-var regionName = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+)+-\d+$`)
+var regionName = lazyregexp.New(`^[a-z]{2,4}(-[a-z]+)+-\d+$`)
 
 // CheckRegion says what is wrong with a region's name.
 func CheckRegion(region string) error {
 	switch {
 	case region == "":
 		return errors.New("no region: set aws_region_name, such as us-east-1")
-	case !regionName.MatchString(region):
+	case !regionName.Get().MatchString(region):
 		return fmt.Errorf("aws_region_name: %q is no region: write one such as us-east-1", region)
 	}
 	return nil
@@ -99,7 +99,7 @@ func split(name string) (id, region string) {
 		before, after, ok := strings.Cut(name, "/")
 		switch {
 		case ok && (before == "converse" || before == "invoke"):
-		case ok && regionName.MatchString(before):
+		case ok && regionName.Get().MatchString(before):
 			region = before
 		default:
 			return name, region
