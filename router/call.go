@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"slices"
@@ -62,7 +63,7 @@ func (c *call) do(ctx context.Context, d *deployment) error {
 	c.reply = protocol.Reply{Status: resp.StatusCode, Header: resp.Header}
 	if c.stream == nil || !c.stream.read(c, d, resp) {
 		c.read(resp, d.limit)
-		if c.reply.At = time.Now(); c.err == nil && !c.tooLarge {
+		if c.reply.At = time.Now(); c.err == nil && !c.tooLarge && !c.readEvents(d) {
 			c.answer = d.protocol.Decode(&c.Call, c.reply)
 		}
 	}
@@ -91,6 +92,31 @@ func (c *call) scrub(s scrubber) scrubber {
 	}
 	_, token, _ := strings.Cut(auth, " ")
 	return append(newScrubber(token), s...)
+}
+
+// readEvents reads an answer that is a stream though none was asked for, as the answer
+// that it makes. It reports false for any other.
+func (c *call) readEvents(d *deployment) bool {
+	if c.stream != nil || !c.reply.OK() || !protocol.LooksLikeSSE(c.reply.Body) {
+		return false
+	}
+	reply := c.reply
+	reply.Body = nil
+	from, _ := d.protocol.Stream(&c.Call, reply, bytes.NewReader(c.reply.Body), d.limit)
+	if from == nil {
+		return false
+	}
+	for {
+		switch _, err := from.Next(); {
+		case err == nil:
+			continue
+		case errors.Is(err, protocol.ErrTooLarge):
+			c.tooLarge = true
+			return true
+		}
+		c.answer = from.Answer()
+		return true
+	}
 }
 
 // maxGrow bounds how much room is made on the word of a Content-Length alone.

@@ -176,6 +176,53 @@ func (b *body) lacks(endpoint schema.Endpoint) string {
 		if !b.choices.any {
 			return "the answer holds no choices"
 		}
+		if bytes.Contains(b.choices.raw, []byte("null")) && !b.choices.answer() {
+			return "the answer's choices hold no message"
+		}
 	}
 	return ""
+}
+
+// answer reports whether any of a list of choices is one.
+func (a array) answer() (is bool) {
+	rawjson.Array(a.raw, func(raw []byte) {
+		none := false
+		object, _ := rawjson.Object(raw, func(key, value []byte) {
+			none = none || string(key) == "message" && string(value) == "null"
+		})
+		is = is || object && !none
+	})
+	return is
+}
+
+// withheld reports whether the answer was kept back for its content: each choice ended
+// by the filter, and nothing of it was said.
+func (b *body) withheld(endpoint schema.Endpoint) bool {
+	switch {
+	case !bytes.Contains(b.raw, []byte("content_filter")):
+		return false
+	case endpoint == schema.Responses:
+		return string(b.status) == `"incomplete"` && !bytes.Contains(b.output.raw, []byte(`"output_text"`)) && !bytes.Contains(b.output.raw, []byte(`"function_call"`))
+	}
+	all, any := true, false
+	rawjson.Array(b.choices.raw, func(raw []byte) {
+		var filtered, said bool
+		_, _ = rawjson.Object(raw, func(key, value []byte) {
+			switch string(key) {
+			case "finish_reason":
+				filtered = string(value) == `"content_filter"`
+			case "text":
+				said = said || protocol.Present(value)
+			case "message":
+				_, _ = rawjson.Object(value, func(key, value []byte) {
+					switch string(key) {
+					case "content", "tool_calls", "function_call", "refusal", "audio":
+						said = said || protocol.Present(value)
+					}
+				})
+			}
+		})
+		all, any = all && filtered && !said, true
+	})
+	return all && any
 }

@@ -223,11 +223,34 @@ func (n *node) callFor(index int, indexed bool, id, name []byte) *node {
 			return nil
 		case !indexed && function != nil && function.find("name") != nil:
 			return nil
+		case function != nil && function.begins(name):
+			return nil
 		default:
 			return call
 		}
 	}
 	return nil
+}
+
+// begins reports whether a name, in a fragment that seems to belong to the function n of
+// a call, begins another call: by another name, or by the same where the arguments are
+// whole.
+func (n *node) begins(name []byte) bool {
+	if known := n.find("name"); known == nil || len(known.text) == 0 {
+		return false
+	}
+	if !n.says("name", unquoted(name)) {
+		return true
+	}
+	arguments := n.find("arguments")
+	if arguments == nil || len(arguments.text) == 0 {
+		return false
+	}
+	text := arguments.text
+	if arguments.kind == '"' {
+		text = []byte(rawjson.Text(slices.Concat([]byte{'"'}, text, []byte{'"'})))
+	}
+	return rawjson.Valid(text)
 }
 
 // Unfinished says what is missing of a whole answer, as a sentence; empty: nothing.

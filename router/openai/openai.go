@@ -120,6 +120,9 @@ func (p *Protocol) Decode(c *protocol.Call, reply protocol.Reply) protocol.Answe
 	a.Fault, a.Failed = b.fault()
 	if reply.OK() && !a.Failed {
 		a.Lacks = b.lacks(c.Endpoint)
+		if a.Failed = a.Lacks == "" && b.withheld(c.Endpoint); a.Failed {
+			a.Fault = protocol.Fault{Class: schema.ClassContentPolicy, Code: "content_filter", Message: "the answer was kept back for its content: it ended by the filter before anything was said"}
+		}
 		return a
 	}
 	if !a.Failed {

@@ -214,3 +214,14 @@ func complete(data []byte) bool {
 	data = bytes.TrimSpace(data)
 	return string(data) == EndMark || json.Valid(data)
 }
+
+// LooksLikeSSE reports whether a whole answer begins as server-sent events do.
+func LooksLikeSSE(body []byte) bool {
+	body = bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), " \r\n")
+	for _, field := range []string{"data:", "event:", "id:", "retry:", ": ", ":\n"} {
+		if bytes.HasPrefix(body, []byte(field)) {
+			return true
+		}
+	}
+	return false
+}
