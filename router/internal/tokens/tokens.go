@@ -24,10 +24,8 @@ var encoding = sync.OnceValue(func() tokenizer.Codec {
 // Bounds of an estimate. Counting costs a third of a microsecond a byte, so of a
 // long text some pieces stand for the whole: the call's own count corrects it.
 const (
-	maxCounted    = 4 << 10
-	piece         = 512
-	pictureTokens = 1000
-	pictureSize   = 200 // bytes from which on "data:" is a picture
+	maxCounted = 4 << 10
+	piece      = 512
 )
 
 // Size is how long a request is, in tokens, once somebody asks. The zero value is
@@ -90,16 +88,18 @@ func (z *Size) count() {
 // they stand for what the model is given around each message. What counts is what
 // the strings say, not how they are written.
 func countTokens(raw []byte) int {
-	total, pictures := 0, 0
+	total, inMedia := 0, 0
+	var last []byte // the string before: the key, where there is one
 	rawjson.Strings(raw, func(text []byte) {
-		if isPicture(text) {
-			pictures++
+		n, is := media(last, text)
+		if last = text; is {
+			inMedia += n
 			return
 		}
 		total += rawjson.TextLen(text)
 	})
 	if total == 0 {
-		return pictures * pictureTokens
+		return inMedia
 	}
 	stride := 1 // of the pieces, one in so many is counted
 	if total > maxCounted {
@@ -108,8 +108,10 @@ func countTokens(raw []byte) int {
 	sample := make([]byte, 0, min(total, maxCounted)+64)
 	var plain []byte
 	at := 0
+	last = nil
 	rawjson.Strings(raw, func(text []byte) {
-		if isPicture(text) || len(sample) >= maxCounted {
+		_, is := media(last, text)
+		if last = text; is || len(sample) >= maxCounted {
 			return
 		}
 		if bytes.IndexByte(text, '\\') >= 0 {
@@ -125,11 +127,7 @@ func countTokens(raw []byte) int {
 		}
 		sample = append(sample, '\n')
 	})
-	return pictures*pictureTokens + codeTokens(sample, total)
-}
-
-func isPicture(text []byte) bool {
-	return len(text) > pictureSize && bytes.HasPrefix(text, []byte("data:"))
+	return inMedia + codeTokens(sample, total)
 }
 
 // codeTokens counts the tokens of a sample that stands for total bytes.

@@ -1,6 +1,7 @@
 package tokens
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -65,6 +66,57 @@ func TestEscapesAreText(t *testing.T) {
 		}
 		if all, err := encoding().Count(text); err != nil || float64(want) > 1.15*float64(all)+10 || float64(want) < 0.9*float64(all) {
 			t.Errorf("%s: %d tokens, the whole of it has %d (%v)", name, want, all, err)
+		}
+	}
+}
+
+// What is no text counts by its kind, wherever it stands and however it is written.
+func TestMedia(t *testing.T) {
+	random := func(magic string, size int) string {
+		raw := make([]byte, size)
+		x := uint32(1)
+		for i := range raw {
+			x = x*1664525 + 1013904223
+			raw[i] = byte(x >> 24)
+		}
+		copy(raw, magic)
+		return base64.StdEncoding.EncodeToString(raw)
+	}
+	const mib = 1 << 20
+	wav, mp3, pdf, png, pcm := random("RIFF....WAVE", mib), random("ID3", mib), random("%PDF-1.7", mib), random("\x89PNG\r\n\x1a\n", mib), random("", mib)
+	for name, tt := range map[string]struct {
+		part string
+		most int
+	}{
+		"audio":                        {`{"type":"input_audio","input_audio":{"data":"` + wav + `","format":"wav"}}`, 10_000},
+		"compressed audio":             {`{"type":"input_audio","input_audio":{"format":"mp3","data":"` + mp3 + `"}}`, 10_000},
+		"audio that does not say what": {`{"type":"input_audio","input_audio":{"data":"` + pcm + `","format":"pcm16"}}`, 10_000},
+		"audio as a data URL":          {`{"type":"input_audio","input_audio":{"data":"data:audio/wav;base64,` + wav + `"}}`, 10_000},
+		"in capitals":                  {`{"type":"input_audio","input_audio":{"data":"DATA:AUDIO/WAV;BASE64,` + wav + `"}}`, 10_000},
+		"a file":                       {`{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,` + pdf + `"}}`, 60_000},
+		"a file by itself":             {`{"type":"file","file":{"file_data":"` + pdf + `","filename":"a.pdf"}}`, 60_000},
+		"a file of no known kind":      {`{"type":"file","file":{"file_data":"data:application/octet-stream;base64,` + pcm + `"}}`, 60_000},
+		"a picture":                    {`{"type":"image_url","image_url":{"url":"data:image/png;base64,` + png + `"}}`, 1100},
+		"a picture in capitals":        {`{"type":"image_url","image_url":{"url":"Data:Image/PNG;Base64,` + png + `"}}`, 1100},
+		"a picture of Anthropic's":     {`{"type":"image","source":{"type":"base64","media_type":"image/png","data":"` + png + `"}}`, 1100},
+		"a picture as Go escapes it":   {`{"type":"image_url","image_url":{"url":"data:image\/png;base64,` + strings.ReplaceAll(png, "/", `\/`) + `"}}`, 1100},
+		"a film":                       {`{"type":"video_url","video_url":{"url":"data:video/mp4;base64,` + pcm + `"}}`, 11_000},
+	} {
+		z := &Size{Body: []byte(`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"What is this?"},` + tt.part + `]}]}`)}
+		if got := z.Input(); got > tt.most || got < 20 {
+			t.Errorf("%s: %d tokens of a MiB, want at most %d", name, got, tt.most)
+		}
+	}
+	// What is text stays text.
+	for name, text := range map[string]string{
+		"prose":       strings.Repeat("The quick brown fox jumps over the lazy dog. ", 200),
+		"a long word": strings.Repeat("ha", 4000),
+		"hex":         strings.Repeat("0123456789abcdef", 500),
+		"data: words": "data: " + strings.Repeat("one two three four. ", 3),
+	} {
+		z := &Size{Body: []byte(`{"model":"m","messages":[{"role":"user","content":"` + text + `"}]}`)}
+		if all, _ := encoding().Count(text); z.Input() < all*8/10 {
+			t.Errorf("%s: %d tokens, the text has %d", name, z.Input(), all)
 		}
 	}
 }
