@@ -43,18 +43,18 @@ const (
 
 // life is how long a connection is used after its last call: less than the
 // server keeps it, for its clock began to run first, and a request is on its way
-// for a while.
+// for a while. What was seen is once; a server that looks now and then (gunicorn,
+// each second) closes the next one sooner.
 func (h *habits) life() time.Duration {
+	announced, seen := h.announced-h.announced/5, h.seen/2
 	switch {
-	case h.announced > 0 && (h.seen == 0 || h.announced < h.seen):
-		return less(h.announced)
-	case h.seen > 0:
-		return less(h.seen)
+	case announced > 0 && seen > 0:
+		return min(announced, seen)
+	case announced > 0 || seen > 0:
+		return max(announced, seen)
 	}
 	return firstLife
 }
-
-func less(limit time.Duration) time.Duration { return limit - limit/5 }
 
 // closed notes that the server has closed a connection of such an age, or sooner.
 func (h *habits) closed(now time.Time, age time.Duration, streamed bool) {

@@ -93,9 +93,9 @@ func TestLife(t *testing.T) {
 		"nothing known":           {want: 1500 * time.Millisecond},
 		"announced":               {announced: 5 * time.Second, want: 4 * time.Second},
 		"announced, and a bound":  {announced: time.Hour, longest: 90 * time.Second, want: 90 * time.Second},
-		"seen":                    {ages: []time.Duration{time.Second}, want: 800 * time.Millisecond},
-		"seen earlier":            {ages: []time.Duration{time.Second, 500 * time.Millisecond, time.Second}, want: 400 * time.Millisecond},
-		"earlier than announced":  {announced: 5 * time.Second, ages: []time.Duration{time.Second}, want: 800 * time.Millisecond},
+		"seen":                    {ages: []time.Duration{time.Second}, want: 500 * time.Millisecond},
+		"seen earlier":            {ages: []time.Duration{time.Second, 500 * time.Millisecond, time.Second}, want: 250 * time.Millisecond},
+		"earlier than announced":  {announced: 5 * time.Second, ages: []time.Duration{time.Second}, want: 500 * time.Millisecond},
 		"later than announced":    {announced: time.Second, ages: []time.Duration{2 * time.Second}, want: 800 * time.Millisecond},
 		"ended after its answer":  {ages: []time.Duration{time.Millisecond}, want: 1500 * time.Millisecond},
 		"a bound below the first": {longest: time.Second, want: time.Second},
@@ -116,8 +116,8 @@ func TestLife(t *testing.T) {
 // is how long the others are used from then on.
 func TestScout(t *testing.T) {
 	for limit, want := range map[time.Duration]time.Duration{
-		5 * time.Second: 4 * time.Second, 2 * time.Second: 1600 * time.Millisecond,
-		0: 90 * time.Second, // for longer than it is watched
+		5 * time.Second: 2500 * time.Millisecond, 2 * time.Second: time.Second,
+		0: 50 * time.Second, // for longer than it is watched
 	} {
 		t.Run(limit.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
