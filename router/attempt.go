@@ -120,7 +120,7 @@ func (r *run) recordCall(ctx context.Context, at choice, v judgement, c *call, b
 	}
 	e.tokens = int64(used)
 	if v.err == nil {
-		r.plan.stages[at.stage].group.calls.add(r.now, took)
+		r.plan.stages[at.stage].group.calls.Add(r.now, took)
 	}
 	if v.err != nil && v.err.Class == schema.ClassUpstreamFatal {
 		e.scope = d.scopeOf(v, r.req.Endpoint, r.plan.stages[at.stage].wildcard)

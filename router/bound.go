@@ -6,45 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"pelton/schema"
+	"pelton/router/internal/tally"
 )
-
-// Bounds of an attempt that nothing bounds but what is learned.
-const (
-	leastBound = time.Minute // however quick the calls are
-	knownCalls = 5           // from which on something is known
-	boundShare = 3           // of what the slowest took
-	staleCalls = time.Hour
-)
-
-// callTimes is how long a group's calls take that are answered. It is safe for
-// concurrent use.
-type callTimes struct {
-	mu      sync.Mutex
-	n       int
-	slowest time.Duration // forgotten slowly: half of it in 700 calls
-	last    time.Time
-}
-
-func (t *callTimes) add(now time.Time, took time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if now.Sub(t.last) > staleCalls {
-		t.n, t.slowest = 0, 0
-	}
-	t.n, t.last = t.n+1, now
-	t.slowest = max(took, t.slowest-t.slowest/1000)
-}
-
-// bound is how long a call may take; known is false where too few have been seen.
-func (t *callTimes) bound(now time.Time) (limit time.Duration, known bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.n < knownCalls || now.Sub(t.last) > staleCalls {
-		return schema.DefaultTimeout, false
-	}
-	return max(leastBound, boundShare*t.slowest), true
-}
 
 // limited returns the context of a call: it ends with the request's time, and with the
 // attempt's where that is set, or known of the group. [call.unlimit] gives up what it
@@ -54,7 +17,7 @@ func (r *run) limited(c *call, at choice) (ctx context.Context) {
 	limit := cmp.Or(r.req.AttemptTimeout, r.asked.Timeout, at.d.Timeout, r.router.timeout)
 	known := limit > 0
 	if c.learned = !known; c.learned {
-		limit, known = r.plan.stages[at.stage].group.calls.bound(r.now)
+		limit, known = r.plan.stages[at.stage].group.calls.Bound(r.now)
 		limit <<= min(r.timeouts, 10)
 	}
 	if known && (!c.learned || !c.Streamed) {
@@ -79,7 +42,7 @@ func (c *call) unlimit() {
 // watched is a call of a group of which nothing was known when it began: what is
 // learned meanwhile ends it.
 type watched struct {
-	calls    *callTimes
+	calls    *tally.CallTimes
 	began    time.Time
 	timeouts int
 	what     string
@@ -95,7 +58,7 @@ func (r *run) watch(ctx context.Context, at choice, what string) (context.Contex
 	ctx, w.cancel = context.WithCancelCause(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.timer = time.AfterFunc(leastBound, w.look)
+	w.timer = time.AfterFunc(tally.LeastBound, w.look)
 	return ctx, w
 }
 
@@ -107,10 +70,10 @@ func (w *watched) look() {
 		return
 	}
 	now := time.Now()
-	limit, _ := w.calls.bound(now)
+	limit, _ := w.calls.Bound(now)
 	limit <<= w.timeouts
 	if left := limit - now.Sub(w.began); left > 0 {
-		w.timer.Reset(min(left, leastBound))
+		w.timer.Reset(min(left, tally.LeastBound))
 		return
 	}
 	w.cancel(&timeUp{after: limit, attempt: true, what: w.what})

@@ -3,6 +3,7 @@ package router
 import (
 	"time"
 
+	"pelton/router/internal/tally"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -23,8 +24,8 @@ type breaker struct {
 	probing bool      // the call that decides is under way
 	since   time.Time // when it last opened for failures: older calls are no news
 
-	recent outcomes
-	fails  [numKinds]minute // for allowed_fails
+	recent tally.Outcomes
+	fails  [numKinds]tally.Minute // for allowed_fails
 
 	announced time.Time // the longest cooldown that the sink was told of
 }
@@ -56,8 +57,8 @@ func (b *breaker) refuses(now time.Time, avoid time.Duration) (no refusal) {
 	case avoid == 0:
 	case b.tripped:
 		until = until.Add(avoid)
-	case b.recent.row >= avoidRow: // it may be down
-		until = b.recent.last.Add(avoid)
+	case b.recent.Row >= avoidRow: // it may be down
+		until = b.recent.Last.Add(avoid)
 	}
 	switch {
 	case now.Before(until):
@@ -78,82 +79,13 @@ func (b *breaker) begin(now time.Time) (probe bool) {
 
 // well notes an answer that says nothing against the server's health.
 func (b *breaker) well(now time.Time, probe bool) {
-	if b.recent.add(now, false); probe {
+	if b.recent.Add(now, false); probe {
 		b.reset()
 	}
 }
 
-// Minimum volume: how many of the last calls count, and how many there must be.
-const (
-	maxRecent  = 20
-	minVolume  = 5
-	longRow    = 8
-	avoidRow   = 4 // failures in a row that make a request wait which avoids probes
-	recentTime = time.Minute
-)
-
-// outcomes remembers how the last calls ended, for a minute after the last.
-type outcomes struct {
-	failed  uint32 // a bit for each, the latest lowest
-	n       int
-	last    time.Time
-	row     int       // failures since the last success
-	success time.Time // the last one; zero: none yet
-}
-
-func (o *outcomes) add(now time.Time, failed bool) {
-	if now.Sub(o.last) > recentTime {
-		*o = outcomes{}
-	}
-	o.last = now
-	o.failed <<= 1
-	if o.row++; failed {
-		o.failed |= 1
-	} else {
-		o.row, o.success = 0, now
-	}
-	o.failed &= 1<<maxRecent - 1
-	o.n = min(o.n+1, maxRecent)
-}
-
-// rate returns the share of failures.
-func (o *outcomes) rate() float64 {
-	if o.n == 0 {
-		return 0
-	}
-	failed := 0
-	for bits := o.failed; bits != 0; bits &= bits - 1 {
-		failed++
-	}
-	return float64(failed) / float64(o.n)
-}
-
-// bad reports whether enough calls have failed: more than half of the last, or
-// all of the latest, where that is too many or too long to be chance. usual is
-// how long an answer takes.
-func (o *outcomes) bad(now time.Time, usual time.Duration) bool {
-	switch {
-	case o.n < minVolume:
-		return false
-	case o.rate() > 0.5, o.row >= longRow:
-		return true
-	}
-	return o.row >= minVolume && now.Sub(o.success) > 2*usual
-}
-
-// minute counts what happened within a minute of the first.
-type minute struct {
-	n     int
-	since time.Time
-}
-
-func (m *minute) add(now time.Time) int {
-	if now.Sub(m.since) > time.Minute {
-		m.n, m.since = 0, now
-	}
-	m.n++
-	return m.n
-}
+// avoidRow is how many failures in a row make a request wait which avoids probes.
+const avoidRow = 4
 
 // kind tells failures apart as LiteLLM's policies do.
 type kind int
@@ -183,10 +115,10 @@ func (b *breaker) failed(now, began time.Time, k kind, e *schema.Error, usual ti
 	if began.Before(b.since) {
 		return false
 	}
-	b.recent.add(now, true)
-	all, one := b.fails[anyKind].add(now), b.fails[k].add(now)
+	b.recent.Add(now, true)
+	all, one := b.fails[anyKind].Add(now), b.fails[k].Add(now)
 	if rules.lone {
-		return b.recent.bad(now, usual)
+		return b.recent.Bad(now, usual)
 	}
 	if limit := rules.policy.of(e); limit != nil {
 		return one > *limit
@@ -194,7 +126,7 @@ func (b *breaker) failed(now, began time.Time, k kind, e *schema.Error, usual ti
 	if rules.allowed != nil {
 		return all > *rules.allowed
 	}
-	return b.recent.bad(now, usual)
+	return b.recent.Bad(now, usual)
 }
 
 // block lets no call through until then, or longer if that was so.
@@ -208,7 +140,7 @@ func (b *breaker) block(until time.Time, tripped bool, reason string) (longer bo
 
 // trip blocks because the deployment fails.
 func (b *breaker) trip(now time.Time, d time.Duration, reason string) (longer bool) {
-	b.recent, b.fails, b.since = outcomes{}, [numKinds]minute{}, now
+	b.recent, b.fails, b.since = tally.Outcomes{}, [numKinds]tally.Minute{}, now
 	return b.block(now.Add(d), true, reason)
 }
 

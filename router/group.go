@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"pelton/router/internal/tally"
 	"pelton/router/internal/wildcard"
 )
 
@@ -16,7 +17,7 @@ type group struct {
 	tagged   bool   // a member has tags
 	unserved string // why it has no members
 
-	calls callTimes // of its calls that were answered
+	calls tally.CallTimes // of its calls that were answered
 }
 
 // many reports whether a member takes many models.

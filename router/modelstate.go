@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"pelton/router/internal/tally"
 	"pelton/schema"
 )
 
@@ -71,7 +72,7 @@ func (d *deployment) leftAlone(wildcard string) *breaker {
 func (d *deployment) servesOther(now time.Time, wildcard string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.lastGood != "" && d.lastGood != wildcard && now.Sub(d.latency.last) <= recentTime
+	return d.lastGood != "" && d.lastGood != wildcard && now.Sub(d.latency.Last) <= tally.Recent
 }
 
 // worst is the model that is left alone for longest; "": none is. The lock is held.

@@ -121,8 +121,8 @@ func (d *deployment) release(now time.Time, p slot, e callEnd) (change transitio
 	}
 	defer d.wakeNext(p.model)
 	d.endProbe(p)
-	d.calls.add(now, 1)
-	d.used.add(now, e.tokens)
+	d.calls.Add(now, 1)
+	d.used.Add(now, e.tokens)
 	d.adapt.ended(now, e)
 	if e.aborted {
 		return change // it says nothing about the deployment
@@ -140,15 +140,15 @@ func (d *deployment) release(now time.Time, p slot, e callEnd) (change transitio
 	}
 	if e.err == nil {
 		d.lastGood = e.model
-		d.latency.add(now, e.took.Seconds())
+		d.latency.Add(now, e.took.Seconds())
 		if e.output > 0 {
-			d.perToken.add(now, e.took.Seconds()/float64(e.output))
+			d.perToken.Add(now, e.took.Seconds()/float64(e.output))
 		}
 	}
 	if k == anyKind { // it answers, whatever it thinks of the request
-		d.errors.add(now, 0)
+		d.errors.Add(now, 0)
 	} else {
-		d.errors.add(now, 1)
+		d.errors.Add(now, 1)
 	}
 	change.cooldown = d.judge(now, p, e, k)
 	change.loud, d.loud = d.loud, false

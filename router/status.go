@@ -53,8 +53,8 @@ func (d *deployment) status(now time.Time) DeploymentStatus {
 	s := DeploymentStatus{
 		ID: d.ID, Group: d.Group, Model: d.Model, InFlight: int(d.inFlight.Load()), Waiting: d.waitQueue.Len(),
 		Limit: d.MaxParallel, RPM: d.RPM, TPM: d.TPM, MaxCalls: d.MaxParallel,
-		LatencyMs: milliseconds(d.meanLatency()), ErrorRate: d.errors.value,
-		UsedTokens: d.used.count(now), UsedCalls: d.calls.count(now),
+		LatencyMs: milliseconds(d.meanLatency()), ErrorRate: d.errors.Value,
+		UsedTokens: d.used.Count(now), UsedCalls: d.calls.Count(now),
 	}
 	if d.adapt.on {
 		s.Limit, s.Reason = d.adapt.allowed(), d.adapt.reason

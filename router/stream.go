@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"pelton/router/internal/tally"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -33,9 +34,9 @@ type stream struct {
 func (s *stream) clocked(ctx context.Context, at choice, learned bool) (context.Context, func()) {
 	r, d := s.run, at.d
 	firstToken := cmp.Or(d.FirstToken, r.router.firstToken)
-	s.next = cmp.Or(d.NextToken, r.router.nextToken, leastBound)
+	s.next = cmp.Or(d.NextToken, r.router.nextToken, tally.LeastBound)
 	if firstToken == 0 && learned {
-		limit, known := r.plan.stages[at.stage].group.calls.bound(r.now)
+		limit, known := r.plan.stages[at.stage].group.calls.Bound(r.now)
 		if known {
 			firstToken = limit << min(r.timeouts, 10)
 		} else {
