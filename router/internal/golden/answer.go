@@ -103,11 +103,12 @@ func (c *Case) stream(t *testing.T) io.Reader {
 		}
 		return bytes.NewReader(raw)
 	}
-	if len(c.Answer.Events) == 0 {
+	var events []json.RawMessage
+	if _ = json.Unmarshal(c.Answer.Events, &events); len(events) == 0 {
 		return nil
 	}
 	var out bytes.Buffer
-	for _, event := range c.Answer.Events {
+	for _, event := range events {
 		var e struct{ Type string }
 		if err := json.Unmarshal(event, &e); err != nil {
 			t.Fatal(err)

@@ -41,8 +41,8 @@ type Case struct {
 		Headers   map[string]string
 		Body      json.RawMessage
 		Text      string
-		Events    []json.RawMessage
-		Raw       string `json:"raw_base64"`
+		Events    json.RawMessage // a list; or a note, where Raw holds the frames
+		Raw       string          `json:"raw_base64"`
 		Exception string
 	}
 	Output struct {
@@ -128,7 +128,7 @@ func (s *Suite) run(t *testing.T, c *Case) {
 		t.Skip("no call of a model")
 	}
 	want, other := s.Wants[c.ID]
-	refused := other && want.Body == nil || !other && c.Request == nil
+	refused := other && want.Body == nil || !other && c.Request == nil && c.Answer == nil
 	p, model, err := s.Start(t, c, c.upstream())
 	switch {
 	case err != nil && !refused:
@@ -151,7 +151,9 @@ func (s *Suite) run(t *testing.T, c *Case) {
 		}
 		return
 	}
-	s.checkRequest(t, c, p, call)
+	if c.Request != nil || other {
+		s.checkRequest(t, c, p, call)
+	}
 	s.checkAnswer(t, c, p, call)
 }
 
