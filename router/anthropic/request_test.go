@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"pelton/router/internal/golden"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -116,7 +117,7 @@ func TestRequests(t *testing.T) {
 			}
 			delete(g, "model")
 			delete(g, "max_tokens")
-			if !same(g, w) {
+			if !golden.Same(g, w) {
 				t.Errorf("sent\n%s\nwant\n{%s}", got, test.want)
 			}
 		})

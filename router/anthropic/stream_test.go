@@ -14,6 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream"
 
+	"pelton/router/internal/golden"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -168,7 +169,7 @@ func TestStreamIsTheWhole(t *testing.T) {
 			if err := errors.Join(json.Unmarshal(made.Body, &g), json.Unmarshal(whole.Body, &w)); err != nil {
 				t.Fatalf("%v\n%s\n%s", err, made.Body, whole.Body)
 			}
-			if !same(g, w) {
+			if !golden.Same(g, w) {
 				t.Errorf("the stream makes\n%s\nthe whole is\n%s", made.Body, whole.Body)
 			}
 			want := protocol.Usage{Known: true, Input: 115, Output: 30, Total: 145, CacheRead: 100, CacheWrite: 5, Reasoning: 7}
@@ -178,7 +179,7 @@ func TestStreamIsTheWhole(t *testing.T) {
 			if grew < 9 {
 				t.Errorf("%d events brought something", grew)
 			}
-			calls := added(chunks)["tool_calls"].([]any)
+			calls := golden.Added(chunks)["tool_calls"].([]any)
 			if len(calls) != 2 || calls[0].(object)["name"] != "a.b" || calls[0].(object)["arguments"] != `{"x":"é"}` || calls[1].(object)["arguments"] != "{}" {
 				t.Errorf("calls are %v", calls)
 			}
@@ -302,7 +303,7 @@ func TestSchemaByTool(t *testing.T) {
 		`{"type":"content_block_stop","index":0}`, allEvents[len(allEvents)-2], allEvents[len(allEvents)-1]}
 	s, _ := p.Stream(c, protocol.Reply{Status: 200, Header: http.Header{"Content-Type": {"text/event-stream"}}}, strings.NewReader(sse(events)), 1<<20)
 	chunks, _, _ := readAll(t, s)
-	sum := added(chunks)
+	sum := golden.Added(chunks)
 	if sum["content"] != `{"x":1}` || sum["finish_reason"] != "stop" || len(sum["tool_calls"].([]any)) > 0 {
 		t.Errorf("chunks make %v", sum)
 	}

@@ -107,6 +107,22 @@ var suite = golden.Suite{
 
 func TestRecorded(t *testing.T) { suite.Run(t) }
 
+// Bedrock's address of OpenAI's protocol.
+func TestRecordedMantle(t *testing.T) {
+	mantle := golden.Suite{
+		Patterns: []string{"bedrock-invoke/*-mantle-gpt.json"},
+		Start: func(_ *testing.T, c *golden.Case, u protocol.Upstream) (protocol.Protocol, string, error) {
+			u.Model = strings.TrimPrefix(c.Model, "bedrock_mantle/")
+			p, err := NewMantle(u)
+			return p, u.Model, err
+		},
+		Sent: func(_ *testing.T, _ *golden.Case, _ protocol.Protocol, _ string, sent, _ map[string]string) {
+			delete(sent, "accept")
+		},
+	}
+	mantle.Run(t)
+}
+
 // checkSignature compares the signature over the recorded body with the recorded one.
 func checkSignature(t *testing.T, c *golden.Case, made protocol.Protocol, address string, sent, recorded map[string]string) {
 	t.Helper()

@@ -81,14 +81,14 @@ func (s *Suite) checkAnswer(t *testing.T, c *Case, p protocol.Protocol, call *pr
 		}
 		return
 	}
-	g, w := added(chunks), added(c.Output.Chunks)
+	g, w := Added(chunks), Added(c.Output.Chunks)
 	if another != nil {
 		another(w)
 	}
 	if !Same(g, w) {
 		t.Errorf("chunks make\n%s\nwant\n%s", asJSON(g), asJSON(w))
 	}
-	if whole := added([]Object{got}); !Same(whole["content"], w["content"]) || !Same(whole["tool_calls"], g["tool_calls"]) {
+	if whole := Added([]Object{got}); !Same(whole["content"], w["content"]) || !Same(whole["tool_calls"], g["tool_calls"]) {
 		t.Errorf("the whole is\n%s\nwant\n%s", asJSON(whole), asJSON(w))
 	}
 }

@@ -1,7 +1,7 @@
 package golden
 
-// added is what chunks add up to.
-func added(chunks []Object) Object {
+// Added is what chunks add up to.
+func Added(chunks []Object) Object {
 	sum := Object{"content": ""}
 	calls := map[float64]Object{}
 	var order []float64
