@@ -99,6 +99,7 @@ var rights = []action{
 	{"store large results", "$O.PELTON_BODIES.C.x", "wa"},
 
 	{"create a stream", "$JS.API.STREAM.CREATE.OTHER", "a"},
+	{"ask whether the server has room", "$JS.API.STREAM.CREATE.PELTON_ROOM", "wa"},
 	{"change a stream", "$JS.API.STREAM.UPDATE.PELTON_JOBS", "a"},
 	{"delete a stream", "$JS.API.STREAM.DELETE.PELTON_PARKED", "a"},
 	{"purge a stream", "$JS.API.STREAM.PURGE.PELTON_RESULTS", "a"},

@@ -81,6 +81,7 @@ type Watcher struct {
 	mu      sync.Mutex
 	calls   map[*Call]struct{}
 	told    string // the subject that was last refused to a call
+	spared  string // a subject that can be done without: see Spare
 	answers *Error // inboxes are refused: nothing that waits for an answer gets one,
 	asOf    uint64 // until the connection is made anew
 }
@@ -111,8 +112,8 @@ func Watch(nc *nats.Conn) *Watcher {
 	}, key)
 	before := nc.ErrorHandler()
 	nc.SetErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
-		if refused := Parse(err); refused != nil {
-			w.hear(nc, refused)
+		if refused := Parse(err); refused != nil && w.hear(nc, refused) {
+			return
 		}
 		if before != nil {
 			before(nc, sub, err)
@@ -121,10 +122,20 @@ func Watch(nc *nats.Conn) *Watcher {
 	return w
 }
 
-// hear tells those calls that the refused subject belongs to.
-func (w *Watcher) hear(nc *nats.Conn, refused *Error) {
+// Spare names the subject of something that is tried and can be done without: when
+// it is refused the call is told, and the connection's own error handler is not.
+func (w *Watcher) Spare(subject string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.spared = subject
+}
+
+// hear tells those calls that the refused subject belongs to, and reports whether
+// nobody else need know.
+func (w *Watcher) hear(nc *nats.Conn, refused *Error) (spared bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	spared = refused.Action == Publish && refused.Subject == w.spared
 	if refused.Action == Subscribe && strings.HasPrefix(refused.Subject, w.inbox) {
 		refused.Inbox = true
 		w.answers, w.asOf = refused, nc.Stats().Reconnects
@@ -135,6 +146,7 @@ func (w *Watcher) hear(nc *nats.Conn, refused *Error) {
 			w.told = refused.Subject
 		}
 	}
+	return spared
 }
 
 // Told reports whether err, which an error handler was just given, has been told

@@ -99,6 +99,25 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// What is tried and can be done without is told to the call alone.
+func TestSpare(t *testing.T) {
+	heard := make(chan error, 10)
+	nc := connect(t, nats.CustomInboxPrefix("_INBOX_u"), nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { heard <- err }))
+	w := denied.Watch(nc)
+	w.Spare("not.p")
+	for _, subject := range []string{"not.p", "not.q"} {
+		ctx, call := w.Guard(t.Context(), subject)
+		_, err := nc.RequestWithContext(ctx, subject, nil)
+		if err = call.Or(err); !errors.Is(err, nats.ErrPermissionViolation) {
+			t.Errorf("%s: %v", subject, err)
+		}
+		call.End()
+	}
+	if err := <-heard; !strings.Contains(err.Error(), "not.q") {
+		t.Error(err)
+	}
+}
+
 func TestSubscription(t *testing.T) {
 	nc := connect(t, nats.CustomInboxPrefix("_INBOX_u"))
 	w := denied.Watch(nc)

@@ -21,6 +21,7 @@ func (c *Conn) HasRoom(ctx context.Context, bytes int64) (bool, error) {
 	if c.nc.ConnectedClusterName() != "" {
 		return false, ErrRoomUnknown
 	}
+	c.watch.Spare("$JS.API.STREAM.CREATE." + c.Names.RoomStream()) // most users may not: then nobody knows
 	subject := c.Names.Workers() + ".room"
 	config := jetstream.StreamConfig{
 		Name: c.Names.RoomStream(), Subjects: []string{subject, subject}, MaxBytes: max(bytes, 1), Storage: jetstream.FileStorage,
