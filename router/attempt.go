@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"time"
 
+	"pelton/internal/tokens"
 	"pelton/router/internal/keywords"
-	"pelton/router/internal/tokens"
 	"pelton/schema"
 )
 

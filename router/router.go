@@ -73,10 +73,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"pelton/internal/rawjson"
+	"pelton/internal/tokens"
 	"pelton/router/internal/http1"
 	"pelton/router/internal/keywords"
 	"pelton/router/internal/route"
-	"pelton/router/internal/tokens"
 	"pelton/router/protocol"
 	"pelton/schema"
 )

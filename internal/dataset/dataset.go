@@ -24,6 +24,7 @@ import (
 	"hash"
 	"io"
 
+	"pelton/internal/tokens"
 	"pelton/schema"
 )
 
@@ -70,11 +71,13 @@ type Stats struct {
 	Requests int   // lines given out, those of skipped rows included
 	Bad      int   // rows with problems
 	Bytes    int64 // of the lines given out, with their line ends
+
+	media, mediaTokens int64 // bytes of what is no text, and tokens of that
 }
 
-// EstimatedTokens is a rough guess at the prompt tokens: a quarter of the
-// bytes. No tokenizer was asked.
-func (s Stats) EstimatedTokens() int64 { return s.Bytes / 4 }
+// EstimatedTokens is a rough guess at the prompt tokens: a quarter of the bytes of what
+// is text, and sound, pictures and files by their kind. No tokenizer was asked.
+func (s Stats) EstimatedTokens() int64 { return (s.Bytes-s.media)/4 + s.mediaTokens }
 
 // Reader reads an input, one request line at a time. It is for one goroutine.
 type Reader struct {
@@ -126,6 +129,8 @@ func (r *Reader) Next() bool {
 		r.sum.Write(line)
 		r.stats.Requests++
 		r.stats.Bytes += int64(len(line))
+		size, n := tokens.Media(line)
+		r.stats.media, r.stats.mediaTokens = r.stats.media+int64(size), r.stats.mediaTokens+int64(n)
 		return true
 	}
 	if !r.done {

@@ -21,6 +21,21 @@ import (
 	"pelton/schema"
 )
 
+// A clip of a MiB is no million of tokens.
+func TestEstimatedTokensOfSound(t *testing.T) {
+	line := `{"model":"m","messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"UklGR` + strings.Repeat("aB3+", 1<<18) + `","format":"wav"}}]}]}`
+	r, err := New(strings.NewReader(line+"\n"), "a.jsonl", Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r.Next() {
+		_ = r.Bytes()
+	}
+	if s := r.Stats(); s.Requests != 1 || s.EstimatedTokens() > 10_000 || s.EstimatedTokens() < 100 {
+		t.Errorf("%d tokens: %+v", s.EstimatedTokens(), s)
+	}
+}
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // read gives everything a Reader has to say about the text of a file.

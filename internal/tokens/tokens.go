@@ -51,6 +51,22 @@ func (z *Size) Input() int {
 // Rough is an estimate that costs nothing.
 func (z *Size) Rough() int { return len(z.Body) / 4 }
 
+// Media tells how many bytes of a JSON value are sound, pictures, films and files, and
+// how many tokens these have by their kind.
+func Media(value []byte) (size, n int) {
+	if len(value) < leastMedia {
+		return 0, 0
+	}
+	var last []byte
+	rawjson.Strings(value, func(text []byte) {
+		if one, is := media(last, text); is {
+			size, n = size+len(text), n+one
+		}
+		last = text
+	})
+	return size, n
+}
+
 // LongerThan reports whether the input is longer than a model reads. A token is
 // a byte at least, so that short bodies need no counting.
 func (z *Size) LongerThan(limit int) bool {

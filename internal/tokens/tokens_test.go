@@ -103,6 +103,9 @@ func TestMedia(t *testing.T) {
 		"a film":                       {`{"type":"video_url","video_url":{"url":"data:video/mp4;base64,` + pcm + `"}}`, 11_000},
 	} {
 		z := &Size{Body: []byte(`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"What is this?"},` + tt.part + `]}]}`)}
+		if size, n := Media(z.Body); n > tt.most || n < 20 || len(z.Body)-size > 300 {
+			t.Errorf("%s: %d tokens in %d of %d bytes, want at most %d", name, n, size, len(z.Body), tt.most)
+		}
 		if got := z.Input(); got > tt.most || got < 20 {
 			t.Errorf("%s: %d tokens of a MiB, want at most %d", name, got, tt.most)
 		}
