@@ -5,63 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
-
-	"pelton/internal/rawjson"
 )
-
-// comma puts a comma where a further member or element is to stand.
-func comma(out []byte) []byte {
-	if c := out[len(out)-1]; c != '{' && c != '[' {
-		return append(out, ',')
-	}
-	return out
-}
-
-// appendMember appends a member: its key as it is written, and its value.
-func appendMember[K []byte | string](out []byte, key K, value []byte) []byte {
-	out = append(append(append(comma(out), '"'), key...), `":`...)
-	return append(out, value...)
-}
-
-// inner is a string without its quotes; nil for another value.
-func inner(raw []byte) []byte {
-	if !rawjson.IsString(raw) {
-		return nil
-	}
-	return raw[1 : len(raw)-1]
-}
-
-// plain is a string's text where it is written without escapes, else a copy
-// without them.
-func plain(raw []byte) []byte {
-	if text := inner(raw); bytes.IndexByte(text, '\\') < 0 {
-		return text
-	}
-	return []byte(rawjson.Text(raw))
-}
-
-// blank reports whether a JSON string, as it is written, holds nothing but white
-// space.
-func blank(raw []byte) bool { return len(trimRight(inner(raw))) == 0 }
-
-// trimRight cuts white space, escaped or not, from the end of a string as it is
-// written between its quotes.
-func trimRight(text []byte) []byte {
-	for {
-		n := len(text)
-		switch {
-		case n > 0 && text[n-1] == ' ':
-			text = text[:n-1]
-		case n > 1 && text[n-2] == '\\' && bytes.IndexByte([]byte("ntr"), text[n-1]) >= 0 && !escaped(text[:n-2]):
-			text = text[:n-2]
-		default:
-			return text
-		}
-	}
-}
-
-// escaped reports whether what follows text is escaped by a backslash at its end.
-func escaped(text []byte) bool { return (len(text)-len(bytes.TrimRight(text, `\`)))%2 == 1 }
 
 // Converse takes few characters, and 64 of them, in names of tools and in ids of
 // calls.

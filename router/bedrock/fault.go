@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -44,7 +45,7 @@ func faultOf(name string, body []byte) protocol.Fault {
 	f, _ := protocol.ReadFault(body)
 	name, _, _ = strings.Cut(name, ":")
 	if name == "" { // older servers write it into the body
-		within(body, "__type", func(value []byte) { name = rawjson.Text(value) })
+		translate.Within(body, "__type", func(value []byte) { name = rawjson.Text(value) })
 	}
 	if i := strings.LastIndexByte(name, '#'); i >= 0 {
 		name = name[i+1:]

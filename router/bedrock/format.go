@@ -6,6 +6,7 @@ import (
 
 	"pelton/internal/rawjson"
 	"pelton/router/anthropic"
+	"pelton/router/internal/translate"
 )
 
 // takeFormat reads response_format.
@@ -33,12 +34,12 @@ func (r *request) takeFormat(value []byte) {
 			}
 		})
 		if r.format == nil {
-			r.fail("response_format", "response_format.json_schema.schema: missing")
+			r.Fail("response_format", "response_format.json_schema.schema: missing")
 		}
 	case `"json_object"`:
-		r.leaveOut("response_format", "it has no mode for JSON without a schema: give one by json_schema")
+		r.LeaveOut("response_format", "it has no mode for JSON without a schema: give one by json_schema")
 	default:
-		r.fail("response_format", "response_format.type: must be text, json_object or json_schema")
+		r.Fail("response_format", "response_format.type: must be text, json_object or json_schema")
 	}
 }
 
@@ -46,29 +47,29 @@ func (r *request) takeFormat(value []byte) {
 func (r *request) appendFormat(out []byte) []byte {
 	switch {
 	case r.outputConfig != nil && r.format != nil:
-		r.fail("outputConfig", "outputConfig: given besides response_format; keep one")
+		r.Fail("outputConfig", "outputConfig: given besides response_format; keep one")
 		return out
 	case r.outputConfig != nil:
-		return appendMember(out, "outputConfig", r.outputConfig)
+		return translate.AppendMember(out, "outputConfig", r.outputConfig)
 	case r.format == nil || !r.formats:
 		return out
 	}
 	closed, err := anthropic.AppendSchema(nil, r.format)
 	if err != nil {
-		r.unsupported("response_format", "it takes no schema with additionalProperties: name the properties, and set additionalProperties to false")
+		r.Unsupported("response_format", "it takes no schema with additionalProperties: name the properties, and set additionalProperties to false")
 		return out
 	}
 	var compact bytes.Buffer
 	if json.Compact(&compact, closed) == nil {
 		closed = compact.Bytes()
 	}
-	out = append(comma(out), `"outputConfig":{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":`...)
+	out = append(translate.Comma(out), `"outputConfig":{"textFormat":{"type":"json_schema","structure":{"jsonSchema":{"schema":`...)
 	out = rawjson.AppendString(out, closed)
 	if rawjson.IsString(r.formatName) {
-		out = appendMember(out, "name", r.formatName)
+		out = translate.AppendMember(out, "name", r.formatName)
 	}
 	if r.formatText != nil {
-		out = appendMember(out, "description", r.formatText)
+		out = translate.AppendMember(out, "description", r.formatText)
 	}
 	return append(out, `}}}}`...)
 }

@@ -6,12 +6,13 @@ import (
 	"strconv"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // conversation writes the messages: Converse's turns, of which one holds all that
 // one side says in a row, results of tools included.
 type conversation struct {
-	refusals
+	translate.Refusals
 	names toolNames
 	guard bool // a guardrail looks at what the user says last
 
@@ -33,7 +34,7 @@ type conversation struct {
 // append appends the system prompt and the messages.
 func (c *conversation) append(out, messages []byte) []byte {
 	if messages == nil {
-		c.fail("messages", "messages: missing")
+		c.Fail("messages", "messages: missing")
 		return out
 	}
 	if c.guarded = -1; c.guard {
@@ -48,7 +49,7 @@ func (c *conversation) append(out, messages []byte) []byte {
 			c.waiting = append(c.waiting, m.content)
 		case isSystem:
 			if !prompt {
-				out, prompt = append(comma(out), `"system":[`...), true
+				out, prompt = append(translate.Comma(out), `"system":[`...), true
 			}
 			out = c.appendContent(out, &m)
 		default:
@@ -56,7 +57,7 @@ func (c *conversation) append(out, messages []byte) []byte {
 				if c.begun = true; prompt {
 					out = append(out, ']')
 				}
-				out = append(comma(out), `"messages":[`...)
+				out = append(translate.Comma(out), `"messages":[`...)
 			}
 			out = c.appendMessage(out, &m)
 		}
@@ -64,9 +65,9 @@ func (c *conversation) append(out, messages []byte) []byte {
 	})
 	switch {
 	case !array:
-		c.fail("messages", "messages: must be an array")
+		c.Fail("messages", "messages: must be an array")
 	case !c.begun:
-		c.fail("messages", "messages: Bedrock needs a message besides the system prompt")
+		c.Fail("messages", "messages: Bedrock needs a message besides the system prompt")
 	}
 	if c.turn == 'a' && len(c.waiting) == 0 {
 		out = c.trimEnd(out)
@@ -99,7 +100,7 @@ type message struct {
 	role, content, refusal, calls, call, id, name, blocks, cache []byte
 }
 
-func (m *message) is(role string) bool { return string(inner(m.role)) == role }
+func (m *message) is(role string) bool { return string(translate.Inner(m.role)) == role }
 
 func (m *message) take(key, value []byte) {
 	if rawjson.IsNull(value) {
@@ -137,14 +138,14 @@ func (c *conversation) appendMessage(out []byte, m *message) []byte {
 		out = c.openTurn(out, 'u')
 		before := len(out)
 		if out = c.appendContent(out, m); len(out) == before {
-			c.fail(c.at("content"), c.at("content")+": empty, which Bedrock refuses")
+			c.Fail(c.at("content"), c.at("content")+": empty, which Bedrock refuses")
 		}
 	case m.is("tool"), m.is("function"):
 		out = c.appendResult(c.openTurn(out, 'u'), m)
 	case m.is("assistant"):
 		out = c.appendAssistant(out, m)
 	default:
-		c.fail(c.at("role"), c.at("role")+": must be system, developer, user, assistant or tool")
+		c.Fail(c.at("role"), c.at("role")+": must be system, developer, user, assistant or tool")
 	}
 	return out
 }
@@ -156,10 +157,10 @@ func (c *conversation) appendAssistant(out []byte, m *message) []byte {
 	out = c.openTurn(out, 'a')
 	before := len(out)
 	_, _ = rawjson.Array(m.blocks, func(raw []byte) { out = appendThought(out, raw) })
-	if !rawjson.IsString(m.content) || !blank(m.content) {
+	if !rawjson.IsString(m.content) || !translate.Blank(m.content) {
 		out = c.appendContent(out, m)
 	}
-	if !blank(m.refusal) {
+	if !translate.Blank(m.refusal) {
 		out = c.appendText(out, m.refusal)
 	}
 	position := 0
@@ -197,10 +198,10 @@ func appendThought(out, raw []byte) []byte {
 	})
 	switch {
 	case string(kind) == `"thinking"` && len(signature) > 2 && text != nil:
-		out = append(append(comma(out), `{"reasoningContent":{"reasoningText":{"text":`...), text...)
+		out = append(append(translate.Comma(out), `{"reasoningContent":{"reasoningText":{"text":`...), text...)
 		out = append(append(append(out, `,"signature":`...), signature...), `}}}`...)
 	case string(kind) == `"redacted_thinking"` && data != nil:
-		out = append(append(append(comma(out), `{"reasoningContent":{"redactedContent":`...), data...), `}}`...)
+		out = append(append(append(translate.Comma(out), `{"reasoningContent":{"redactedContent":`...), data...), `}}`...)
 	}
 	return out
 }
@@ -216,9 +217,9 @@ func (c *conversation) openTurn(out []byte, side byte) []byte {
 		}
 		c.turn, c.to = side, 0
 		if side == 'a' {
-			return append(comma(out), `{"role":"assistant","content":[`...)
+			return append(translate.Comma(out), `{"role":"assistant","content":[`...)
 		}
-		out = append(comma(out), `{"role":"user","content":[`...)
+		out = append(translate.Comma(out), `{"role":"user","content":[`...)
 	}
 	return c.appendWaiting(out)
 }
@@ -252,7 +253,7 @@ func (c *conversation) trimEnd(out []byte) []byte {
 	if c.to == 0 {
 		return out
 	}
-	kept := c.from + len(trimRight(out[c.from:c.to]))
+	kept := c.from + len(translate.TrimRight(out[c.from:c.to]))
 	return append(out[:kept], out[c.to:]...)
 }
 
@@ -271,7 +272,7 @@ func (c *conversation) appendContent(out []byte, m *message) []byte {
 			position++
 		})
 	default:
-		c.fail(c.at("content"), c.at("content")+": must be a text or an array of parts")
+		c.Fail(c.at("content"), c.at("content")+": must be a text or an array of parts")
 	}
 	return out
 }
@@ -285,13 +286,13 @@ func (c *conversation) appendSaid(out, text []byte) []byte {
 }
 
 func appendGuarded(out, text []byte) []byte {
-	out = append(append(comma(out), `{"guardContent":{"text":{"text":`...), text...)
+	out = append(append(translate.Comma(out), `{"guardContent":{"text":{"text":`...), text...)
 	return append(out, `}}}`...)
 }
 
 // appendText appends a block of text, which is written as it came.
 func (c *conversation) appendText(out, text []byte) []byte {
-	out = append(comma(out), `{"text":`...)
+	out = append(translate.Comma(out), `{"text":`...)
 	c.from = len(out) + 1
 	out = append(out, text...)
 	c.to = len(out) - 1
@@ -304,10 +305,10 @@ func appendCache(out, cache []byte) []byte {
 	if rawjson.IsNull(cache) {
 		return out
 	}
-	out = append(comma(out), `{"cachePoint":{"type":"default"`...)
+	out = append(translate.Comma(out), `{"cachePoint":{"type":"default"`...)
 	_, _ = rawjson.Object(cache, func(key, value []byte) {
 		if string(key) == "ttl" && rawjson.IsString(value) {
-			out = appendMember(out, "ttl", value)
+			out = translate.AppendMember(out, "ttl", value)
 		}
 	})
 	return append(out, `}}`...)
@@ -315,16 +316,16 @@ func appendCache(out, cache []byte) []byte {
 
 // appendResult appends what a tool gave.
 func (c *conversation) appendResult(out []byte, m *message) []byte {
-	out = append(comma(out), `{"toolResult":{"toolUseId":`...)
+	out = append(translate.Comma(out), `{"toolResult":{"toolUseId":`...)
 	switch {
 	case m.is("function"): // the result of the call before, as there are no ids
 		out = strconv.AppendInt(append(out, `"function_call_`...), int64(c.results), 10)
 		out = append(out, '"')
 		c.results++
-	case len(inner(m.id)) == 0:
-		c.fail(c.at("tool_call_id"), c.at("tool_call_id")+": missing")
+	case len(translate.Inner(m.id)) == 0:
+		c.Fail(c.at("tool_call_id"), c.at("tool_call_id")+": missing")
 	default:
-		out = appendID(out, plain(m.id))
+		out = appendID(out, translate.Plain(m.id))
 	}
 	out = append(out, `,"content":[`...)
 	if rawjson.IsString(m.content) {
@@ -354,12 +355,12 @@ func (c *conversation) appendCall(out, raw []byte, position int) []byte {
 		}
 	})
 	if kind != nil && string(kind) != `"function"` {
-		c.fail(at("type"), at("type")+": Bedrock knows functions alone")
+		c.Fail(at("type"), at("type")+": Bedrock knows functions alone")
 	}
-	if len(inner(id)) == 0 {
-		c.fail(at("id"), at("id")+": missing")
+	if len(translate.Inner(id)) == 0 {
+		c.Fail(at("id"), at("id")+": missing")
 	}
-	return c.appendFunction(out, function, plain(id), func(field string) string { return at("function." + field) })
+	return c.appendFunction(out, function, translate.Plain(id), func(field string) string { return at("function." + field) })
 }
 
 func (c *conversation) appendFunction(out, function, id []byte, at func(string) string) []byte {
@@ -373,12 +374,12 @@ func (c *conversation) appendFunction(out, function, id []byte, at func(string) 
 		}
 	})
 	if !rawjson.IsString(name) {
-		c.fail(at("name"), at("name")+": missing")
+		c.Fail(at("name"), at("name")+": missing")
 		return out
 	}
-	c.names.remember(name)
+	c.names.Remember(name)
 	c.to = 0
-	out = append(appendID(append(comma(out), `{"toolUse":{"toolUseId":`...), id), `,"name":`...)
+	out = append(appendID(append(translate.Comma(out), `{"toolUse":{"toolUseId":`...), id), `,"name":`...)
 	out = append(c.names.append(out, name), `,"input":`...)
 	start := len(out)
 	out = rawjson.AppendText(out, arguments)
@@ -386,7 +387,7 @@ func (c *conversation) appendFunction(out, function, id []byte, at func(string) 
 		out = append(out[:start], "{}"...)
 	}
 	if object, valid := rawjson.Object(out[start:], func([]byte, []byte) {}); !object || !valid {
-		c.fail(at("arguments"), at("arguments")+": must be a JSON object as text")
+		c.Fail(at("arguments"), at("arguments")+": must be a JSON object as text")
 	}
 	return append(out, `}}`...)
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // part is what counts of one part of a content, as it is written.
@@ -53,8 +54,8 @@ func (c *conversation) appendPart(out, raw []byte, position int) []byte {
 		}
 		switch text = true; {
 		case !rawjson.IsString(said):
-			c.fail(at("text"), at("text")+": must be a text")
-		case len(said) == 2 || c.turn == 'a' && blank(said):
+			c.Fail(at("text"), at("text")+": must be a text")
+		case len(said) == 2 || c.turn == 'a' && translate.Blank(said):
 		case string(p.kind) == `"guarded_text"`:
 			out = appendGuarded(out, said)
 		default:
@@ -71,9 +72,9 @@ func (c *conversation) appendPart(out, raw []byte, position int) []byte {
 	case `"thinking"`, `"redacted_thinking"`:
 		out = appendThought(out, raw)
 	case "":
-		out = append(comma(out), raw...)
+		out = append(translate.Comma(out), raw...)
 	default:
-		c.fail(at("type"), at("type")+": Bedrock knows no "+string(p.kind))
+		c.Fail(at("type"), at("type")+": Bedrock knows no "+string(p.kind))
 	}
 	if !text {
 		c.to = 0
@@ -92,7 +93,7 @@ func urlOf(raw []byte) []byte {
 			url = value
 		}
 	})
-	return plain(url)
+	return translate.Plain(url)
 }
 
 // What Converse takes, by the last part of a media type and of a file's name.
@@ -138,30 +139,30 @@ func blockFor(kind, file string) (name, format string) {
 func (c *conversation) appendMedia(out, url []byte, title, at string) []byte {
 	switch {
 	case len(url) == 0:
-		c.fail(at, at+": missing")
+		c.Fail(at, at+": missing")
 		return out
 	case bytes.HasPrefix(url, []byte("s3://")):
 		name, format := blockFor("", string(url))
 		if name == "" {
-			c.fail(at, at+": the end of the name must say what it is, such as .png")
+			c.Fail(at, at+": the end of the name must say what it is, such as .png")
 			return out
 		}
 		out = c.beginBlock(out, name, format, title)
 		return append(rawjson.AppendString(append(out, `{"s3Location":{"uri":`...), url), `}}}}`...)
 	case !bytes.HasPrefix(url, []byte("data:")):
-		c.fail(at, at+": Bedrock fetches nothing from the web: send data:TYPE;base64,…, or an s3:// address where the model takes one")
+		c.Fail(at, at+": Bedrock fetches nothing from the web: send data:TYPE;base64,…, or an s3:// address where the model takes one")
 		return out
 	}
 	kind, data, split := bytes.Cut(url[len("data:"):], []byte(","))
 	kind, encoded := bytes.CutSuffix(kind, []byte(";base64"))
 	kind, _, _ = bytes.Cut(kind, []byte(";"))
 	if !split || !encoded {
-		c.fail(at, at+": must be data:TYPE;base64,…")
+		c.Fail(at, at+": must be data:TYPE;base64,…")
 		return out
 	}
 	name, format := blockFor(string(kind), "")
 	if name == "" {
-		c.fail(at, fmt.Sprintf("%s: Bedrock does not take %q", at, kind))
+		c.Fail(at, fmt.Sprintf("%s: Bedrock does not take %q", at, kind))
 		return out
 	}
 	return c.appendBytes(out, name, format, title, data, at)
@@ -169,7 +170,7 @@ func (c *conversation) appendMedia(out, url []byte, title, at string) []byte {
 
 func (c *conversation) appendBytes(out []byte, name, format, title string, data []byte, at string) []byte {
 	if _, err := base64.StdEncoding.Decode(make([]byte, base64.StdEncoding.DecodedLen(len(data))), data); err != nil {
-		c.fail(at, at+": is no base64")
+		c.Fail(at, at+": is no base64")
 		return out
 	}
 	out = c.beginBlock(out, name, format, title)
@@ -178,7 +179,7 @@ func (c *conversation) appendBytes(out []byte, name, format, title string, data 
 
 // beginBlock appends a block up to its source.
 func (c *conversation) beginBlock(out []byte, name, format, title string) []byte {
-	out = append(append(append(comma(out), `{"`...), name...), `":{"format":"`...)
+	out = append(append(append(translate.Comma(out), `{"`...), name...), `":{"format":"`...)
 	out = append(append(out, format...), '"')
 	if name == "document" {
 		out = rawjson.AppendString(append(out, `,"name":`...), c.titled(title))
@@ -223,10 +224,10 @@ func (c *conversation) appendFile(out []byte, p *part, at func(string) string) [
 			id = value
 		}
 	})
-	title, url := rawjson.Text(name), plain(data)
+	title, url := rawjson.Text(name), translate.Plain(data)
 	if len(url) == 0 {
-		if url = plain(id); !bytes.HasPrefix(url, []byte("data:")) && !bytes.HasPrefix(url, []byte("s3://")) {
-			c.fail(at("file.file_data"), at("file.file_data")+": missing: Bedrock keeps no files")
+		if url = translate.Plain(id); !bytes.HasPrefix(url, []byte("data:")) && !bytes.HasPrefix(url, []byte("s3://")) {
+			c.Fail(at("file.file_data"), at("file.file_data")+": missing: Bedrock keeps no files")
 			return out
 		}
 	}
@@ -247,11 +248,11 @@ func (c *conversation) appendAudio(out []byte, p *part, at func(string) string) 
 	format, ok := sounds[rawjson.Text(kind)]
 	switch {
 	case !ok:
-		c.fail(at("input_audio.format"), at("input_audio.format")+": Bedrock does not take "+string(kind))
+		c.Fail(at("input_audio.format"), at("input_audio.format")+": Bedrock does not take "+string(kind))
 		return out
-	case len(inner(data)) == 0:
-		c.fail(at("input_audio.data"), at("input_audio.data")+": missing")
+	case len(translate.Inner(data)) == 0:
+		c.Fail(at("input_audio.data"), at("input_audio.data")+": missing")
 		return out
 	}
-	return c.appendBytes(out, "audio", format, "", plain(data), at("input_audio.data"))
+	return c.appendBytes(out, "audio", format, "", translate.Plain(data), at("input_audio.data"))
 }

@@ -12,10 +12,14 @@ import (
 
 	"pelton/router/credentials"
 	"pelton/router/internal/bedrockaddr"
+	"pelton/router/internal/translate"
 	"pelton/router/openai"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
+
+// server is Bedrock's name in what people read.
+const server = "Bedrock"
 
 // Protocol is one deployment of a model on Bedrock. It is safe for concurrent use.
 type Protocol struct {
@@ -88,7 +92,7 @@ func (p *Protocol) Serves(endpoint schema.Endpoint) (ok, streams bool) {
 
 // Encode makes the request.
 func (p *Protocol) Encode(ctx context.Context, c *protocol.Call) error {
-	r := request{refusals: refusals{drop: p.drop}, model: p.known}
+	r := request{Refusals: translate.Refusals{Server: server, Drop: p.drop}, model: p.known}
 	if c.Model != p.model {
 		r.model = modelOf(c.Model)
 	}

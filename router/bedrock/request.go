@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 	"pelton/router/protocol"
 )
 
@@ -14,7 +15,7 @@ import (
 // The body is read where it stands and written into one buffer: texts are
 // copied as they are written, and nothing is decoded that need not be.
 type request struct {
-	refusals
+	translate.Refusals
 	model
 	note   note
 	guard  bool   // a guardrail looks at what the user says last
@@ -36,10 +37,10 @@ type fields struct {
 
 // note is what the reader of the answer has to know of the request.
 type note struct {
-	renamed []renamed // tools that have another name there
-	schema  bool      // the answer's text is the input of the tool schemaTool
-	usage   bool      // the stream is to tell the usage
-	again   bool      // it was signed again, after the signature was refused
+	renamed []translate.Renamed // tools that have another name there
+	schema  bool                // the answer's text is the input of the tool schemaTool
+	usage   bool                // the stream is to tell the usage
+	again   bool                // it was signed again, after the signature was refused
 }
 
 // append appends the body to send to out. Where it returns an error, what it
@@ -50,38 +51,38 @@ func (r *request) append(out, body []byte) ([]byte, error) {
 		switch {
 		case rawjson.IsNull(value), r.take(key, value):
 		case converses(key): // Converse's own
-			out = appendMember(out, key, value)
+			out = translate.AppendMember(out, key, value)
 		default: // the model's own, or nobody's: the server says so then
 			r.extras.add(string(key), value)
 		}
 	})
 	if !object {
-		r.fail("", "the body is no JSON object")
+		r.Fail("", "the body is no JSON object")
 	}
-	if r.err != nil {
-		return out, r.err
+	if r.Err != nil {
+		return out, r.Err
 	}
-	said := conversation{refusals: r.refusals, guard: r.guard}
-	if out = said.append(out, r.messages); said.err != nil {
-		return out, said.err
+	said := conversation{Refusals: r.Refusals, guard: r.guard}
+	if out = said.append(out, r.messages); said.Err != nil {
+		return out, said.Err
 	}
 	given := tools{
-		refusals: r.refusals, model: r.model, names: said.names, extras: r.extras,
+		Refusals: r.Refusals, model: r.model, names: said.names, extras: r.extras,
 		given: r.tools, choice: r.toolChoice, parallel: r.parallel, format: r.format,
 	}
-	if out = given.append(out); given.err != nil {
-		return out, given.err
+	if out = given.append(out); given.Err != nil {
+		return out, given.Err
 	}
-	r.note.renamed, r.note.schema = given.names.renamed, given.schemaOnly
-	thought := thinking{refusals: r.refusals, model: r.model, thinkingParams: r.thinkingParams, extras: given.extras, bound: r.bound()}
-	if thought.note(); thought.err != nil {
-		return out, thought.err
+	r.note.renamed, r.note.schema = given.names.Renamed, given.schemaOnly
+	thought := thinking{Refusals: r.Refusals, model: r.model, thinkingParams: r.thinkingParams, extras: given.extras, bound: r.bound()}
+	if thought.note(); thought.Err != nil {
+		return out, thought.Err
 	}
 	r.extras = thought.extras
 	out = r.appendInference(out, thought.bound, thought.on)
 	out = r.appendFormat(out)
 	out = r.appendExtras(out, thought.on)
-	return append(out, '}'), r.err
+	return append(out, '}'), r.Err
 }
 
 // converses reports whether a member of a body is one of Converse's own that
@@ -153,24 +154,24 @@ func (r *request) takeForeign(key, value []byte) bool {
 	switch name := string(key); name {
 	case "n":
 		if string(value) != "1" { // not by drop_params: one answer is less than was paid for
-			r.unsupported("n", "it gives one answer per request")
+			r.Unsupported("n", "it gives one answer per request")
 		}
 	case "seed", "logit_bias", "logprobs", "top_logprobs", "presence_penalty", "frequency_penalty", "store", "prediction",
 		"audio", "web_search_options", "prompt_cache_key", "prompt_cache_retention", "metadata":
 		if protocol.Present(value) && string(value) != "0.0" || name == "seed" {
-			r.leaveOut(name, foreign[name])
+			r.LeaveOut(name, foreign[name])
 		}
 	case "verbosity":
 		if string(value) != `"medium"` {
-			r.leaveOut(name, "")
+			r.LeaveOut(name, "")
 		}
 	case "modalities":
 		if bytes.Contains(value, []byte(`"audio"`)) {
-			r.leaveOut(name, "it answers with text alone")
+			r.LeaveOut(name, "it answers with text alone")
 		}
 	case "functions", "function_call":
 		if protocol.Present(value) {
-			r.unsupported(name, "write tools and tool_choice instead")
+			r.Unsupported(name, "write tools and tool_choice instead")
 		}
 	case "service_tier":
 		r.takeTier(value)
@@ -192,7 +193,7 @@ func (r *request) takeTier(value []byte) {
 	case `"default"`, `"flex"`, `"priority"`:
 		r.tier = append(append([]byte(`{"type":`), value...), '}')
 	default:
-		r.leaveOut("service_tier", "it knows auto, default, flex and priority")
+		r.LeaveOut("service_tier", "it knows auto, default, flex and priority")
 	}
 }
 
@@ -207,27 +208,27 @@ func (r *request) bound() []byte {
 // appendInference appends what steers the choice of words, of a model that thinks
 // or does not, and where the answer ends, by bound at the latest.
 func (r *request) appendInference(out, bound []byte, thinks bool) []byte {
-	out = append(comma(out), `"inferenceConfig":{`...)
+	out = append(translate.Comma(out), `"inferenceConfig":{`...)
 	if bound != nil {
-		out = appendMember(out, "maxTokens", bound)
+		out = translate.AppendMember(out, "maxTokens", bound)
 	}
 	for _, p := range [...]struct {
 		name, own string
 		value     []byte
 	}{{"temperature", "temperature", r.temperature}, {"top_p", "topP", r.topP}} {
 		if p.value != nil && r.samples(p.name, p.value, thinks) {
-			out = appendMember(out, p.own, p.value)
+			out = translate.AppendMember(out, p.own, p.value)
 		}
 	}
 	switch {
 	case r.stop == nil || !protocol.Present(r.stop):
 	case rawjson.IsString(r.stop):
-		out = append(append(append(comma(out), `"stopSequences":[`...), r.stop...), ']')
+		out = append(append(append(translate.Comma(out), `"stopSequences":[`...), r.stop...), ']')
 	default:
-		out = appendMember(out, "stopSequences", r.stop)
+		out = translate.AppendMember(out, "stopSequences", r.stop)
 	}
 	if out = append(out, '}'); r.tier != nil {
-		out = appendMember(out, "serviceTier", r.tier)
+		out = translate.AppendMember(out, "serviceTier", r.tier)
 	}
 	if r.topK != nil && r.samples("top_k", r.topK, thinks) {
 		if r.family == nova || r.family == nova2 {
@@ -250,11 +251,11 @@ func (r *request) samples(name string, value []byte, thinks bool) bool {
 	case !r.claude.Samples() && name != "top_k" && one: // what it does anyway
 		return false
 	case !r.claude.Samples():
-		r.leaveOut(name, "the model "+r.name+" takes none")
+		r.LeaveOut(name, "the model "+r.name+" takes none")
 	case name == "temperature" && thinks && !one:
-		r.leaveOut(name, "a model that thinks takes no other than 1")
+		r.LeaveOut(name, "a model that thinks takes no other than 1")
 	case name == "temperature" && above(value, 1):
-		r.leaveOut(name, "it takes 0 to 1")
+		r.LeaveOut(name, "it takes 0 to 1")
 	default:
 		return true
 	}

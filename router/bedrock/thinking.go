@@ -5,6 +5,7 @@ import (
 
 	"pelton/internal/rawjson"
 	"pelton/router/anthropic"
+	"pelton/router/internal/translate"
 )
 
 // thinkingParams is what a body says of thinking.
@@ -12,7 +13,7 @@ type thinkingParams struct{ effort, thinking, output []byte }
 
 // thinking notes how much the model is to think.
 type thinking struct {
-	refusals
+	translate.Refusals
 	model
 	thinkingParams
 	extras extras
@@ -44,9 +45,9 @@ func (t *thinking) noteClaude() {
 	}
 	own := anthropic.Thinking{Thinking: t.thinking, Effort: t.effort, Output: t.output}
 	own.MaxTokens, _ = strconv.Atoi(string(t.bound))
-	members, err := own.Append([]byte("{"), t.name, t.drop)
-	if err != nil && t.err == nil {
-		t.err = err
+	members, err := own.Append([]byte("{"), t.name, t.Drop)
+	if err != nil && t.Err == nil {
+		t.Err = err
 	}
 	if len(members) > 1 {
 		if members[1] == ',' {
@@ -76,14 +77,14 @@ func (t *thinking) noteEffort() {
 			level = `"low"`
 		case `"low"`, `"medium"`, `"high"`:
 		default:
-			t.leaveOut("reasoning_effort", "the model "+t.name+" does not know the value "+rawjson.Text(t.effort))
+			t.LeaveOut("reasoning_effort", "the model "+t.name+" does not know the value "+rawjson.Text(t.effort))
 			return
 		}
 		t.extras.add("reasoningConfig", []byte(`{"type":"enabled","maxReasoningEffort":`+level+`}`))
 	case t.family == nova && level == `"none"`: // it does not think
 	case t.family == gptOSS:
-		t.leaveOut("reasoning_effort", "the model "+t.name+" does not know the value "+rawjson.Text(t.effort))
+		t.LeaveOut("reasoning_effort", "the model "+t.name+" does not know the value "+rawjson.Text(t.effort))
 	default:
-		t.leaveOut("reasoning_effort", "nothing is known of how "+t.name+" is told; additionalModelRequestFields goes to the model as it is")
+		t.LeaveOut("reasoning_effort", "nothing is known of how "+t.name+" is told; additionalModelRequestFields goes to the model as it is")
 	}
 }

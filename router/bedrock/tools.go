@@ -4,11 +4,12 @@ import (
 	"fmt"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // tools writes the tools, those that the conversation calls included.
 type tools struct {
-	refusals
+	translate.Refusals
 	model
 	names                           toolNames
 	given, choice, parallel, format []byte
@@ -24,17 +25,17 @@ func (t *tools) append(out []byte) []byte {
 	switch {
 	case t.format != nil && !t.formats:
 		return t.appendSchemaTool(out)
-	case t.given == nil && len(t.names.called) > 0: // blocks of tools need tools
+	case t.given == nil && len(t.names.Called) > 0: // blocks of tools need tools
 		return t.appendCalled(out)
 	case t.given == nil:
 		if t.choice != nil && string(t.choice) != `"auto"` && string(t.choice) != `"none"` {
-			t.fail("tool_choice", "tool_choice: there are no tools")
+			t.Fail("tool_choice", "tool_choice: there are no tools")
 		}
 		return out
-	case string(t.choice) == `"none"` && len(t.names.called) == 0: // Converse has no such choice
+	case string(t.choice) == `"none"` && len(t.names.Called) == 0: // Converse has no such choice
 		return out
 	}
-	out = append(comma(out), `"toolConfig":{"tools":[`...)
+	out = append(translate.Comma(out), `"toolConfig":{"tools":[`...)
 	position := 0
 	_, _ = rawjson.Array(t.given, func(raw []byte) {
 		out = t.appendTool(out, raw, position)
@@ -46,9 +47,9 @@ func (t *tools) append(out []byte) []byte {
 // appendCalled appends the tools that the history calls, none of which is to be
 // called again.
 func (t *tools) appendCalled(out []byte) []byte {
-	out = append(comma(out), `"toolConfig":{"tools":[`...)
-	for _, name := range t.names.called {
-		out = t.names.append(append(comma(out), `{"toolSpec":{"name":`...), name)
+	out = append(translate.Comma(out), `"toolConfig":{"tools":[`...)
+	for _, name := range t.names.Called {
+		out = t.names.append(append(translate.Comma(out), `{"toolSpec":{"name":`...), name)
 		out = append(out, `,"inputSchema":{"json":{"type":"object","properties":{}}}}}`...)
 	}
 	if t.family == claude {
@@ -60,12 +61,12 @@ func (t *tools) appendCalled(out []byte) []byte {
 // appendSchemaTool appends the tool by which a model that knows no structured
 // answers gives one: its input is the answer.
 func (t *tools) appendSchemaTool(out []byte) []byte {
-	if t.given != nil || len(t.names.called) > 0 {
-		t.unsupported("response_format", "the model "+t.name+" takes none together with tools")
+	if t.given != nil || len(t.names.Called) > 0 {
+		t.Unsupported("response_format", "the model "+t.name+" takes none together with tools")
 		return out
 	}
 	t.schemaOnly = true
-	out = append(comma(out), `"toolConfig":{"tools":[{"toolSpec":{"name":"`+schemaTool+`","inputSchema":{"json":`...)
+	out = append(translate.Comma(out), `"toolConfig":{"tools":[{"toolSpec":{"name":"`+schemaTool+`","inputSchema":{"json":`...)
 	out = appendObjectSchema(out, t.format)
 	return append(out, `}}}],"toolChoice":{"tool":{"name":"`+schemaTool+`"}}}`...)
 }
@@ -92,7 +93,7 @@ func appendObjectSchema(out, raw []byte) []byte {
 	}
 	_, _ = rawjson.Object(raw, func(key, value []byte) {
 		if string(key) != "$schema" {
-			out = appendMember(out, key, value)
+			out = translate.AppendMember(out, key, value)
 		}
 	})
 	return append(out, '}')
@@ -115,9 +116,9 @@ func (t *tools) appendTool(out, raw []byte, position int) []byte {
 	})
 	switch {
 	case function == nil && kind == nil:
-		return append(comma(out), raw...)
+		return append(translate.Comma(out), raw...)
 	case function == nil:
-		t.unsupported(at("type"), "it knows functions alone")
+		t.Unsupported(at("type"), "it knows functions alone")
 		return out
 	}
 	var name, description, parameters, strict []byte
@@ -136,16 +137,16 @@ func (t *tools) appendTool(out, raw []byte, position int) []byte {
 		}
 	})
 	if !rawjson.IsString(name) {
-		t.fail(at("function.name"), at("function.name")+": missing")
+		t.Fail(at("function.name"), at("function.name")+": missing")
 		return out
 	}
-	out = t.names.append(append(comma(out), `{"toolSpec":{"name":`...), name)
+	out = t.names.append(append(translate.Comma(out), `{"toolSpec":{"name":`...), name)
 	out = append(appendObjectSchema(append(out, `,"inputSchema":{"json":`...), parameters), '}')
-	if len(inner(description)) > 0 {
-		out = appendMember(out, "description", description)
+	if len(translate.Inner(description)) > 0 {
+		out = translate.AppendMember(out, "description", description)
 	}
 	if string(strict) == "true" {
-		out = appendMember(out, "strict", strict)
+		out = translate.AppendMember(out, "strict", strict)
 	}
 	return appendCache(append(out, `}}`...), cache)
 }
@@ -155,7 +156,7 @@ func (t *tools) appendTool(out, raw []byte, position int) []byte {
 func (t *tools) appendChoice(out []byte) []byte {
 	one := string(t.parallel) == "false"
 	if one && t.family != claude {
-		t.leaveOut("parallel_tool_calls", "the model "+t.name+" cannot be told to make one call at a time")
+		t.LeaveOut("parallel_tool_calls", "the model "+t.name+" cannot be told to make one call at a time")
 		one = false
 	}
 	kind, name := "", []byte(nil)
@@ -169,12 +170,12 @@ func (t *tools) appendChoice(out []byte) []byte {
 		if t.family == claude {
 			t.extras.add("tool_choice", []byte(`{"type":"none"}`))
 		} else {
-			t.leaveOut("tool_choice", "it has no none, and the tools that the history calls must be there")
+			t.LeaveOut("tool_choice", "it has no none, and the tools that the history calls must be there")
 		}
 		return out
 	default:
 		if kind, name = t.namedChoice(); kind == "" {
-			return appendMember(out, "toolChoice", t.choice) // Converse's own form
+			return translate.AppendMember(out, "toolChoice", t.choice) // Converse's own form
 		}
 	}
 	if one {
@@ -185,10 +186,10 @@ func (t *tools) appendChoice(out []byte) []byte {
 	case "":
 		return out
 	case "tool":
-		out = append(comma(out), `"toolChoice":{"tool":{"name":`...)
+		out = append(translate.Comma(out), `"toolChoice":{"tool":{"name":`...)
 		return append(t.names.append(out, name), `}}`...)
 	}
-	return append(append(append(comma(out), `"toolChoice":{"`...), kind...), `":{}}`...)
+	return append(append(append(translate.Comma(out), `"toolChoice":{"`...), kind...), `":{}}`...)
 }
 
 // oneCall notes that one call is to be made at a time, in Anthropic's words.
@@ -228,9 +229,9 @@ func (t *tools) namedChoice() (kind string, name []byte) {
 			return "tool", name
 		}
 	case string(is) == `"allowed_tools"`:
-		t.leaveOut("tool_choice", "it knows no list of allowed tools: give only those in tools")
+		t.LeaveOut("tool_choice", "it knows no list of allowed tools: give only those in tools")
 		return "auto", nil
 	}
-	t.fail("tool_choice", "tool_choice: must be auto, none, required or a function's name")
+	t.Fail("tool_choice", "tool_choice: must be auto, none, required or a function's name")
 	return "auto", nil
 }

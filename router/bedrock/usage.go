@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 	"pelton/router/protocol"
 )
 
@@ -29,13 +30,13 @@ func (u *usage) take(raw []byte) {
 		}
 		switch string(key) {
 		case "inputTokens":
-			u.input = count(value)
+			u.input = translate.Count(value)
 		case "outputTokens":
-			u.output = count(value)
+			u.output = translate.Count(value)
 		case "cacheReadInputTokens", "cacheReadInputTokenCount":
-			u.cacheRead, u.hasCache = count(value), true
+			u.cacheRead, u.hasCache = translate.Count(value), true
 		case "cacheWriteInputTokens", "cacheWriteInputTokenCount":
-			u.cacheWrite, u.hasCache = count(value), true
+			u.cacheWrite, u.hasCache = translate.Count(value), true
 		case "cacheDetails":
 			u.details = append(u.details[:0], value...)
 		}
@@ -45,28 +46,14 @@ func (u *usage) take(raw []byte) {
 // takeOwn reads what a model of Anthropic's says besides: how many of the
 // answer's tokens were thoughts.
 func (u *usage) takeOwn(fields []byte) {
-	within(fields, "usage", func(value []byte) {
-		within(value, "output_tokens_details", u.takeDetails)
+	translate.Within(fields, "usage", func(value []byte) {
+		translate.Within(value, "output_tokens_details", u.takeDetails)
 	})
-	within(fields, "output_tokens_details", u.takeDetails)
+	translate.Within(fields, "output_tokens_details", u.takeDetails)
 }
 
 func (u *usage) takeDetails(raw []byte) {
-	within(raw, "thinking_tokens", func(value []byte) { u.thinking, u.hasThinking = count(value), true })
-}
-
-// within calls visit with the member of that name, where there is one.
-func within(raw []byte, name string, visit func(value []byte)) {
-	_, _ = rawjson.Object(raw, func(key, value []byte) {
-		if string(key) == name && !rawjson.IsNull(value) {
-			visit(value)
-		}
-	})
-}
-
-func count(raw []byte) int64 {
-	n, _ := protocol.Count(raw)
-	return n
+	translate.Within(raw, "thinking_tokens", func(value []byte) { u.thinking, u.hasThinking = translate.Count(value), true })
 }
 
 func (u *usage) prompt() int64 { return u.input + u.cacheRead + u.cacheWrite }
@@ -99,7 +86,7 @@ func (u *usage) append(out []byte) []byte {
 		number(`,"cache_read_input_tokens":`, u.cacheRead)
 	}
 	if u.details != nil {
-		out = appendMember(out, "cache_details", u.details)
+		out = translate.AppendMember(out, "cache_details", u.details)
 	}
 	return append(out, '}')
 }
