@@ -2,70 +2,45 @@ package anthropic
 
 import (
 	"bytes"
-	"strconv"
-	"time"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
 
-// answer is a message of Anthropic's, whole or as far as it came. Its texts are
-// as they are written, without quotes.
+// answer is a message of Anthropic's, whole or as far as it came.
 type answer struct {
-	note    *note
-	created int64
+	translate.Answer
+	note *note
 
-	id, model  []byte // with quotes
 	reason     []byte // why it ended, with quotes; nil: it did not end
 	details    []byte // of a refusal
 	container  []byte
-	blocks     []block
 	usage      usage
-	first      [4]block // of blocks, as a rule
+	first      [4]translate.Block // of the blocks, as a rule
 	hasMessage bool
 }
 
-// block is a part of the content.
-type block struct {
-	kind      kind
-	text      []byte   // of a text, or of thinking
-	citations [][]byte // of a text
-	signature []byte   // of thinking
-	raw       []byte   // as it is written: thinking that is hidden, or a block of the server's own
-	id, name  []byte   // of a call
-	input     []byte   // of a call: the object as it is written
-	arguments []byte   // the same as a text, of which it came in pieces
-}
-
-type kind byte
-
-const (
-	otherBlock kind = iota
-	textBlock
-	thinkingBlock
-	hiddenBlock
-	callBlock
-)
-
-// inner is a string without its quotes; nil for another value.
-func inner(raw []byte) []byte {
-	if !rawjson.IsString(raw) {
-		return nil
+func newAnswer(n *note, reply protocol.Reply) answer {
+	a := answer{note: n}
+	a.Created, a.Renamed = translate.Unix(reply.At), n.renamed
+	if n.schema {
+		a.SchemaTool = schemaTool
 	}
-	return raw[1 : len(raw)-1]
+	return a
 }
 
 // take reads a whole message.
 func (a *answer) take(key, value []byte) {
 	switch string(key) {
 	case "id":
-		a.id = value
+		a.ID = value
 	case "model":
-		a.model = value
+		a.Model = value
 	case "content":
 		a.hasMessage = rawjson.IsArray(value)
-		_, _ = rawjson.Array(value, func(raw []byte) { a.blocks = append(a.blocks, blockOf(raw)) })
+		_, _ = rawjson.Array(value, func(raw []byte) { a.Blocks = append(a.Blocks, blockOf(raw)) })
 	case "usage":
 		a.usage.take(value)
 	default:
@@ -90,188 +65,66 @@ func (a *answer) takeEnd(key, value []byte) {
 	}
 }
 
-func blockOf(raw []byte) block {
-	b := block{raw: raw}
+func blockOf(raw []byte) translate.Block {
+	b := translate.Block{Raw: raw}
 	var kind []byte
 	_, _ = rawjson.Object(raw, func(key, value []byte) {
 		switch string(key) {
 		case "type":
 			kind = value
 		case "text", "thinking":
-			b.text = inner(value)
+			b.Text = translate.Inner(value)
 		case "signature":
-			b.signature = inner(value)
+			b.Signature = translate.Inner(value)
+		case "data":
+			b.Hidden = translate.Inner(value)
 		case "citations":
 			_, _ = rawjson.Array(value, func(raw []byte) {
 				if rawjson.IsObject(raw) {
-					b.citations = append(b.citations, raw)
+					b.Citations = append(b.Citations, raw)
 				}
 			})
 		case "id":
-			b.id = value
+			b.ID = value
 		case "name":
-			b.name = value
+			b.Name = value
 		case "input":
-			b.input = value
+			b.Input = value
 		}
 	})
 	switch string(kind) {
 	case `"text"`:
-		b.kind = textBlock
+		b.Kind = translate.TextBlock
 	case `"thinking"`:
-		b.kind = thinkingBlock
+		b.Kind = translate.ThinkingBlock
 	case `"redacted_thinking"`:
-		b.kind = hiddenBlock
+		b.Kind = translate.HiddenBlock
 	case `"tool_use"`:
-		b.kind = callBlock
+		b.Kind = translate.CallBlock
 	}
 	return b
 }
 
-// schemaCall reports whether the block is the call that is the answer itself.
-func (a *answer) schemaCall(b *block) bool {
-	return b.kind == callBlock && a.note.schema && string(inner(b.name)) == schemaTool
-}
-
 // append appends the answer as a chat completion.
 func (a *answer) append(out []byte) []byte {
-	out = a.head(out, "chat.completion")
-	out = append(out, `{"index":0,"message":{"role":"assistant","content":`...)
-	out = a.appendText(out)
-	out = a.appendThoughts(out)
-	out = a.appendCalls(out)
+	out = a.AppendMessage(out)
 	if own := a.appendOwn(); own != nil {
 		out = append(append(out, `,"provider_specific_fields":`...), own...)
 	}
-	out = append(a.appendReason(append(out, `},"finish_reason":`...)), `}]`...)
+	out = append(append(append(out, `},"finish_reason":`...), a.finish()...), `}]`...)
 	if a.usage.known {
 		out = a.usage.append(append(out, `,"usage":`...))
 	}
 	return append(out, '}')
 }
 
-// head appends what stands before the choices.
-func (a *answer) head(out []byte, object string) []byte {
-	out = append(out, `{"id":`...)
-	out = appendOr(out, a.id)
-	out = append(append(append(out, `,"object":"`...), object...), `","created":`...)
-	out = strconv.AppendInt(out, a.created, 10)
-	out = appendOr(append(out, `,"model":`...), a.model)
-	return append(out, `,"choices":[`...)
-}
-
-// appendOr appends a text as it is written, or an empty one.
-func appendOr(out, value []byte) []byte {
-	if value == nil {
-		return append(out, `""`...)
-	}
-	return append(out, value...)
-}
-
-// appendText appends the texts as one; null where there is none.
-func (a *answer) appendText(out []byte) []byte {
-	start, some := len(out), false
-	out = append(out, '"')
-	for i := range a.blocks {
-		switch b := &a.blocks[i]; {
-		case b.kind == textBlock:
-			out, some = append(out, b.text...), true
-		case a.schemaCall(b):
-			out, some = b.appendArguments(out), true
-		}
-	}
-	if !some {
-		return append(out[:start], "null"...)
-	}
-	return append(out, '"')
-}
-
-// appendArguments appends a call's input as a text, without quotes.
-func (b *block) appendArguments(out []byte) []byte {
-	switch {
-	case len(b.arguments) > 0:
-		return append(out, b.arguments...)
-	case !rawjson.IsObject(b.input):
-		return append(out, "{}"...)
-	}
-	start := len(out)
-	out = rawjson.AppendString(out, b.input)
-	copy(out[start:], out[start+1:len(out)-1])
-	return out[:len(out)-2]
-}
-
-// appendThoughts appends what the model thought: as a text, and as the blocks
-// that it has to get back in the next turn.
-func (a *answer) appendThoughts(out []byte) []byte {
-	text, some := false, false
-	for i := range a.blocks {
-		some = some || a.blocks[i].kind == thinkingBlock || a.blocks[i].kind == hiddenBlock
-		text = text || a.blocks[i].kind == thinkingBlock
-	}
-	if !some {
-		return out
-	}
-	if text {
-		out = append(out, `,"reasoning_content":"`...)
-		for i := range a.blocks {
-			if a.blocks[i].kind == thinkingBlock {
-				out = append(out, a.blocks[i].text...)
-			}
-		}
-		out = append(out, '"')
-	}
-	out = append(out, `,"thinking_blocks":[`...)
-	for i := range a.blocks {
-		switch b := &a.blocks[i]; b.kind {
-		case thinkingBlock:
-			out = append(append(comma(out), `{"type":"thinking","thinking":"`...), b.text...)
-			out = append(append(append(out, `","signature":"`...), b.signature...), `"}`...)
-		case hiddenBlock:
-			out = append(comma(out), b.raw...)
-		}
-	}
-	return append(out, ']')
-}
-
-func (a *answer) appendCalls(out []byte) []byte {
-	some := false
-	for i := range a.blocks {
-		b := &a.blocks[i]
-		if b.kind != callBlock || a.schemaCall(b) {
-			continue
-		}
-		if !some {
-			out, some = append(out, `,"tool_calls":[`...), true
-		}
-		out = a.appendCallHead(append(comma(out), '{'), b)
-		out = append(b.appendArguments(append(out, `,"arguments":"`...)), `"}}`...)
-	}
-	if some {
-		out = append(out, ']')
-	}
-	return out
-}
-
-// appendCallHead appends a call up to its arguments, with the tool's name as the
-// request has it.
-func (a *answer) appendCallHead(out []byte, b *block) []byte {
-	out = appendOr(append(out, `"id":`...), b.id)
-	out = append(out, `,"type":"function","function":{"name":`...)
-	if len(a.note.renamed) > 0 {
-		if name, ok := a.note.original(inner(b.name)); ok {
-			return rawjson.AppendString(out, name)
-		}
-	}
-	return appendOr(out, b.name)
-}
-
 // appendOwn appends what OpenAI's form has no place for, as LiteLLM names it; nil
 // where there is nothing.
 func (a *answer) appendOwn() (out []byte) {
 	cited, blocks := false, false
-	for i := range a.blocks {
-		cited = cited || len(a.blocks[i].citations) > 0
-		blocks = blocks || a.blocks[i].kind == otherBlock
+	for i := range a.Blocks {
+		cited = cited || len(a.Blocks[i].Citations) > 0
+		blocks = blocks || a.Blocks[i].Kind == translate.OtherBlock
 	}
 	if !cited && !blocks {
 		return a.appendEnd()
@@ -283,10 +136,10 @@ func (a *answer) appendOwn() (out []byte) {
 		out = a.appendCitations(out)
 	}
 	if blocks {
-		out = append(comma(out), `"content_blocks":[`...)
-		for i := range a.blocks {
-			if a.blocks[i].kind == otherBlock {
-				out = append(comma(out), a.blocks[i].own()...)
+		out = append(translate.Comma(out), `"content_blocks":[`...)
+		for i := range a.Blocks {
+			if a.Blocks[i].Kind == translate.OtherBlock {
+				out = append(translate.Comma(out), own(&a.Blocks[i])...)
 			}
 		}
 		out = append(out, ']')
@@ -295,14 +148,14 @@ func (a *answer) appendOwn() (out []byte) {
 }
 
 // own is a block of the server's own, such as a search that it made.
-func (b *block) own() []byte {
-	if len(b.arguments) == 0 {
-		return b.raw
+func own(b *translate.Block) []byte {
+	if len(b.Arguments) == 0 {
+		return b.Raw
 	}
-	input := rawjson.Text(append(append([]byte{'"'}, b.arguments...), '"'))
-	with, err := schema.SetField(b.raw, "input", []byte(input))
+	input := rawjson.Text(append(append([]byte{'"'}, b.Arguments...), '"'))
+	with, err := schema.SetField(b.Raw, "input", []byte(input))
 	if err != nil || !rawjson.Valid([]byte(input)) {
-		return b.raw
+		return b.Raw
 	}
 	return with
 }
@@ -319,10 +172,10 @@ func (a *answer) appendEnd() (out []byte) {
 		out = append(append(out, `"stop_reason":`...), a.reason...)
 	}
 	if a.details != nil {
-		out = append(append(comma(out), `"stop_details":`...), a.details...)
+		out = append(append(translate.Comma(out), `"stop_details":`...), a.details...)
 	}
 	if a.container != nil {
-		out = append(append(comma(out), `"container":`...), a.container...)
+		out = append(append(translate.Comma(out), `"container":`...), a.container...)
 	}
 	return append(out, '}')
 }
@@ -330,16 +183,16 @@ func (a *answer) appendEnd() (out []byte) {
 // appendCitations appends the citations of each text that has some, with the text
 // that each supports.
 func (a *answer) appendCitations(out []byte) []byte {
-	out = append(comma(out), `"citations":[`...)
-	for i := range a.blocks {
-		b := &a.blocks[i]
-		if len(b.citations) == 0 {
+	out = append(translate.Comma(out), `"citations":[`...)
+	for i := range a.Blocks {
+		b := &a.Blocks[i]
+		if len(b.Citations) == 0 {
 			continue
 		}
-		out = append(comma(out), '[')
-		for _, citation := range b.citations {
-			out = comma(appendOpen(comma(out), citation))
-			out = append(append(append(out, `"supported_text":"`...), b.text...), `"}`...)
+		out = append(translate.Comma(out), '[')
+		for _, citation := range b.Citations {
+			out = translate.Comma(translate.AppendOpen(translate.Comma(out), citation))
+			out = append(append(append(out, `"supported_text":"`...), b.Text...), `"}`...)
 		}
 		out = append(out, ']')
 	}
@@ -355,21 +208,21 @@ func (a *answer) native() bool {
 	return true
 }
 
-// appendReason appends OpenAI's word for the reason of the end.
-func (a *answer) appendReason(out []byte) []byte {
+// finish is OpenAI's word for the reason of the end, with quotes.
+func (a *answer) finish() string {
 	switch string(a.reason) {
 	case "":
-		return append(out, "null"...)
+		return "null"
 	case `"max_tokens"`, `"model_context_window_exceeded"`, `"pause_turn"`, `"compaction"`:
-		return append(out, `"length"`...)
+		return `"length"`
 	case `"refusal"`:
-		return append(out, `"content_filter"`...)
+		return `"content_filter"`
 	case `"tool_use"`:
 		if !a.note.schema {
-			return append(out, `"tool_calls"`...)
+			return `"tool_calls"`
 		}
 	}
-	return append(out, `"stop"`...)
+	return `"stop"`
 }
 
 // Decode says what a whole answer means.
@@ -380,8 +233,8 @@ func (p *Protocol) Decode(c *protocol.Call, reply protocol.Reply) protocol.Answe
 	if reply.OK() && isEvents(reply.Header) {
 		return p.merge(c, reply)
 	}
-	a := answer{note: noteOf(c), created: unix(reply.At)}
-	a.blocks = a.first[:0]
+	a := newAnswer(noteOf(c), reply)
+	a.Blocks = a.first[:0]
 	object, valid := false, false
 	if reply.OK() {
 		object, valid = rawjson.Object(reply.Body, a.take)
@@ -438,12 +291,4 @@ func modelIDs(body []byte) (ids []string) {
 		})
 	})
 	return ids
-}
-
-// unix is when a reply came, where it says so.
-func unix(at time.Time) int64 {
-	if at.IsZero() {
-		return 0
-	}
-	return at.Unix()
 }

@@ -3,6 +3,7 @@ package anthropic
 import (
 	"math"
 
+	"pelton/router/internal/translate"
 	"pelton/router/protocol"
 )
 
@@ -33,7 +34,7 @@ type Thinking struct {
 // before it, and fills in what came of it. drop leaves out what the model has no
 // place for. out must not be empty.
 func (t *Thinking) Append(out []byte, model string, drop protocol.Drop) ([]byte, error) {
-	w := thinking{refusals: refusals{drop: drop}, model: modelOf(model), bound: t.MaxTokens}
+	w := thinking{Refusals: translate.Refusals{Server: server, Drop: drop}, model: modelOf(model), bound: t.MaxTokens}
 	w.name = model
 	w.thinking, w.effort, w.output = t.Thinking, t.Effort, t.Output
 	if w.bound == 0 {
@@ -43,7 +44,7 @@ func (t *Thinking) Append(out []byte, model string, drop protocol.Drop) ([]byte,
 	if t.Ponders = w.on; w.on {
 		t.Budget = w.budget(&w.model)
 	}
-	return out, w.err
+	return out, w.Err
 }
 
 // AppendSchema appends a schema in the form that structured answers take: what

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/protocol/eventstream/eventstreamapi"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // framesType is the type of AWS's event streams.
@@ -47,7 +48,7 @@ func (f *frames) next() ([]byte, bool, error) {
 	var encoded []byte
 	_, _ = rawjson.Object(message.Payload, func(key, value []byte) {
 		if string(key) == "bytes" {
-			encoded = inner(value)
+			encoded = translate.Inner(value)
 		}
 	})
 	if f.event, err = base64.StdEncoding.AppendDecode(f.event[:0], encoded); err != nil {

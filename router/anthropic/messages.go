@@ -6,12 +6,13 @@ import (
 	"strconv"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // conversation writes the messages: Anthropic's turns, of which one
 // holds all that one side says in a row, results of tools included.
 type conversation struct {
-	refusals
+	translate.Refusals
 	names     toolNames
 	system    []byte // Anthropic's own
 	midSystem bool   // the model takes system messages behind the first turn
@@ -36,7 +37,7 @@ type conversation struct {
 // append appends the system prompt and the messages.
 func (c *conversation) append(out, messages []byte) []byte {
 	if messages == nil {
-		c.fail("messages", "messages: missing")
+		c.Fail("messages", "messages: missing")
 		return out
 	}
 	prompt := false
@@ -61,9 +62,9 @@ func (c *conversation) append(out, messages []byte) []byte {
 	})
 	switch {
 	case !array:
-		c.fail("messages", "messages: must be an array")
+		c.Fail("messages", "messages: must be an array")
 	case !c.begun:
-		c.fail("messages", "messages: Anthropic needs a message besides the system prompt")
+		c.Fail("messages", "messages: Anthropic needs a message besides the system prompt")
 	}
 	if c.turn == 'a' && len(c.waiting) == 0 {
 		out = c.trimEnd(out)
@@ -78,7 +79,7 @@ func (c *conversation) append(out, messages []byte) []byte {
 func (c *conversation) begin(out []byte, prompt bool) []byte {
 	switch c.begun = true; {
 	case prompt && c.system != nil:
-		c.fail("system", "system: given besides messages of the role system; keep one")
+		c.Fail("system", "system: given besides messages of the role system; keep one")
 	case prompt:
 		out = append(out, ']')
 	case c.system != nil:
@@ -132,14 +133,14 @@ func (c *conversation) appendMessage(out []byte, m *message) []byte {
 		}
 		before := len(out)
 		if out = c.appendContent(out, m, false); len(out) == before {
-			c.fail(c.at("content"), c.at("content")+": empty, which Anthropic refuses")
+			c.Fail(c.at("content"), c.at("content")+": empty, which Anthropic refuses")
 		}
 	case m.is("tool"), m.is("function"):
 		out = c.appendResult(c.openTurn(out, 'u'), m)
 	case m.is("assistant"):
 		out = c.appendAssistant(out, m)
 	default:
-		c.fail(c.at("role"), c.at("role")+": must be system, developer, user, assistant or tool")
+		c.Fail(c.at("role"), c.at("role")+": must be system, developer, user, assistant or tool")
 	}
 	return out
 }
@@ -153,7 +154,7 @@ func (c *conversation) appendAssistant(out []byte, m *message) []byte {
 	before := len(out)
 	_, _ = rawjson.Array(m.blocks, func(raw []byte) { out = appendThought(out, raw) })
 	out = c.appendContent(out, m, true)
-	if rawjson.IsString(m.refusal) && !blank(m.refusal) {
+	if rawjson.IsString(m.refusal) && !translate.Blank(m.refusal) {
 		out = c.appendText(out, m.refusal, nil)
 	}
 	position := 0
@@ -191,10 +192,10 @@ func appendThought(out, raw []byte) []byte {
 	})
 	switch {
 	case string(kind) == `"thinking"` && len(signature) > 2:
-		out = append(append(comma(out), `{"type":"thinking","thinking":`...), text...)
+		out = append(append(translate.Comma(out), `{"type":"thinking","thinking":`...), text...)
 		out = append(append(append(out, `,"signature":`...), signature...), '}')
 	case string(kind) == `"redacted_thinking"` && data != nil:
-		out = append(append(append(comma(out), `{"type":"redacted_thinking","data":`...), data...), '}')
+		out = append(append(append(translate.Comma(out), `{"type":"redacted_thinking","data":`...), data...), '}')
 	}
 	return out
 }
@@ -214,9 +215,9 @@ func (c *conversation) openTurn(out []byte, side byte) []byte {
 	}
 	c.turn, c.to = side, 0
 	if side == 'a' {
-		return append(comma(out), `{"role":"assistant","content":[`...)
+		return append(translate.Comma(out), `{"role":"assistant","content":[`...)
 	}
-	return append(comma(out), `{"role":"user","content":[`...)
+	return append(translate.Comma(out), `{"role":"user","content":[`...)
 }
 
 // closeTurn closes the open turn. Behind one of the user's stands what the system
@@ -250,7 +251,7 @@ func (c *conversation) trimEnd(out []byte) []byte {
 	if c.to == 0 {
 		return out
 	}
-	kept := c.from + len(trimRight(out[c.from:c.to]))
+	kept := c.from + len(translate.TrimRight(out[c.from:c.to]))
 	return append(out[:kept], out[c.to:]...)
 }
 
@@ -259,7 +260,7 @@ func (c *conversation) appendContent(out []byte, m *message, assistant bool) []b
 	switch {
 	case m.content == nil:
 	case rawjson.IsString(m.content):
-		if !blank(m.content) {
+		if !translate.Blank(m.content) {
 			out = c.appendText(out, m.content, m.cache)
 		}
 	case rawjson.IsArray(m.content):
@@ -269,14 +270,14 @@ func (c *conversation) appendContent(out []byte, m *message, assistant bool) []b
 			position++
 		})
 	default:
-		c.fail(c.at("content"), c.at("content")+": must be a text or an array of parts")
+		c.Fail(c.at("content"), c.at("content")+": must be a text or an array of parts")
 	}
 	return out
 }
 
 // appendText appends a block of text, which is written as it came.
 func (c *conversation) appendText(out, text, cache []byte) []byte {
-	out = append(comma(out), `{"type":"text","text":`...)
+	out = append(translate.Comma(out), `{"type":"text","text":`...)
 	c.from = len(out) + 1
 	out = append(out, text...)
 	c.to = len(out) - 1
@@ -288,15 +289,15 @@ func (c *conversation) appendText(out, text, cache []byte) []byte {
 
 // appendResult appends what a tool gave.
 func (c *conversation) appendResult(out []byte, m *message) []byte {
-	out = append(comma(out), `{"type":"tool_result","tool_use_id":"`...)
+	out = append(translate.Comma(out), `{"type":"tool_result","tool_use_id":"`...)
 	switch {
 	case m.is("function"): // the result of the call before, as there are no ids
 		out = strconv.AppendInt(append(out, "function_call_"...), int64(c.results), 10)
 		c.results++
 	case m.id == nil:
-		c.fail(c.at("tool_call_id"), c.at("tool_call_id")+": missing")
+		c.Fail(c.at("tool_call_id"), c.at("tool_call_id")+": missing")
 	default:
-		out = appendSafe(out, plain(m.id))
+		out = appendSafe(out, translate.Plain(m.id))
 	}
 	out = append(out, '"')
 	switch {
@@ -326,10 +327,10 @@ func (c *conversation) appendCall(out, raw []byte, position int) []byte {
 		}
 	})
 	if kind != nil && string(kind) != `"function"` {
-		c.fail(at("type"), at("type")+": Anthropic knows functions alone")
+		c.Fail(at("type"), at("type")+": Anthropic knows functions alone")
 	}
 	inner := func(field string) string { return at("function." + field) }
-	return c.appendFunction(out, function, plain(id), inner)
+	return c.appendFunction(out, function, translate.Plain(id), inner)
 }
 
 func (c *conversation) appendFunction(out, function, id []byte, at func(string) string) []byte {
@@ -343,12 +344,12 @@ func (c *conversation) appendFunction(out, function, id []byte, at func(string) 
 		}
 	})
 	if !rawjson.IsString(name) {
-		c.fail(at("name"), at("name")+": missing")
+		c.Fail(at("name"), at("name")+": missing")
 		return out
 	}
-	c.names.remember(name)
+	c.names.Remember(name)
 	c.to = 0
-	out = append(appendSafe(append(comma(out), `{"type":"tool_use","id":"`...), id), `","name":`...)
+	out = append(appendSafe(append(translate.Comma(out), `{"type":"tool_use","id":"`...), id), `","name":`...)
 	out = append(c.names.append(out, name), `,"input":`...)
 	start := len(out)
 	out = rawjson.AppendText(out, arguments)
@@ -356,7 +357,7 @@ func (c *conversation) appendFunction(out, function, id []byte, at func(string) 
 		out = append(out[:start], "{}"...)
 	}
 	if object, _ := rawjson.Object(out[start:], nil); !object {
-		c.fail(at("arguments"), at("arguments")+": must be a JSON object as text")
+		c.Fail(at("arguments"), at("arguments")+": must be a JSON object as text")
 	}
 	return append(out, '}')
 }

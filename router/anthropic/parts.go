@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // part is what counts of one part of a content, as it is written.
@@ -39,13 +40,13 @@ func (c *conversation) appendPart(out, raw []byte, position int, assistant bool)
 	switch string(p.kind) {
 	case `"text"`:
 		if !rawjson.IsString(p.text) {
-			c.fail(at("text"), at("text")+": must be a text")
-		} else if !blank(p.text) {
+			c.Fail(at("text"), at("text")+": must be a text")
+		} else if !translate.Blank(p.text) {
 			out = c.appendText(out, p.text, p.cache)
 		}
 		return out
 	case `"refusal"`:
-		if rawjson.IsString(p.refusal) && !blank(p.refusal) {
+		if rawjson.IsString(p.refusal) && !translate.Blank(p.refusal) {
 			out = c.appendText(out, p.refusal, p.cache)
 		}
 		return out
@@ -54,18 +55,18 @@ func (c *conversation) appendPart(out, raw []byte, position int, assistant bool)
 	case `"file"`:
 		return c.appendFile(out, &p, at)
 	case `"input_audio"`:
-		c.unsupported(at("type"), "it does not hear")
+		c.Unsupported(at("type"), "it does not hear")
 		return out
 	case `"thinking"`, `"redacted_thinking"`:
 		if assistant {
 			return appendThought(out, raw)
 		}
 	case "":
-		c.fail(at("type"), at("type")+": missing")
+		c.Fail(at("type"), at("type")+": missing")
 		return out
 	}
 	c.to = 0
-	return append(comma(out), raw...)
+	return append(translate.Comma(out), raw...)
 }
 
 // appendImage appends a picture, by its address or as it is.
@@ -78,15 +79,15 @@ func (c *conversation) appendImage(out []byte, p *part, at func(string) string) 
 			}
 		})
 	}
-	text := plain(url)
+	text := translate.Plain(url)
 	switch {
 	case len(text) == 0:
-		c.fail(at("image_url.url"), at("image_url.url")+": missing")
+		c.Fail(at("image_url.url"), at("image_url.url")+": missing")
 		return out
 	case bytes.HasPrefix(text, []byte("data:")):
 		return c.appendData(out, text, p, at("image_url.url"))
 	}
-	out = append(comma(out), `{"type":"image","source":{"type":"url","url":`...)
+	out = append(translate.Comma(out), `{"type":"image","source":{"type":"url","url":`...)
 	return p.end(append(append(out, url...), '}'))
 }
 
@@ -102,20 +103,20 @@ func (c *conversation) appendFile(out []byte, p *part, at func(string) string) [
 			id = value
 		}
 	})
-	text := plain(data)
+	text := translate.Plain(data)
 	switch {
 	case bytes.HasPrefix(text, []byte("data:")):
 		return c.appendData(out, text, p, at("file.file_data"))
 	case bytes.HasPrefix(text, []byte("https://")), bytes.HasPrefix(text, []byte("http://")):
-		out = append(comma(out), `{"type":"document","source":{"type":"url","url":`...)
+		out = append(translate.Comma(out), `{"type":"document","source":{"type":"url","url":`...)
 		return p.end(append(append(out, data...), '}'))
 	case len(text) > 0:
-		c.fail(at("file.file_data"), at("file.file_data")+": must be an address, or data:TYPE;base64,…")
+		c.Fail(at("file.file_data"), at("file.file_data")+": must be an address, or data:TYPE;base64,…")
 	case rawjson.IsString(id):
-		out = append(comma(out), `{"type":"document","source":{"type":"file","file_id":`...)
+		out = append(translate.Comma(out), `{"type":"document","source":{"type":"file","file_id":`...)
 		return p.end(append(append(out, id...), '}'))
 	default:
-		c.fail(at("file"), at("file")+": has no file_data and no file_id")
+		c.Fail(at("file"), at("file")+": has no file_data and no file_id")
 	}
 	return out
 }
@@ -126,24 +127,24 @@ func (c *conversation) appendData(out, url []byte, p *part, at string) []byte {
 	kind, encoded := bytes.CutSuffix(kind, []byte(";base64"))
 	kind, _, _ = bytes.Cut(kind, []byte(";"))
 	if !split || !encoded {
-		c.fail(at, at+": must be data:TYPE;base64,…")
+		c.Fail(at, at+": must be data:TYPE;base64,…")
 		return out
 	}
 	switch {
 	case bytes.HasPrefix(kind, []byte("image/")):
-		out = append(comma(out), `{"type":"image","source":{"type":"base64","media_type":`...)
+		out = append(translate.Comma(out), `{"type":"image","source":{"type":"base64","media_type":`...)
 	case bytes.HasPrefix(kind, []byte("text/")):
 		text, err := base64.StdEncoding.DecodeString(string(data))
 		if err != nil {
-			c.fail(at, at+": is no base64")
+			c.Fail(at, at+": is no base64")
 			return out
 		}
-		out = append(comma(out), `{"type":"document","source":{"type":"text","media_type":"text/plain","data":`...)
+		out = append(translate.Comma(out), `{"type":"document","source":{"type":"text","media_type":"text/plain","data":`...)
 		return p.end(append(rawjson.AppendString(out, text), '}'))
 	case string(kind) == "application/pdf":
-		out = append(comma(out), `{"type":"document","source":{"type":"base64","media_type":`...)
+		out = append(translate.Comma(out), `{"type":"document","source":{"type":"base64","media_type":`...)
 	default:
-		c.fail(at, fmt.Sprintf("%s: Anthropic takes pictures, PDF and texts, and no %q", at, kind))
+		c.Fail(at, fmt.Sprintf("%s: Anthropic takes pictures, PDF and texts, and no %q", at, kind))
 		return out
 	}
 	out = append(rawjson.AppendString(out, kind), `,"data":`...)

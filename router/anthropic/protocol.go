@@ -12,9 +12,13 @@ import (
 	"sync"
 
 	"pelton/router/credentials"
+	"pelton/router/internal/translate"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
+
+// server is Anthropic's name in what people read.
+const server = "Anthropic"
 
 // Protocol is one deployment of a model of Anthropic's. It is safe for
 // concurrent use.
@@ -105,7 +109,7 @@ func (p *Protocol) Encode(ctx context.Context, c *protocol.Call) error {
 		c.Req = p.list.WithContext(ctx)
 		return p.authorize(ctx, c, nil)
 	}
-	r := request{refusals: refusals{drop: p.drop}, model: p.known, via: &p.via, stream: c.Streamed}
+	r := request{Refusals: translate.Refusals{Server: server, Drop: p.drop}, model: p.known, via: &p.via, stream: c.Streamed}
 	if c.Model != p.model {
 		r.model = modelOf(c.Model)
 	}

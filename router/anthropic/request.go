@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 	"pelton/router/protocol"
 )
 
@@ -14,7 +15,7 @@ import (
 // The body is read where it stands and written into one buffer: texts are
 // copied as they are written, and nothing is decoded that need not be.
 type request struct {
-	refusals
+	translate.Refusals
 	model
 	via    *transport
 	stream bool // the answer is to be streamed to the reader
@@ -39,9 +40,9 @@ type fields struct {
 
 // note is what the reader of the answer has to know of the request.
 type note struct {
-	renamed []renamed // tools that have another name there
-	schema  bool      // the answer's text is the input of the tool schemaTool
-	usage   bool      // the stream is to tell the usage
+	renamed []translate.Renamed // tools that have another name there
+	schema  bool                // the answer's text is the input of the tool schemaTool
+	usage   bool                // the stream is to tell the usage
 
 	defaulted bool // max_tokens is ours
 	room      int  // what the server said that it can be; 0: nothing
@@ -64,24 +65,24 @@ func (r *request) append(out, body []byte) ([]byte, error) {
 		}
 	})
 	if !object {
-		r.fail("", "the body is no JSON object")
+		r.Fail("", "the body is no JSON object")
 	}
-	if r.err != nil {
-		return out, r.err
+	if r.Err != nil {
+		return out, r.Err
 	}
 	out = r.appendMaxTokens(out)
-	said := conversation{refusals: r.refusals, names: toolNames{tools: r.tools}, system: r.system, midSystem: r.midSystem}
-	if out = said.append(out, r.messages); said.err != nil {
-		return out, said.err
+	said := conversation{Refusals: r.Refusals, names: toolNames{tools: r.tools}, system: r.system, midSystem: r.midSystem}
+	if out = said.append(out, r.messages); said.Err != nil {
+		return out, said.Err
 	}
-	given := tools{refusals: r.refusals, model: r.model, names: said.names, choice: r.toolChoice, parallel: r.parallel, format: r.format}
-	if out = given.append(out); given.err != nil {
-		return out, given.err
+	given := tools{Refusals: r.Refusals, model: r.model, names: said.names, choice: r.toolChoice, parallel: r.parallel, format: r.format}
+	if out = given.append(out); given.Err != nil {
+		return out, given.Err
 	}
-	r.note.renamed, r.note.schema = given.names.renamed, given.schemaOnly
-	thought := thinking{refusals: r.refusals, model: r.model, thinkingParams: r.thinkingParams, bound: r.bound}
-	if out = thought.append(out); thought.err != nil {
-		return out, thought.err
+	r.note.renamed, r.note.schema = given.names.Renamed, given.schemaOnly
+	thought := thinking{Refusals: r.Refusals, model: r.model, thinkingParams: r.thinkingParams, bound: r.bound}
+	if out = thought.append(out); thought.Err != nil {
+		return out, thought.Err
 	}
 	out = r.appendSampling(out, thought.on)
 	out = r.appendStop(out)
@@ -92,7 +93,7 @@ func (r *request) append(out, body []byte) ([]byte, error) {
 	if long := r.via.asStream && r.bound > longAnswer; (r.stream || long) && !r.via.streamInURL {
 		out = append(out, `,"stream":true`...)
 	}
-	return append(out, '}'), r.err
+	return append(out, '}'), r.Err
 }
 
 // take keeps a member of the body. It reports false for one that goes out as it
@@ -158,24 +159,24 @@ func (r *request) takeForeign(key, value []byte) bool {
 	switch name := string(key); name {
 	case "n":
 		if string(value) != "1" { // not by drop_params: one answer is less than was paid for
-			r.unsupported("n", "it gives one answer per request")
+			r.Unsupported("n", "it gives one answer per request")
 		}
 	case "seed", "logit_bias", "logprobs", "top_logprobs", "presence_penalty", "frequency_penalty", "store", "prediction",
 		"audio", "web_search_options", "prompt_cache_key", "prompt_cache_retention":
 		if protocol.Present(value) && string(value) != "0.0" {
-			r.leaveOut(name, foreign[name])
+			r.LeaveOut(name, foreign[name])
 		}
 	case "verbosity":
 		if string(value) != `"medium"` {
-			r.leaveOut(name, "")
+			r.LeaveOut(name, "")
 		}
 	case "modalities":
 		if bytes.Contains(value, []byte(`"audio"`)) {
-			r.leaveOut(name, "it answers with text alone")
+			r.LeaveOut(name, "it answers with text alone")
 		}
 	case "functions", "function_call":
 		if protocol.Present(value) {
-			r.unsupported(name, "write tools and tool_choice instead")
+			r.Unsupported(name, "write tools and tool_choice instead")
 		}
 	default:
 		return false
@@ -209,12 +210,12 @@ func (r *request) takeFormat(value []byte) {
 			}
 		})
 		if r.format == nil {
-			r.fail("response_format", "response_format.json_schema.schema: missing")
+			r.Fail("response_format", "response_format.json_schema.schema: missing")
 		}
 	case `"json_object"`:
-		r.leaveOut("response_format", "it has no mode for JSON without a schema: give one by json_schema")
+		r.LeaveOut("response_format", "it has no mode for JSON without a schema: give one by json_schema")
 	default:
-		r.fail("response_format", "response_format.type: must be text, json_object or json_schema")
+		r.Fail("response_format", "response_format.type: must be text, json_object or json_schema")
 	}
 }
 
@@ -226,7 +227,7 @@ func (r *request) takeTier(value []byte) bool {
 	case `"default"`:
 		r.tier = true
 	default:
-		r.leaveOut("service_tier", "it knows auto, default and standard_only")
+		r.LeaveOut("service_tier", "it knows auto, default and standard_only")
 	}
 	return true
 }
@@ -263,13 +264,13 @@ func (r *request) appendSampling(out []byte, thinks bool) []byte {
 		case p.value == nil:
 		case !r.sampling && p.name != "top_k" && one: // what it does anyway
 		case !r.sampling:
-			r.leaveOut(p.name, "the model "+r.name+" takes none")
+			r.LeaveOut(p.name, "the model "+r.name+" takes none")
 		case p.name == "temperature" && thinks && !one:
-			r.leaveOut(p.name, "a model that thinks takes no other than 1")
+			r.LeaveOut(p.name, "a model that thinks takes no other than 1")
 		case p.name == "temperature" && above(p.value, 1):
-			r.leaveOut(p.name, "it takes 0 to 1")
+			r.LeaveOut(p.name, "it takes 0 to 1")
 		default:
-			out = appendMember(out, []byte(p.name), p.value)
+			out = translate.AppendMember(out, []byte(p.name), p.value)
 		}
 	}
 	return out
@@ -289,7 +290,7 @@ func (r *request) appendStop(out []byte) []byte {
 		out = append(append(out, `,"stop_sequences":[`...), r.stop...)
 		return append(out, ']')
 	}
-	return appendMember(out, []byte("stop_sequences"), r.stop)
+	return translate.AppendMember(out, []byte("stop_sequences"), r.stop)
 }
 
 // appendUser appends who asked, by a name that is no person's: an address or a
@@ -307,11 +308,11 @@ func (r *request) appendUser(out []byte) []byte {
 			if string(key) == "user_id" {
 				id = value
 			} else {
-				r.leaveOut("metadata", "it takes user_id alone")
+				r.LeaveOut("metadata", "it takes user_id alone")
 			}
 		})
 	}
-	if !rawjson.IsString(id) || personal(plain(id)) {
+	if !rawjson.IsString(id) || personal(translate.Plain(id)) {
 		return out
 	}
 	return append(append(append(out, `,"metadata":{"user_id":`...), id...), '}')
@@ -341,11 +342,11 @@ func personal(text []byte) bool {
 func (r *request) appendBetas(out []byte) []byte {
 	out = append(out, `,"anthropic_beta":[`...)
 	for _, beta := range r.via.betas {
-		out = rawjson.AppendString(comma(out), beta)
+		out = rawjson.AppendString(translate.Comma(out), beta)
 	}
 	if r.structured(&r.model) && r.via.schemaBeta != "" {
-		out = rawjson.AppendString(comma(out), r.via.schemaBeta)
+		out = rawjson.AppendString(translate.Comma(out), r.via.schemaBeta)
 	}
-	_, _ = rawjson.Array(r.betas, func(value []byte) { out = append(comma(out), value...) })
+	_, _ = rawjson.Array(r.betas, func(value []byte) { out = append(translate.Comma(out), value...) })
 	return append(out, ']')
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // A schema of a structured answer must keep to a part of JSON Schema, or the
@@ -40,24 +41,24 @@ func (a *answerSchema) append(out, raw []byte) []byte {
 	_, _ = rawjson.Object(raw, func(key, value []byte) {
 		switch string(key) {
 		case "type", "$ref", "enum", "const", "title", "required", "default":
-			out = appendMember(out, key, value)
+			out = translate.AppendMember(out, key, value)
 		case "items":
-			out = a.append(appendKey(out, key), value)
+			out = a.append(translate.AppendKey(out, key), value)
 		case "properties", "$defs", "definitions":
-			out = a.appendMembers(appendKey(out, key), value)
+			out = a.appendMembers(translate.AppendKey(out, key), value)
 		case "anyOf", "allOf":
-			out = a.appendList(appendKey(out, key), value)
+			out = a.appendList(translate.AppendKey(out, key), value)
 		case "oneOf":
-			out = a.appendList(appendKey(out, []byte("anyOf")), value)
+			out = a.appendList(translate.AppendKey(out, []byte("anyOf")), value)
 		case "format":
 			if formats[string(value)] {
-				out = appendMember(out, key, value)
+				out = translate.AppendMember(out, key, value)
 			} else {
 				rest.add(key, value)
 			}
 		case "minItems":
 			if string(value) == "0" || string(value) == "1" {
-				out = appendMember(out, key, value)
+				out = translate.AppendMember(out, key, value)
 			} else {
 				rest.add(key, value)
 			}
@@ -70,10 +71,10 @@ func (a *answerSchema) append(out, raw []byte) []byte {
 		if closed != nil && string(closed) != "false" {
 			a.open = true
 		}
-		out = append(comma(out), `"additionalProperties":false`...)
+		out = append(translate.Comma(out), `"additionalProperties":false`...)
 	}
 	if description = rest.describe(description); description != nil {
-		out = appendMember(out, []byte("description"), description)
+		out = translate.AppendMember(out, []byte("description"), description)
 	}
 	return append(out, '}')
 }
@@ -86,13 +87,13 @@ var formats = map[string]bool{
 
 func (a *answerSchema) appendMembers(out, raw []byte) []byte {
 	out = append(out, '{')
-	_, _ = rawjson.Object(raw, func(key, value []byte) { out = a.append(appendKey(out, key), value) })
+	_, _ = rawjson.Object(raw, func(key, value []byte) { out = a.append(translate.AppendKey(out, key), value) })
 	return append(out, '}')
 }
 
 func (a *answerSchema) appendList(out, raw []byte) []byte {
 	out = append(out, '[')
-	_, _ = rawjson.Array(raw, func(value []byte) { out = a.append(comma(out), value) })
+	_, _ = rawjson.Array(raw, func(value []byte) { out = a.append(translate.Comma(out), value) })
 	return append(out, ']')
 }
 
@@ -141,7 +142,7 @@ func appendObjectSchema(out, raw []byte) []byte {
 	}
 	_, _ = rawjson.Object(raw, func(key, value []byte) {
 		if string(key) != "$schema" {
-			out = appendMember(out, key, value)
+			out = translate.AppendMember(out, key, value)
 		}
 	})
 	return append(out, '}')

@@ -5,10 +5,10 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -25,18 +25,11 @@ type source interface {
 type stream struct {
 	from       source
 	reply      protocol.Reply
-	answer     answer
-	at         []int // the block of each index of Anthropic's
-	calls      int   // of the reader's tools so far
-	number     []int // of each block that is such a call
-	size       int64 // of what is held
+	chunks     translate.Chunks
+	answer     answer // but for what chunks has
 	limit      int64
-	buf        []byte
-	head       []byte
 	fault      []byte // the error that ended it
-	role       bool   // it was told who speaks
-	grew       bool
-	usageChunk bool // it was given
+	usageChunk bool   // it was given
 	ended      bool
 }
 
@@ -70,8 +63,8 @@ func (p *Protocol) newStream(n *note, reply protocol.Reply, body io.Reader, limi
 }
 
 func streamOf(n *note, reply protocol.Reply, from source, limit int64) *stream {
-	s := &stream{from: from, reply: reply, limit: limit, answer: answer{note: n, created: unix(reply.At)}}
-	s.head = s.answer.head(nil, "chat.completion.chunk") // of a stream that begins without its beginning
+	s := &stream{from: from, reply: reply, limit: limit, answer: newAnswer(n, reply)}
+	s.chunks.Made = s.answer.Answer
 	return s
 }
 
@@ -85,7 +78,7 @@ func (e *serverSent) next() ([]byte, bool, error) {
 
 // Next reads on to the next event.
 func (s *stream) Next() ([]byte, error) {
-	s.grew = false
+	s.chunks.Grew = false
 	if s.ended {
 		return s.finish()
 	}
@@ -97,7 +90,7 @@ func (s *stream) Next() ([]byte, error) {
 		return nil, err
 	}
 	chunk, err := s.event(data, failed)
-	if s.size > s.limit {
+	if s.chunks.Size > s.limit {
 		return nil, protocol.ErrTooLarge
 	}
 	return chunk, err
@@ -110,9 +103,7 @@ func (s *stream) finish() ([]byte, error) {
 		return nil, io.EOF
 	}
 	s.usageChunk = true
-	s.buf = append(append(s.buf[:0], s.head...), `],"usage":`...)
-	s.buf = append(s.answer.usage.append(s.buf), '}')
-	return s.buf, nil
+	return s.chunks.Usage(s.answer.usage.append), nil
 }
 
 // parts are the members of an event.
@@ -148,13 +139,11 @@ func (s *stream) event(data []byte, failed bool) ([]byte, error) {
 	case `"message_start"`:
 		s.begin(e.message)
 	case `"content_block_start"`:
-		return s.open(e.index, e.block), nil
+		return s.open(int(translate.Count(e.index)), e.block), nil
 	case `"content_block_delta"`:
-		if b, number := s.block(e.index); b != nil {
-			return s.delta(b, number, e.index, e.delta), nil
-		}
+		return s.delta(int(translate.Count(e.index)), e.delta), nil
 	case `"content_block_stop"`:
-		return s.close(e.index), nil
+		return s.chunks.Close(int(translate.Count(e.index))), nil
 	case `"message_delta"`:
 		s.answer.usage.take(e.usage)
 		_, _ = rawjson.Object(e.delta, func(key, value []byte) { s.answer.takeEnd(key, bytes.Clone(value)) })
@@ -172,198 +161,93 @@ func (s *stream) event(data []byte, failed bool) ([]byte, error) {
 
 // begin takes what the message is called.
 func (s *stream) begin(message []byte) {
-	a := &s.answer
-	a.hasMessage = true
+	s.answer.hasMessage = true
 	_, _ = rawjson.Object(message, func(key, value []byte) {
 		switch string(key) {
 		case "id":
-			a.id = bytes.Clone(value)
+			s.chunks.Made.ID = bytes.Clone(value)
 		case "model":
-			a.model = bytes.Clone(value)
+			s.chunks.Made.Model = bytes.Clone(value)
 		case "usage":
-			a.usage.take(value)
+			s.answer.usage.take(value)
 		}
 	})
-	s.head = a.head(s.head[:0], "chat.completion.chunk")
 }
-
-// block finds the block of Anthropic's index, and its number among the calls.
-func (s *stream) block(index []byte) (*block, int) {
-	i := int(count(index))
-	if i >= len(s.at) || s.at[i] < 0 {
-		return nil, 0
-	}
-	return &s.answer.blocks[s.at[i]], s.number[i]
-}
-
-// mostBlocks bounds the blocks of one answer; blockSize is what one takes besides
-// its text.
-const (
-	mostBlocks = 4096
-	blockSize  = 256
-)
 
 // open begins a block.
-func (s *stream) open(index, raw []byte) []byte {
-	i := int(count(index))
-	if i >= mostBlocks {
+func (s *stream) open(index int, raw []byte) []byte {
+	b := s.chunks.Block(index)
+	if b == nil {
 		return nil
 	}
-	for len(s.at) <= i {
-		s.at, s.number = append(s.at, -1), append(s.number, -1)
-	}
-	b := blockOf(bytes.Clone(raw))
-	s.size += int64(len(raw)) + blockSize
-	begun := b.text
-	b.text, b.signature = nil, bytes.Clone(b.signature)
-	s.at[i] = len(s.answer.blocks)
-	s.answer.blocks = append(s.answer.blocks, b)
-	at := &s.answer.blocks[s.at[i]]
+	s.chunks.Size += int64(len(raw))
+	*b = blockOf(bytes.Clone(raw))
+	text, hidden := b.Text, b.Hidden
+	b.Text, b.Hidden = nil, nil
 	switch {
-	case b.kind == callBlock && !s.answer.schemaCall(at):
-		s.number[i] = s.calls
-		s.calls++
-		s.grew = true
-		out := s.answer.appendCallHead(s.callDelta(s.number[i]), at)
-		return s.end(append(out, `,"arguments":""}}]`...))
-	case b.kind == hiddenBlock:
-		s.grew = true
-		out := append(comma(s.start()), `"thinking_blocks":[`...)
-		return s.end(append(withIndex(out, b.raw, index), ']'))
-	case len(begun) > 0:
-		return s.grow(at, "text", begun, index)
+	case b.Kind == translate.CallBlock:
+		return s.chunks.Call(index)
+	case b.Kind == translate.HiddenBlock:
+		return s.chunks.Hidden(index, hidden)
+	case len(text) > 0:
+		return s.grow(index, b, text)
 	}
 	return nil
 }
 
-// withIndex appends an object with its index in it, by which pieces are joined.
-func withIndex(out, raw, index []byte) []byte {
-	out = append(comma(appendOpen(out, raw)), `"index":`...)
-	return append(strconv.AppendInt(out, count(index), 10), '}')
-}
-
 // delta adds a piece to a block.
-func (s *stream) delta(b *block, number int, index, raw []byte) []byte {
-	var out []byte
+func (s *stream) delta(index int, raw []byte) (chunk []byte) {
+	if !s.chunks.Has(index) {
+		return nil
+	}
+	b := s.chunks.Block(index)
 	_, _ = rawjson.Object(raw, func(key, value []byte) {
-		switch name := string(key); name {
-		case "text", "thinking", "signature":
-			if text := inner(value); len(text) > 0 {
-				out = s.grow(b, name, text, index)
+		switch string(key) {
+		case "text", "thinking":
+			if text := translate.Inner(value); len(text) > 0 {
+				chunk = s.grow(index, b, text)
+			}
+		case "signature":
+			if text := translate.Inner(value); len(text) > 0 {
+				chunk = s.chunks.Signature(index, text)
 			}
 		case "partial_json":
-			piece := inner(value)
-			if len(piece) == 0 {
-				return
-			}
-			s.grew = true
-			s.size += int64(len(piece))
-			b.arguments = append(b.arguments, piece...)
-			switch {
-			case number >= 0:
-				out = append(append(s.callDelta(number), `"function":{"arguments":"`...), piece...)
-				out = s.end(append(out, `"}}]`...))
-			case s.answer.schemaCall(b):
-				out = append(append(s.content(), piece...), '"')
-				out = s.end(out)
-			}
+			chunk = s.chunks.Argument(index, translate.Inner(value))
 		case "citation":
 			if !rawjson.IsObject(value) {
 				return
 			}
-			s.size += int64(len(value))
-			b.citations = append(b.citations, bytes.Clone(value))
-			out = append(comma(s.start()), `"provider_specific_fields":{"citation":`...)
-			out = s.end(append(append(out, value...), '}'))
+			s.chunks.Size += int64(len(value))
+			b.Citations = append(b.Citations, bytes.Clone(value))
+			chunk = s.chunks.Own(append(append([]byte(`{"citation":`), value...), '}'))
 		}
 	})
-	return out
+	return chunk
 }
 
-// grow adds a piece of text, of thinking or of its signature.
-func (s *stream) grow(b *block, what string, text, index []byte) []byte {
-	s.grew = true
-	s.size += int64(len(text))
-	switch {
-	case what == "signature":
-		b.signature = append(b.signature, text...)
-		return s.thought(nil, text, index)
-	case b.kind == thinkingBlock:
-		b.text = append(b.text, text...)
-		return s.thought(text, nil, index)
-	case b.kind == textBlock:
-		b.text = append(b.text, text...)
-		return s.end(append(append(s.content(), text...), '"'))
+// grow adds a piece of text or of thinking.
+func (s *stream) grow(index int, b *translate.Block, text []byte) []byte {
+	switch b.Kind {
+	case translate.ThinkingBlock:
+		return s.chunks.Thought(index, text)
+	case translate.TextBlock:
+		return s.chunks.Text(b, text)
 	}
+	s.chunks.Grew = true // of a block of the server's own, which is not told of
 	return nil
-}
-
-// thought is a chunk with a piece of thinking, or its signature.
-func (s *stream) thought(text, signature, index []byte) []byte {
-	out := comma(s.start())
-	if text != nil {
-		out = append(append(append(out, `"reasoning_content":"`...), text...), `",`...)
-	}
-	out = append(append(append(out, `"thinking_blocks":[{"type":"thinking","thinking":"`...), text...), '"')
-	if signature != nil {
-		out = append(append(append(out, `,"signature":"`...), signature...), '"')
-	}
-	out = strconv.AppendInt(append(out, `,"index":`...), count(index), 10)
-	return s.end(append(out, `}]`...))
-}
-
-// close ends a block. A call without input has an empty object for one.
-func (s *stream) close(index []byte) []byte {
-	b, number := s.block(index)
-	if b == nil || b.kind != callBlock || len(b.arguments) > 0 {
-		return nil
-	}
-	if number < 0 {
-		return s.end(append(b.appendArguments(s.content()), '"'))
-	}
-	out := b.appendArguments(append(s.callDelta(number), `"function":{"arguments":"`...))
-	return s.end(append(out, `"}}]`...))
 }
 
 // reason is the chunk with the reason of the end.
 func (s *stream) reason() []byte {
-	out := s.start()
-	if own := s.answer.appendEnd(); own != nil {
-		out = append(append(comma(out), `"provider_specific_fields":`...), own...)
-	}
-	out = s.answer.appendReason(append(out, `},"finish_reason":`...))
-	s.buf = append(out, `}]}`...)
-	return s.buf
-}
-
-// start begins a chunk; end ends it.
-func (s *stream) start() []byte {
-	out := append(append(s.buf[:0], s.head...), `{"index":0,"delta":{`...)
-	if !s.role {
-		s.role = true
-		out = append(out, `"role":"assistant"`...)
-	}
-	return out
-}
-
-func (s *stream) end(out []byte) []byte {
-	s.buf = append(out, `},"finish_reason":null}]}`...)
-	return s.buf
-}
-
-func (s *stream) content() []byte { return append(comma(s.start()), `"content":"`...) }
-
-// callDelta begins a chunk with a piece of a call.
-func (s *stream) callDelta(number int) []byte {
-	out := append(comma(s.start()), `"tool_calls":[{"index":`...)
-	return append(strconv.AppendInt(out, int64(number), 10), ',')
+	return s.chunks.Reason(s.answer.finish(), s.answer.appendEnd())
 }
 
 // Grew reports whether the last event brought some of the answer.
-func (s *stream) Grew() bool { return s.grew }
+func (s *stream) Grew() bool { return s.chunks.Grew }
 
 // Answer is all that came.
 func (s *stream) Answer() protocol.Answer {
+	s.answer.Answer = s.chunks.Made
 	made := protocol.Answer{Reset: protocol.Exhausted(s.reply.Header, s.reply.At), Usage: s.answer.usage.counted()}
 	if s.fault != nil {
 		made.Failed, made.Fault = true, streamFault(s.fault)

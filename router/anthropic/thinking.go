@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // How much a model thinks is told by an effort, or by a number of tokens to
@@ -38,7 +39,7 @@ func (w *thinkingParams) structured(m *model) bool { return w.format != nil && m
 
 // thinking writes how much to think, and the form of the answer.
 type thinking struct {
-	refusals
+	translate.Refusals
 	model
 	thinkingParams
 	bound int  // max_tokens
@@ -50,7 +51,7 @@ func (t *thinking) append(out []byte) []byte {
 	effort := ""
 	switch {
 	case t.thinking != nil:
-		out = appendMember(out, []byte("thinking"), t.thinking)
+		out = translate.AppendMember(out, []byte("thinking"), t.thinking)
 		t.on = !bytes.Contains(t.thinking, []byte(`"disabled"`))
 		if t.effort != nil && t.adaptive {
 			effort = t.effortLevel()
@@ -59,7 +60,7 @@ func (t *thinking) append(out []byte) []byte {
 	case string(t.effort) == `"none"`:
 		switch {
 		case t.always:
-			t.leaveOut("reasoning_effort", "the model "+t.name+" always thinks")
+			t.LeaveOut("reasoning_effort", "the model "+t.name+" always thinks")
 		case t.thinks:
 			out = append(out, `,"thinking":{"type":"disabled"}`...)
 		}
@@ -88,7 +89,7 @@ func (t *thinking) effortLevel() string {
 	case `"none"`:
 		return ""
 	}
-	t.leaveOut("reasoning_effort", "the model "+t.name+" does not know the value "+rawjson.Text(t.effort))
+	t.LeaveOut("reasoning_effort", "the model "+t.name+" does not know the value "+rawjson.Text(t.effort))
 	return ""
 }
 
@@ -97,10 +98,10 @@ func (t *thinking) appendBudget(out []byte) []byte {
 	budget := t.budget(&t.model)
 	switch {
 	case budget == 0:
-		t.leaveOut("reasoning_effort", "the model "+t.name+" does not know the value "+rawjson.Text(t.effort))
+		t.LeaveOut("reasoning_effort", "the model "+t.name+" does not know the value "+rawjson.Text(t.effort))
 		return out
 	case t.bound <= leastBudget:
-		t.leaveOut("reasoning_effort", "thinking takes at least 1024 tokens, and max_tokens is "+strconv.Itoa(t.bound))
+		t.LeaveOut("reasoning_effort", "thinking takes at least 1024 tokens, and max_tokens is "+strconv.Itoa(t.bound))
 		return out
 	}
 	t.on = true
@@ -117,7 +118,7 @@ func (t *thinking) appendOutput(out []byte, effort string) []byte {
 	out = append(out, `,"output_config":{`...)
 	has := func(string) bool { return false }
 	if t.output != nil {
-		_, _ = rawjson.Object(t.output, func(key, value []byte) { out = appendMember(out, key, value) })
+		_, _ = rawjson.Object(t.output, func(key, value []byte) { out = translate.AppendMember(out, key, value) })
 		has = func(name string) bool {
 			found := false
 			_, _ = rawjson.Object(t.output, func(key, _ []byte) { found = found || string(key) == name })
@@ -125,13 +126,13 @@ func (t *thinking) appendOutput(out []byte, effort string) []byte {
 		}
 	}
 	if effort != "" && !has("effort") {
-		out = append(append(comma(out), `"effort":`...), effort...)
+		out = append(append(translate.Comma(out), `"effort":`...), effort...)
 	}
 	if t.structured(&t.model) && !has("format") {
 		var err error
-		out, err = AppendSchema(append(comma(out), `"format":{"type":"json_schema","schema":`...), t.format)
-		if out = append(out, '}'); t.err == nil {
-			t.err = err
+		out, err = AppendSchema(append(translate.Comma(out), `"format":{"type":"json_schema","schema":`...), t.format)
+		if out = append(out, '}'); t.Err == nil {
+			t.Err = err
 		}
 	}
 	return append(out, '}')

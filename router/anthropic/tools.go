@@ -4,11 +4,12 @@ import (
 	"fmt"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // tools writes the tools, those that the conversation calls included.
 type tools struct {
-	refusals
+	translate.Refusals
 	model
 	names                    toolNames
 	choice, parallel, format []byte
@@ -27,19 +28,19 @@ func (t *tools) append(out []byte) []byte {
 		out = append(out, `,"tools":[`...)
 		position := 0
 		_, _ = rawjson.Array(t.names.tools, func(raw []byte) {
-			out = t.appendTool(comma(out), raw, position)
+			out = t.appendTool(translate.Comma(out), raw, position)
 			position++
 		})
 		return t.appendChoice(append(out, ']'))
-	case len(t.names.called) > 0: // blocks of tools need tools
+	case len(t.names.Called) > 0: // blocks of tools need tools
 		out = append(out, `,"tools":[`...)
-		for _, name := range t.names.called {
-			out = t.names.append(append(comma(out), `{"name":`...), name)
+		for _, name := range t.names.Called {
+			out = t.names.append(append(translate.Comma(out), `{"name":`...), name)
 			out = append(out, `,"input_schema":{"type":"object","properties":{}},"type":"custom"}`...)
 		}
 		return append(out, `],"tool_choice":{"type":"none"}`...)
 	case t.choice != nil && string(t.choice) != `"auto"` && string(t.choice) != `"none"`:
-		t.fail("tool_choice", "tool_choice: there are no tools")
+		t.Fail("tool_choice", "tool_choice: there are no tools")
 	}
 	return out
 }
@@ -47,8 +48,8 @@ func (t *tools) append(out []byte) []byte {
 // appendSchemaTool appends the tool by which a model that knows no structured
 // answers gives one: its input is the answer.
 func (t *tools) appendSchemaTool(out []byte) []byte {
-	if t.names.tools != nil || len(t.names.called) > 0 {
-		t.unsupported("response_format", "the model "+t.name+" takes none together with tools")
+	if t.names.tools != nil || len(t.names.Called) > 0 {
+		t.Unsupported("response_format", "the model "+t.name+" takes none together with tools")
 		return out
 	}
 	t.schemaOnly = true
@@ -73,7 +74,7 @@ func (t *tools) appendTool(out, raw []byte, position int) []byte {
 	})
 	switch {
 	case string(kind) == `"custom"` && function == nil && hasMember(raw, "custom"):
-		t.unsupported(at("type"), "it knows functions alone")
+		t.Unsupported(at("type"), "it knows functions alone")
 		return out
 	case function == nil:
 		return append(out, raw...)
@@ -94,7 +95,7 @@ func (t *tools) appendTool(out, raw []byte, position int) []byte {
 		}
 	})
 	if !rawjson.IsString(name) {
-		t.fail(at("function.name"), at("function.name")+": missing")
+		t.Fail(at("function.name"), at("function.name")+": missing")
 		return out
 	}
 	out = t.names.append(append(out, `{"name":`...), name)
@@ -106,7 +107,7 @@ func (t *tools) appendTool(out, raw []byte, position int) []byte {
 	if string(strict) == "true" && t.schema {
 		out = append(out, `,"strict":true`...)
 	} else if string(strict) == "true" {
-		t.leaveOut(at("function.strict"), "the model "+t.name+" does not know it")
+		t.LeaveOut(at("function.strict"), "the model "+t.name+" does not know it")
 	}
 	if !rawjson.IsNull(cache) {
 		out = append(append(out, `,"cache_control":`...), cache...)
@@ -139,7 +140,7 @@ func (t *tools) appendChoice(out []byte) []byte {
 		kind, one = "none", false
 	default:
 		if kind, name = t.namedChoice(); kind == "" {
-			return appendMember(out, []byte("tool_choice"), t.choice) // Anthropic's own form
+			return translate.AppendMember(out, []byte("tool_choice"), t.choice) // Anthropic's own form
 		}
 	}
 	out = append(append(append(out, `,"tool_choice":{"type":"`...), kind...), '"')
@@ -177,9 +178,9 @@ func (t *tools) namedChoice() (kind string, name []byte) {
 			return "tool", name
 		}
 	case `"allowed_tools"`:
-		t.leaveOut("tool_choice", "it knows no list of allowed tools: give only those in tools")
+		t.LeaveOut("tool_choice", "it knows no list of allowed tools: give only those in tools")
 		return "auto", nil
 	}
-	t.fail("tool_choice", "tool_choice: must be auto, none, required or a function's name")
+	t.Fail("tool_choice", "tool_choice: must be auto, none, required or a function's name")
 	return "auto", nil
 }

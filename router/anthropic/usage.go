@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 	"pelton/router/protocol"
 )
 
@@ -35,9 +36,9 @@ func (u *usage) take(raw []byte) {
 		case "output_tokens":
 			u.output, _ = protocol.Count(value)
 		case "cache_read_input_tokens":
-			u.cacheRead, u.hasCache = count(value), true
+			u.cacheRead, u.hasCache = translate.Count(value), true
 		case "cache_creation_input_tokens":
-			u.cacheWrite, u.hasCache = count(value), true
+			u.cacheWrite, u.hasCache = translate.Count(value), true
 		case "cache_creation":
 			u.creation = append(u.creation[:0], value...)
 		case "service_tier":
@@ -53,16 +54,11 @@ func (u *usage) take(raw []byte) {
 		case "output_tokens_details":
 			_, _ = rawjson.Object(value, func(key, value []byte) {
 				if string(key) == "thinking_tokens" {
-					u.thinking, u.hasThinking = count(value), true
+					u.thinking, u.hasThinking = translate.Count(value), true
 				}
 			})
 		}
 	})
-}
-
-func count(raw []byte) int64 {
-	n, _ := protocol.Count(raw)
-	return n
 }
 
 // all are the tokens of all the rounds that the server made for one answer. The
@@ -119,7 +115,7 @@ func (u *usage) append(out []byte) []byte {
 		value []byte
 	}{{"service_tier", u.tier}, {"iterations", u.rounds}, {"server_tool_use", u.serverTools}, {"inference_geo", u.geo}, {"speed", u.faster}} {
 		if own.value != nil {
-			out = appendMember(out, []byte(own.name), own.value)
+			out = translate.AppendMember(out, []byte(own.name), own.value)
 		}
 	}
 	return append(out, '}')
