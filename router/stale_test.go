@@ -57,7 +57,7 @@ func TestStaleConnectionCostsNothing(t *testing.T) {
 		}
 		stale++
 		first, last := out.Attempts[0], out.Attempts[1]
-		if len(out.Attempts) != 2 || first.Error == nil || first.Error.Code != schema.CodeStaleConnection || first.StatusCode != 0 || last.Error != nil || last.WaitedMs != 0 {
+		if len(out.Attempts) != 2 || first.Error == nil || first.Error.Code != schema.CodeStaleConnection || first.StatusCode != 0 || last.Error != nil || last.WaitedMs != 0 || first.UsageUnknown {
 			t.Errorf("%+v", out.Attempts)
 		}
 	}
