@@ -34,10 +34,12 @@ slow:
 slow-in-ci:
 	@echo '$(SLOW)'
 
-# Everything broken on a schedule, and audited: some ten minutes, at least
-# 200 faults over at least 100,000 requests. SEED=n draws another schedule.
+# Everything broken on a schedule, and audited: at least 200 faults over at least
+# 100,000 requests, in some ten minutes; before that DEATHS runs of a minute in
+# which workers are killed from outside and by requests. SEED=n draws others.
+DEATHS ?= 6
 chaos:
-	go run ./internal/dev/chaos/cmd -seed $(SEED)
+	go run ./internal/dev/chaos/cmd -seed $(SEED) -deaths $(DEATHS)
 
 # A mix of jobs for 10 minutes (SOAK=2m shortens it), and a table of memory,
 # goroutines, files, connections and disk that must not grow.

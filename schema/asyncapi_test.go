@@ -55,7 +55,7 @@ func TestAsyncAPIHasEverySubject(t *testing.T) {
 		n.Jobs(q): "Jobs", strings.Replace(n.Work(q, j, 0), ".0", ".{index}", 1): "Work",
 		strings.Replace(n.Result(q, j, 0), ".0", ".{index}", 1): "Result", n.End(q, j): "End",
 		strings.Replace(n.Parked(q, j, 0), ".0", ".{index}", 1): "Parked",
-		n.Cancel(q, j): "Cancel", n.Progress(q, j): "Progress", n.Stored(q, j): "Stored", n.Listen(q, j): "Listen", n.Workers(): "Workers",
+		n.Cancel(q, j): "Cancel", n.Progress(q, j): "Progress", n.Stored(q, j): "Stored", n.Listen(q, j): "Listen", n.Workers(): "Workers", n.Held(q, j): "Held",
 		strings.Replace(n.Deltas(q, j, 0), ".0", ".{index}", 1): "Deltas",
 		strings.Replace(n.Events(q, j, 0), ".0", ".{index}", 1): "Events",
 	}

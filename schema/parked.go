@@ -25,9 +25,24 @@ type Parked struct {
 	// parked. Otherwise nobody knows how its first start went, which is not counted.
 	Heard bool `json:"heard,omitempty"`
 
-	// Starts counts how often it was begun after its first delivery without a
-	// word of how that went: a request that kills its workers is found by it.
-	Starts int `json:"starts,omitempty"`
+	// Starts is how often it was begun after its first delivery without a word of
+	// how that went, and Begun says when, the first first. Records of older
+	// versions have the number alone.
+	Starts int     `json:"starts,omitempty"`
+	Begun  []Start `json:"begun,omitempty"`
+
+	// HeldSince is since when it waits for a time in which it can be begun apart
+	// from others; nil: it does not.
+	HeldSince *time.Time `json:"held_since,omitempty"`
+}
+
+// Start is one time that a request was begun, by a worker that was not heard of
+// again while it ran.
+type Start struct {
+	At      time.Time `json:"at"`
+	Worker  string    `json:"worker"`             // its name
+	AliveMs int64     `json:"alive_ms,omitempty"` // for so long after the start the worker is known to have lived
+	ApartMs int64     `json:"apart_ms,omitempty"` // for so long the worker was to begin no other that is suspected; 0: it was not begun apart
 }
 
 // Lost lists the starts of which no word came, as attempts of which nobody knows the
@@ -35,19 +50,23 @@ type Parked struct {
 // been; with running the last start is under way, and not among them. A nil p is that
 // of a request which was begun once.
 func (p *Parked) Lost(began time.Time, running bool) []Attempt {
-	n := 1
-	if p != nil {
-		n = p.Starts
-		if !p.Heard {
-			n++
-		}
-		if running {
-			n--
-		}
+	if p == nil {
+		return []Attempt{LostAttempt(began)}
 	}
-	list := make([]Attempt, 0, max(n, 0))
-	for range n {
+	var list []Attempt
+	if !p.Heard {
 		list = append(list, LostAttempt(began))
+	}
+	for _, s := range p.Begun {
+		at := s.At
+		if at.IsZero() {
+			at = began
+		}
+		list = append(list, LostAttempt(at))
+		list[len(list)-1].LatencyMs = float64(s.AliveMs)
+	}
+	if running && len(list) > 0 {
+		list = list[:len(list)-1]
 	}
 	return list
 }
@@ -64,5 +83,12 @@ func ParseParked(data []byte) (*Parked, error) {
 	if err := json.Unmarshal(data, p); err != nil {
 		return nil, err
 	}
+	if missing := p.Starts - len(p.Begun); missing > 0 && missing < maxStarts {
+		p.Begun = append(make([]Start, missing), p.Begun...)
+	}
+	p.Starts = len(p.Begun)
 	return p, nil
 }
+
+// maxStarts bounds what a number in a message can have its reader hold.
+const maxStarts = 1000

@@ -93,12 +93,13 @@ type State struct {
 	Reason     *Reason         `json:"reason,omitempty"` // why it ended other than succeeded; nil otherwise
 	Total      int             `json:"total"`            // requests; 0 while an input has not been read
 	Counts     Counts          `json:"counts"`
-	InFlight   int             `json:"in_flight"`       // requests fed and not parked, without a result
-	Rate       float64         `json:"rate"`            // results per second, lately
-	ETASeconds *float64        `json:"eta_s,omitempty"` // seconds to the last result at this rate; nil when it cannot be told
-	Usage      *Usage          `json:"usage,omitempty"` // summed over all attempts of which it is known; nil: it is of none
-	Cost       *float64        `json:"cost,omitempty"`  // USD, summed over all attempts of which it is known; nil: it is of none
-	CreatedAt  time.Time       `json:"created_at"`      // when the job was published
+	InFlight   int             `json:"in_flight"`          // requests fed and not parked, without a result
+	Isolated   int             `json:"isolated,omitempty"` // requests without a result that are begun in trials, since each worker that had begun them was not heard of again
+	Rate       float64         `json:"rate"`               // results per second, lately
+	ETASeconds *float64        `json:"eta_s,omitempty"`    // seconds to the last result at this rate; nil when it cannot be told
+	Usage      *Usage          `json:"usage,omitempty"`    // summed over all attempts of which it is known; nil: it is of none
+	Cost       *float64        `json:"cost,omitempty"`     // USD, summed over all attempts of which it is known; nil: it is of none
+	CreatedAt  time.Time       `json:"created_at"`         // when the job was published
 	StartedAt  *time.Time      `json:"started_at,omitempty"`
 	UpdatedAt  time.Time       `json:"updated_at"`
 	FinishedAt *time.Time      `json:"finished_at,omitempty"` // nil until it has ended

@@ -119,6 +119,12 @@ func (n Names) Service(verb, queue string) string { return n.subject("svc", verb
 // request gets as many answers as there are workers.
 func (n Names) Workers() string { return n.subject("fleet", "workers") }
 
+// Held is the subject on which a worker, or a job's owner, asks the workers for the
+// requests of a job that they have begun and not yet stored the result of: with the
+// index of one in the message, else for all. Those that have some answer with their
+// indexes, with commas between, and "+" behind those that are answered. Core NATS.
+func (n Names) Held(queue, job string) string { return n.subject("fleet", "held", queue, job) }
+
 // EndToken stands in the place of an index on the subject of a job's final state.
 const EndToken = "end"
 
@@ -130,7 +136,7 @@ type Address struct {
 }
 
 // Parse reads a subject of the given kind ("jobs", "work", "results", "parked",
-// "cancel", "progress", "stored", "deltas", "events", "listen"). Kinds without an
+// "cancel", "progress", "stored", "deltas", "events", "listen", "fleet.held"). Kinds without an
 // index leave it at -1, "jobs" also the job empty. It reports false for any other
 // subject.
 func (n Names) Parse(kind, subject string) (Address, bool) {

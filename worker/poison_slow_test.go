@@ -9,7 +9,6 @@ import (
 	"pelton/internal/dev/testenv"
 	"pelton/internal/faultyllm"
 	"pelton/jobs"
-	"pelton/jobs/store"
 	"pelton/schema"
 )
 
@@ -61,7 +60,7 @@ func poison(t *testing.T, e *testenv.Env, total, bad int, url string, role teste
 	for {
 		select {
 		case <-w.Gone():
-			if deaths++; deaths > store.MaxStarts+1 {
+			if deaths++; deaths > 6 {
 				t.Fatalf("%d workers died", deaths)
 			}
 			w = testenv.StartProcess(t, role)
@@ -82,6 +81,8 @@ func poison(t *testing.T, e *testenv.Env, total, bad int, url string, role teste
 			t.Fatal(err)
 		case r.Index == bad && (r.Status != schema.StatusFailed || r.Error.Code != schema.CodeWorkerDied):
 			t.Errorf("the deadly request: %s, %v", r.Status, r.Err())
+		case r.Index == bad && len(r.Attempts) < 4:
+			t.Errorf("its starts are not listed: %+v", r.Attempts)
 		case r.Index != bad && r.Status != schema.StatusSucceeded:
 			t.Errorf("request %d beside it: %s, %v", r.Index, r.Status, r.Err())
 		}

@@ -31,9 +31,9 @@ func (w *worker) serve(l queue.Lease) {
 			w.storeAsync(l, it, out.result)
 			return
 		}
-		meta, err = w.storeOrPark(ctx, it, out)
+		meta, err = w.storeOrPark(ctx, l, it, out)
 	} else {
-		meta, err = w.callAgain(ctx, it)
+		meta, err = w.callAgain(ctx, l, it)
 	}
 	free()
 	switch {
@@ -47,11 +47,12 @@ func (w *worker) serve(l queue.Lease) {
 }
 
 // storeOrPark stores what became of a request.
-func (w *worker) storeOrPark(ctx context.Context, it *queue.Item, out callResult) (store.ResultMeta, error) {
+func (w *worker) storeOrPark(ctx context.Context, l queue.Lease, it *queue.Item, out callResult) (store.ResultMeta, error) {
 	switch {
 	case out.parked != nil:
 		return w.park(ctx, it, out.parked)
 	case out.result != nil:
+		l.Answered()
 		meta, err := w.store(it, out.result)
 		if err == nil {
 			it.Stored(meta)

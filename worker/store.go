@@ -69,6 +69,7 @@ type pendingResult struct {
 func (p *pendingResult) stored(meta store.ResultMeta, err error) {
 	p.w.observeStored(p.item, p.result, err)
 	if err != nil {
+		p.lease.Answered()
 		go func() { p.end(p.w.storeAgain(p.item, p.result)) }() // which waits
 		return
 	}
@@ -101,7 +102,7 @@ const (
 	oneTry     = 5 * time.Second
 	lastTry    = time.Second
 	firstPause = 100 * time.Millisecond
-	longPause  = 2 * time.Second
+	longPause  = 500 * time.Millisecond
 	noHiccup   = 1500 * time.Millisecond // the first failure after so long is a warning
 )
 

@@ -83,9 +83,9 @@ type worker struct {
 	cancels *store.CancelWatch
 	owner   *owner.Owner
 
-	pending     sync.WaitGroup // results on their way to the store whose slots are free
-	held        held           // results that wait for the broker to take them
-	suspectLock chan struct{}  // held by the one suspect that runs: see restart.go
+	pending sync.WaitGroup // results on their way to the store whose slots are free
+	held    held           // results that wait for the broker to take them
+	trials  trialTimes     // of requests that are suspected of killing workers
 
 	mu     sync.Mutex
 	groups map[groupKey]*jobGroup // of the jobs of which a request is in hand
@@ -97,7 +97,7 @@ func Run(soft, hard context.Context, cfg Config) error {
 	if cfg.Slots == 0 {
 		cfg.Slots = DefaultSlots
 	}
-	w := &worker{cfg: cfg, hard: hard, suspectLock: make(chan struct{}, 1), groups: map[groupKey]*jobGroup{}}
+	w := &worker{cfg: cfg, hard: hard, trials: trialTimes{born: time.Now()}, groups: map[groupKey]*jobGroup{}}
 	var err error
 	if w.cancels, err = cfg.Store.Cancels.Watch(); err != nil {
 		return fmt.Errorf("listen for cancels: %w", err)

@@ -33,7 +33,7 @@ func (b beside) removeStore() error {
 
 // remove erases all of it, but nothing that is not ours.
 func (b beside) remove() error {
-	err := errors.Join(b.removeStore(), removeIfThere(filepath.Join(b.dir(), "run.json")))
+	err := errors.Join(b.removeStore(), removeIfThere(filepath.Join(b.dir(), "run.json")), outfile.RemoveUnfinished(b.out))
 	_ = os.Remove(b.dir()) // stays when there is something else in it
 	return err
 }

@@ -82,6 +82,9 @@ func stateTable(s *schema.State) table {
 			add("waiting", "%s", waitText(w))
 		}
 		add("rate", "%.1f/s%s", s.Rate, etaText(s))
+		if s.Isolated > 0 {
+			add("isolated", "%s", human.Isolated(s.Isolated))
+		}
 	}
 	if s.Usage != nil {
 		add("tokens", "%s", human.AtLeast(s.Bill().UsageAtLeast(), usageText(s.Usage)))

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 
 	"pelton/internal/bitset"
 )
@@ -115,7 +117,7 @@ func rewrite(file *os.File, path string, lines []place) error {
 // replace makes the file at path hold what write writes, or leaves it as it is.
 func replace(path string, mode fs.FileMode, write func(io.Writer) error) (err error) {
 	dir := filepath.Dir(path)
-	temporary, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	temporary, err := os.CreateTemp(dir, unfinished(path)+"*")
 	if err != nil {
 		return err
 	}
@@ -140,4 +142,26 @@ func replace(path string, mode fs.FileMode, write func(io.Writer) error) (err er
 		d.Close()
 	}
 	return nil
+}
+
+// unfinished begins the names of the files in which a new content of path is written.
+func unfinished(path string) string { return "." + filepath.Base(path) + "." }
+
+// RemoveUnfinished removes what a process left that died while it wrote the output
+// file out anew, or its sidecar. No other process may be at work on them.
+func RemoveUnfinished(out string) error {
+	var errs []error
+	for _, path := range []string{out, filepath.Join(SidecarDir(out), "run.json")} {
+		entries, err := os.ReadDir(filepath.Dir(path))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+		for _, e := range entries {
+			rest, ours := strings.CutPrefix(e.Name(), unfinished(path))
+			if _, err := strconv.ParseUint(rest, 10, 64); ours && err == nil && e.Type().IsRegular() {
+				errs = append(errs, os.Remove(filepath.Join(filepath.Dir(path), e.Name())))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }

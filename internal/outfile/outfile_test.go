@@ -567,3 +567,36 @@ func BenchmarkWrite(b *testing.B) {
 		}
 	}
 }
+
+// A process dies while it writes a file anew: what it had written is removed, and
+// nothing else.
+func TestRemoveUnfinished(t *testing.T) {
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out.jsonl")
+	if err := (&Sidecar{}).Save(out); err != nil {
+		t.Fatal(err)
+	}
+	left := []string{filepath.Join(dir, ".out.jsonl.123456"), filepath.Join(SidecarDir(out), ".run.json.99")}
+	kept := []string{filepath.Join(dir, ".out.jsonl.lock"), filepath.Join(dir, ".other.jsonl.1"), filepath.Join(SidecarDir(out), "run.json")}
+	for _, path := range append(slices.Clone(left), kept[:2]...) {
+		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := RemoveUnfinished(out); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range left {
+		if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	for _, path := range kept {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := RemoveUnfinished(filepath.Join(dir, "none", "out.jsonl")); err != nil {
+		t.Errorf("where there is no such folder: %v", err)
+	}
+}

@@ -43,6 +43,7 @@ func (p *Printer) parts() []part {
 	for _, w := range s.Waiting {
 		list = append(list, part{text: human.Waiting(w, p.o.Now(), number), rank: 3})
 	}
+	count(s.Isolated, "isolated", 4)
 	if s.Rate > 0 {
 		list = append(list, part{text: rate(s.Rate), rank: 3})
 	}

@@ -129,9 +129,15 @@ func (r *run) requeue(index int) {
 	}
 }
 
-// park notes that a request waits, and unpark puts those that are ready back in line.
-// One that would wait past the deadline waits for the job's end.
+// park notes that a request waits, for a trial or for what its upstream takes. One that
+// would wait past the deadline waits for the job's end.
 func (r *run) park(index int, ready time.Time, wait store.Wait) {
+	if isHeld(wait) && !r.isolated[index] {
+		if r.tally.changed = true; r.isolated.add(index) {
+			r.o.Log.Warn().Str("job", r.rec.ID).Str("queue", r.rec.Queue).Int("index", index).
+				Msg("requests are isolated: they were in flight each time that a worker was not heard of again, and are begun in trials until it is known whether one of them is the cause; the others go on")
+		}
+	}
 	if !ready.Before(r.deadline) {
 		ready = r.deadline.Add(graceTime)
 	}
@@ -140,6 +146,7 @@ func (r *run) park(index int, ready time.Time, wait store.Wait) {
 	r.timers.followParked(&r.window)
 }
 
+// unpark puts the parked requests that are ready back in line.
 func (r *run) unpark(ctx context.Context, now time.Time) {
 	for _, object := range r.window.unpark(now) {
 		r.o.Store.Objects.DeleteBody(ctx, object)

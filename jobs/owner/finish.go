@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pelton/internal/retry"
+	"pelton/jobs/queue"
 	"pelton/jobs/store"
 	"pelton/schema"
 )
@@ -84,9 +85,23 @@ func (r *run) explainAbort(ctx context.Context) error {
 
 // storeLeftovers gives every request that is out and has not come back the
 // result that the ending gives it, or only those that are parked and so in
-// nobody's hands. A result that a worker stores first stands.
+// nobody's hands. One of which a worker holds the answer is waited for: that is paid
+// for. A result that a worker stores first stands.
 func (r *run) storeLeftovers(ctx context.Context, onlyParked bool) error {
+	var held map[int]queue.Hold
+	if !onlyParked {
+		var err error
+		if held, err = r.inHand.ask(ctx, r.o.Feeder, r.rec.Key(), time.Now()); err != nil {
+			r.o.Log.Debug().Err(err).Str("job", r.rec.ID).Msg("cannot ask yet what workers have in hand; trying again")
+			r.timers.grace = time.After(2 * heldPause)
+			return nil
+		}
+	}
 	for _, index := range r.window.unfinished(onlyParked) {
+		if held[index] == queue.HeldAnswered {
+			r.timers.grace = time.After(2 * heldPause)
+			continue
+		}
 		if !r.window.isOut(index) { // it has come meanwhile
 			continue
 		}
@@ -150,6 +165,7 @@ func (r *run) conclude(ctx context.Context) error {
 	o, key := r.o, r.rec.Key()
 	r.tally.write(&r.rec.State, 0)
 	r.rec.Waiting = nil
+	r.rec.Isolated = 0
 	r.rec.State.State, r.rec.Reason = verdict(&r.tally, r.rec.Total, r.ending)
 	r.rec.Counts.NotStarted = r.rec.Total - r.tally.counts.Stored()
 	if err := o.Store.Records.Close(ctx, r.rec.Record); err != nil {

@@ -75,6 +75,10 @@ func (r *run) resolve(ctx context.Context, index int, meta store.ResultMeta, sto
 	case !r.window.isOut(index) || r.window.isParked(index):
 		return nil
 	case r.ending != nil:
+		held, err := r.inHand.ask(ctx, r.o.Feeder, r.rec.Key(), time.Now())
+		if err != nil || held[index] > queue.HeldNot {
+			return err // the next round asks again
+		}
 		return r.storeLeftover(ctx, index)
 	}
 	p, err := r.o.Store.Parked.Get(ctx, r.rec.Queue, r.rec.ID, index)
@@ -194,7 +198,9 @@ func (r *run) catchUp(ctx context.Context) error {
 	err = r.o.Store.Parked.Each(ctx, key.Queue, key.ID, parked, func(index int, p *schema.Parked) {
 		r.window.restore(index, now)
 		r.park(index, p.ReadyAt, store.WaitOf(p))
-		waits[index] = p
+		if p.HeldSince == nil {
+			waits[index] = p
+		}
 	})
 	if err != nil {
 		return err

@@ -32,6 +32,8 @@ type run struct {
 	feeder   feeder
 	progress progress
 	timers   timers
+	isolated isolated
+	inHand   inHand
 	relay    *relay // nil: the job has no reply
 }
 
@@ -159,7 +161,7 @@ func (r *run) count(ctx context.Context, list []store.ResultMeta) error {
 		if meta.Index >= r.rec.Total {
 			continue
 		}
-		if fedAt, ok := r.window.fedAt(meta.Index); ok {
+		if fedAt, ok := r.window.fedAt(meta.Index); ok && !isHeld(meta.Wait) {
 			r.limit.observe(meta, fedAt, time.Now(), r.window.full(r.limit.now()))
 		}
 		if meta.Status == schema.StatusParked {
@@ -176,6 +178,7 @@ func (r *run) count(ctx context.Context, list []store.ResultMeta) error {
 			continue
 		}
 		r.tally.add(meta)
+		delete(r.isolated, meta.Index)
 		publishEvent(r.o.Store.Live, r.rec.Key(), meta.Index, schema.Event{Kind: schema.EventFinished, Status: meta.Status,
 			Usage: meta.Usage, UnknownAttempts: meta.UnknownAttempts})
 		if meta.DeadModel != "" {
@@ -240,6 +243,7 @@ func (r *run) writeState() {
 	r.tally.pace(time.Now())
 	r.tally.write(&r.rec.State, min(r.window.inQueue(), r.limit.now()))
 	r.rec.Waiting = r.window.waits()
+	r.rec.Isolated = len(r.isolated)
 	if r.relay != nil {
 		r.rec.Relayed = r.relay.checkpoint()
 	}

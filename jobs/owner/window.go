@@ -147,7 +147,7 @@ func (w *window) waits() (list []schema.Waiting) {
 		return nil
 	}
 	for _, r := range w.out {
-		if !r.parked {
+		if !r.parked || isHeld(r.wait) {
 			continue
 		}
 		at := slices.IndexFunc(list, func(x schema.Waiting) bool { return x.Model == r.wait.Model })

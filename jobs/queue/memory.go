@@ -38,8 +38,9 @@ type memoryJob struct {
 	key        store.JobKey
 	waiting    []*Item // a queue: waiting[next:]
 	next       int
-	in         bitset.Set // waits, is in a slot, or is on its way to the store
-	size       int        // of in
+	in         bitset.Set   // waits, is in a slot, or is on its way to the store
+	size       int          // of in
+	answered   map[int]bool // those of in whose answers the store has not taken at once
 	running    int
 	bound      int  // of running
 	backlogged int  // while so many wait, their owner need not hurry; 0: it always must
@@ -163,6 +164,7 @@ func (m *Memory) done(it *Item) (backlogged bool) {
 	j := it.slot // which is in the table as long as a request of it is in hand
 	j.in.Remove(it.Index)
 	j.size--
+	delete(j.answered, it.Index)
 	m.forget(j)
 	return j.backlogged > 0 && len(j.waiting)-j.next >= j.backlogged
 }
@@ -187,6 +189,27 @@ func (m *Memory) Pending(_ context.Context, job store.JobKey) (map[int]bool, tim
 		}
 	}
 	return indexes, time.Time{}, nil
+}
+
+// Held implements [Feeder].
+func (m *Memory) Held(_ context.Context, job store.JobKey) (map[int]Hold, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := map[int]Hold{}
+	j := m.jobs[job]
+	if j == nil {
+		return list, nil
+	}
+	for index := range j.in.All() {
+		list[index] = HeldInCall
+		if j.answered[index] {
+			list[index] = HeldAnswered
+		}
+	}
+	for _, it := range j.waiting[j.next:] {
+		delete(list, it.Index)
+	}
+	return list, nil
 }
 
 // cancel is told that a job has ended, before its calls are: of what waits, only
@@ -285,6 +308,26 @@ func (l *memoryLease) Context() context.Context { return l.slot.m.hard }
 func (l *memoryLease) Item() *Item              { return (*Item)(l) }
 func (l *memoryLease) Fresh() bool              { return !l.MaybeBegun }
 func (l *memoryLease) Early() bool              { return true }
+
+// Redelivered implements [Lease]: what a process had in hand ends with the queue.
+func (l *memoryLease) Redelivered() bool { return false }
+
+// Elsewhere implements [Lease]: there is no other process.
+func (l *memoryLease) Elsewhere(context.Context) (bool, error) { return false, nil }
+
+// Begin implements [Lease].
+func (l *memoryLease) Begin() {}
+
+// Answered implements [Lease].
+func (l *memoryLease) Answered() {
+	m := l.slot.m
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if l.slot.answered == nil {
+		l.slot.answered = map[int]bool{}
+	}
+	l.slot.answered[l.Index] = true
+}
 
 func (l *memoryLease) Done(meta store.ResultMeta) {
 	m, it := l.slot.m, (*Item)(l)

@@ -58,6 +58,12 @@ type Feeder interface {
 	// nothing. [ErrMissing] says that there is no queue.
 	Pending(ctx context.Context, job store.JobKey) (indexes map[int]bool, since time.Time, err error)
 
+	// Held lists a job's requests that slots have begun and are not done with, in
+	// whatever process: their calls run, or their answers are on their way to the
+	// store. [ErrUnsettled] says that this cannot be known yet; asking again after a
+	// moment is right, as after any error.
+	Held(ctx context.Context, job store.JobKey) (map[int]Hold, error)
+
 	// Withdraw ends the feeding of a job, and takes back what can be taken back:
 	// the indexes of requests that no slot has begun, nor will. It may be none. A
 	// job that is purged may be fed again.
@@ -115,6 +121,22 @@ type Lease interface {
 	// Fresh reports that certainly nobody has begun the request before. It is asked
 	// after Item.
 	Fresh() bool
+
+	// Redelivered reports whether the queue has given the request to somebody before,
+	// and has had no word of it since.
+	Redelivered() bool
+
+	// Elsewhere reports whether another process has begun the request and is not done
+	// with it, as [Feeder.Held] says it.
+	Elsewhere(ctx context.Context) (bool, error)
+
+	// Begin says that the request is begun now: until the lease ends, [Feeder.Held]
+	// lists it. A request that is Fresh is begun by that.
+	Begin()
+
+	// Answered says that the request has its answer, which is kept until it is stored,
+	// whatever that takes.
+	Answered()
 
 	// Early reports whether the slot may go on to the next request while this
 	// one's result is being stored.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -29,13 +30,16 @@ type Stream struct {
 	stored  func(store.JobKey, store.ResultMeta, bool)
 	pullers []*pull.Puller
 
+	held    held
 	mu      sync.Mutex
-	running map[string]chan struct{} // the requests that are leased here, by key: closed at their end
+	running map[string]*streamLease // the requests that are leased here, by key
 }
 
 // NewStream returns the queue of a store that is set up.
 func NewStream(st *store.Store, log zerolog.Logger) *Stream {
-	return &Stream{st: st, log: log, running: map[string]chan struct{}{}}
+	s := &Stream{st: st, log: log, running: map[string]*streamLease{}}
+	s.held.lossesAt = time.Now()
+	return s
 }
 
 // Ahead implements [Feeder]: nothing is fed ahead, since the broker gives out to
@@ -98,6 +102,7 @@ func (s *Stream) Purge(ctx context.Context, job store.JobKey) error { return s.s
 // Start implements [Source]: one puller per queue; all share the slots.
 func (s *Stream) Start(hard context.Context, how Taking) error {
 	s.stored = how.Stored
+	s.answerHeld()
 	slots := pull.NewSlots(how.Slots)
 	slots.Expect(len(how.Queues))
 	for queue, limit := range how.Queues {
@@ -123,6 +128,7 @@ func (s *Stream) Stop() {
 		wg.Go(p.Stop)
 	}
 	wg.Wait()
+	s.held.stop()
 }
 
 // streamLease is a message in a slot.
@@ -131,12 +137,31 @@ type streamLease struct {
 	s    *Stream
 	item *Item         // nil before Item
 	key  string        // of item
-	end  chan struct{} // in the table of running ones; nil before Item
+	end  chan struct{} // closed at its end; nil before Item
+
+	hold atomic.Int32 // a [Hold]
 }
 
 func (l *streamLease) Context() context.Context { return l.d.Context() }
 func (l *streamLease) Early() bool              { return false }
-func (l *streamLease) Fresh() bool              { return l.d.First() && l.item.surelyFresh(l.d.Published) }
+
+// Fresh implements [Lease].
+func (l *streamLease) Fresh() bool {
+	fresh := l.d.First() && l.item.surelyFresh(l.d.Published)
+	if fresh {
+		l.Begin()
+	}
+	return fresh
+}
+
+// Redelivered implements [Lease].
+func (l *streamLease) Redelivered() bool { return l.d.Delivered > 1 }
+
+// Begin implements [Lease].
+func (l *streamLease) Begin() { l.hold.Store(int32(HeldInCall)) }
+
+// Answered implements [Lease].
+func (l *streamLease) Answered() { l.hold.Store(int32(HeldAnswered)) }
 
 func (l *streamLease) Item() *Item {
 	ctx := l.d.Context()
@@ -165,13 +190,13 @@ func (l *streamLease) enter(ctx context.Context, it *Item) error {
 		other := s.running[key]
 		if other == nil {
 			l.item, l.key, l.end = it, key, make(chan struct{})
-			s.running[key] = l.end
+			s.running[key] = l
 			s.mu.Unlock()
 			return nil
 		}
 		s.mu.Unlock()
 		select {
-		case <-other:
+		case <-other.end:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -200,7 +225,12 @@ func (l *streamLease) Done(meta store.ResultMeta) {
 // otherwise the broker has stopped counting on us by itself.
 func (l *streamLease) Return() {
 	defer l.leave()
-	if errors.Is(context.Cause(l.d.Context()), pull.ErrLost) {
+	cause := context.Cause(l.d.Context())
+	switch {
+	case errors.Is(cause, pull.ErrStoodStill):
+		l.logFields(l.s.log.Warn()).Msg("aborted a call that could not be kept alive: this process stood still for too long")
+		return
+	case errors.Is(cause, pull.ErrLost):
 		l.logFields(l.s.log.Warn()).Msg("aborted a call that could not be kept alive: the broker does not answer")
 		return
 	}

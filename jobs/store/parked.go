@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"time"
+	"strconv"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -12,10 +12,6 @@ import (
 	"pelton/jobs/store/internal/jet"
 	"pelton/schema"
 )
-
-// MaxStarts is how often a request is begun after its first delivery without a
-// word of how that went, before it is taken for what kills its workers.
-const MaxStarts = 4
 
 // Parked is what is known of requests that wait to be called again, or may have
 // been begun before: their attempts and starts so far.
@@ -67,23 +63,37 @@ func (s *Parked) Purge(ctx context.Context, queue, job string) error {
 	return s.c.Purge(ctx, s.c.Names.ParkedStream(), s.c.Names.ParkedOf(queue, job))
 }
 
-// CountStart raises the durable count of starts of a request that may have been
-// begun before. It is called before the call, so that a worker that dies of it
-// has counted. earlier is what was known so far, nil for nothing, and left what
-// is left of the request's timeout then; the returned record is what is known now.
-func (s *Parked) CountStart(ctx context.Context, job JobKey, index int, left time.Duration, earlier *schema.Parked) (*schema.Parked, error) {
-	next := schema.Parked{ReadyAt: time.Now().UTC(), LeftMs: left.Milliseconds(), Reason: "begun again"}
-	if earlier != nil {
-		next = *earlier
+// Change has f change what is known of a request, and stores that unless f returns
+// false. f is given a record that it may change, empty where nothing is known, and is
+// called again where another process has written meanwhile. The returned record is
+// what is known now.
+func (s *Parked) Change(ctx context.Context, job JobKey, index int, f func(p *schema.Parked) bool) (*schema.Parked, error) {
+	subject := s.c.Names.Parked(job.Queue, job.ID, index)
+	for {
+		have, err := s.c.LastMsg(ctx, s.c.Names.ParkedStream(), subject)
+		if err != nil {
+			return nil, err
+		}
+		m, p := jet.ExpectNew(nats.NewMsg(subject)), &schema.Parked{}
+		if have != nil {
+			m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(have.Sequence, 10))
+			if p, err = schema.ParseParked(have.Data); err != nil {
+				return nil, fmt.Errorf("%s: %w", subject, err)
+			}
+		}
+		if !f(p) {
+			return p, nil
+		}
+		p.Starts = len(p.Begun)
+		if m.Data, err = json.Marshal(p); err != nil {
+			return nil, err
+		}
+		err = s.c.PublishOnce(ctx, m)
+		if err == nil {
+			return p, nil
+		}
+		if !jet.IsWrongLastSeq(err) {
+			return nil, fmt.Errorf("note what is known of request %s.%s.%d: %w", job.Queue, job.ID, index, jet.Explain(err))
+		}
 	}
-	next.Starts++
-	return &next, s.Put(ctx, job, index, &next)
-}
-
-// UncountStart takes a start back that ended without an answer though its
-// worker lived: by a hard stop, or because the broker could not be reached.
-func (s *Parked) UncountStart(ctx context.Context, job JobKey, index int, counted *schema.Parked) error {
-	next := *counted
-	next.Starts--
-	return s.Put(ctx, job, index, &next)
 }

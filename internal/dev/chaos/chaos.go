@@ -95,7 +95,7 @@ func (o *Options) round(ctx context.Context, n int, shape Shape, steps []Step) (
 	}
 	began := time.Now()
 	r := &round{
-		n: n, seed: o.Seed, shape: shape, binary: o.Binary, dir: dir,
+		n: n, seed: o.Seed, shape: shape, binary: o.Binary, dir: dir, timeout: 5,
 		say: func(format string, args ...any) { fmt.Fprintf(o.Out, format+"\n", args...) },
 	}
 	closed := false

@@ -33,6 +33,8 @@ type round struct {
 	dir    string
 	say    func(format string, args ...any)
 
+	timeout int // seconds of a call
+
 	llm     *faultyllm.Server
 	server  *child.Process // nil in an embedded round
 	address string         // of the server, once it has one
@@ -71,7 +73,7 @@ type running struct {
 // config is what all workers of all rounds are given: three deployments, so that
 // one that answers 429 and is left alone for a second does not stop the others,
 // and calls that are given up after a while.
-func config(upstream string) string {
+func config(upstream string, timeout int) string {
 	var text strings.Builder
 	text.WriteString("model_list:\n")
 	for _, id := range []string{"a", "b", "c"} {
@@ -80,7 +82,7 @@ func config(upstream string) string {
     model_info: {id: %s}
 `, upstream, id)
 	}
-	text.WriteString("router_settings: {num_retries: 5, timeout: 5, cooldown_time: 1}\n")
+	fmt.Fprintf(&text, "router_settings: {num_retries: 5, timeout: %d, cooldown_time: 1}\n", timeout)
 	return text.String()
 }
 
@@ -91,10 +93,12 @@ func (r *round) begin(ctx context.Context) (err error) {
 		return err
 	}
 	r.log = log
-	if r.llm, err = newUpstream(r.seed); err != nil {
-		return err
+	if r.llm == nil {
+		if r.llm, err = newUpstream(r.seed); err != nil {
+			return err
+		}
 	}
-	if err := os.WriteFile(filepath.Join(r.dir, "config.yaml"), []byte(config(r.llm.URL())), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(r.dir, "config.yaml"), []byte(config(r.llm.URL(), r.timeout)), 0o600); err != nil {
 		return err
 	}
 	for n := range r.shape.Workers {

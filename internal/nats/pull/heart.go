@@ -13,11 +13,17 @@ func (p *Puller) heart() {
 	defer close(p.still)
 	beat := time.NewTicker(p.cfg.Heartbeat)
 	defer beat.Stop()
+	last := time.Since(epoch) // when the process was last seen to go on
 	for {
 		select {
 		case <-beat.C:
-			p.expire()
+			cause := ErrLost
+			if time.Since(epoch)-last > 2*p.cfg.Heartbeat {
+				cause = ErrStoodStill
+			}
+			p.expire(cause)
 			p.renew()
+			last = time.Since(epoch)
 		case <-p.idle:
 			return
 		}
@@ -51,12 +57,12 @@ func (p *Puller) renew() {
 }
 
 // expire ends the context of every delivery whose deadline may pass before the
-// next round can renew it.
-func (p *Puller) expire() {
+// next round can renew it, with the cause for which that is.
+func (p *Puller) expire(cause error) {
 	now := time.Since(epoch)
 	for _, d := range p.list() {
 		if d.overdue(now) {
-			d.cancel(ErrLost)
+			d.cancel(cause)
 		}
 	}
 }

@@ -31,6 +31,10 @@ import (
 // not be renewed: the broker may give the message to another worker.
 var ErrLost = errors.New("the broker could not be reached in time: the message may be redelivered elsewhere")
 
+// ErrStoodStill is the [ErrLost] of a process that was stopped for so long, as by a
+// signal, a suspended machine or want of a processor: not the broker was away.
+var ErrStoodStill = fmt.Errorf("this process stood still: %w", ErrLost)
+
 // Config says what to pull and what to do with it. All fields are required
 // unless they say otherwise.
 type Config struct {

@@ -5,6 +5,7 @@ package queuetest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ func Exercise(t *testing.T, open func(t *testing.T) queue.Queue) {
 		"what may have been begun is not fresh":       notFresh,
 		"a request is held once":                      heldOnce,
 		"pending is what waits and what is in slots":  pendingIsAll,
+		"held is what is begun, until it is done":     heldIsBegun,
 		"what is done is told, and gone":              doneIsTold,
 		"what is discarded is gone without a word":    discarded,
 		"what is returned comes again, or is missed":  returned,
@@ -127,6 +129,43 @@ func pendingIsAll(t *testing.T, b *bench) {
 	b.await("b")
 	if _, since, err := b.q.Pending(b.ctx, job("a")); err != nil || since.After(time.Now()) {
 		t.Errorf("%v, %v", since, err)
+	}
+}
+
+func heldIsBegun(t *testing.T, b *bench) {
+	held := func() map[int]queue.Hold {
+		for {
+			list, err := b.q.Held(b.ctx, job("a"))
+			if err == nil {
+				return list
+			}
+			if !errors.Is(err, queue.ErrUnsettled) || b.ctx.Err() != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b.put("a", 0, 1)
+	b.putItem(&queue.Item{Job: "b", MaybeBegun: true})
+	b.start(1)
+	h := b.take()
+	if other, err := h.Elsewhere(b.ctx); other && err == nil {
+		t.Error("it is said to be begun elsewhere")
+	}
+	h.Begin()
+	if got := held(); got[h.item.Index] != queue.HeldInCall || len(got) != 1 || h.item.Job != "a" {
+		t.Errorf("request %d of job %s is begun; held of a are %v", h.item.Index, h.item.Job, got)
+	}
+	h.Answered()
+	if got := held(); got[h.item.Index] != queue.HeldAnswered {
+		t.Errorf("request %d is answered; held are %v", h.item.Index, got)
+	}
+	b.finish(h)
+	for range 2 {
+		b.finish(b.take())
+	}
+	b.await("a")
+	if got := held(); len(got) != 0 {
+		t.Errorf("%v are held when all is done", got)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
@@ -29,9 +30,11 @@ func main() {
 func run() error {
 	o := chaos.Options{Out: os.Stdout}
 	flag.Uint64Var(&o.Seed, "seed", 1, "what schedules and jobs are drawn from")
-	flag.IntVar(&o.Faults, "faults", 200, "faults to inject, at least")
+	flag.IntVar(&o.Faults, "faults", 200, "faults to inject, at least; 0: no rounds")
 	flag.IntVar(&o.Requests, "requests", 100_000, "requests to run, at least")
 	flag.IntVar(&o.PerRound, "per-round", 25, "faults of a round")
+	deaths := flag.Int("deaths", 0, "beside the rounds, runs in which workers are killed from outside and by requests of their own")
+	from := flag.Int("deaths-from", 0, "the first of these runs")
 	flag.IntVar(&o.Round, "round", -1, "run this round only")
 	flag.DurationVar(&o.Limit, "limit", 18*time.Minute, "begin no round after that")
 	flag.StringVar(&o.Binary, "binary", "", "the pelton to try; empty: one built from this module")
@@ -57,13 +60,28 @@ func run() error {
 	}
 	fmt.Fprintf(o.Out, "%s, %s %s/%s, %d processors, seed %d\n", time.Now().UTC().Format(time.RFC3339),
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), o.Seed)
-	rep, err := chaos.Run(ctx, o)
-	rep.Write(o.Out)
-	if err != nil {
+	var all struct {
+		*chaos.Report
+		Deaths []chaos.DeathsReport `json:"deaths,omitempty"`
+	}
+	var broken []string
+	if all.Deaths, broken, err = o.Deadly(ctx, *from, *deaths); err != nil {
 		return err
 	}
+	if o.Faults > 0 {
+		if all.Report, err = chaos.Run(ctx, o); err != nil {
+			return err
+		}
+		all.Write(o.Out)
+		if o.Round >= 0 {
+			o.Faults, o.Requests = 0, 0
+		}
+		if why := all.Failed(o); why != "" {
+			broken = append(broken, why)
+		}
+	}
 	if *report != "" {
-		data, err := json.MarshalIndent(rep, "", "  ")
+		data, err := json.MarshalIndent(all, "", "  ")
 		if err != nil {
 			return err
 		}
@@ -71,11 +89,8 @@ func run() error {
 			return err
 		}
 	}
-	if o.Round >= 0 {
-		o.Faults, o.Requests = 0, 0
-	}
-	if why := rep.Failed(o); why != "" {
-		return fmt.Errorf("%s (seed %d)", why, o.Seed)
+	if len(broken) > 0 {
+		return fmt.Errorf("%s (seed %d)", strings.Join(broken, "; "), o.Seed)
 	}
 	return nil
 }
