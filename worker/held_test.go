@@ -110,7 +110,13 @@ func TestBrokerAwayOverTheDeadline(t *testing.T) {
 // go on in the hands that they are in, and nothing is begun beside them.
 func TestBoundsOverABrokersDeath(t *testing.T) {
 	t.Parallel()
-	const total, limit = 400, 40
+	boundsOver(t, 400, 0, 0)
+}
+
+// boundsOver runs a job while the broker is killed, and comes back after each of the
+// outages.
+func boundsOver(t *testing.T, total int, outages ...time.Duration) {
+	const limit = 40
 	e := testenv.New(t, testenv.LLM(faultyllm.Config{Latency: 1500 * time.Millisecond, Jitter: time.Second}))
 	role := testenv.Role{Name: "server", Store: t.TempDir()}
 	server := testenv.StartProcess(t, role)
@@ -126,11 +132,17 @@ func TestBoundsOverABrokersDeath(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, answered := range []int{limit, total / 2} {
+	for n, outage := range outages {
+		answered := (n + 1) * total / (len(outages) + 2)
 		if err := e.LLM.Wait(e.Ctx(), func(s faultyllm.Stats) bool { return s.Answered >= answered && s.InFlight >= limit/2 }); err != nil {
 			t.Fatal(err)
 		}
 		server.Kill()
+		select {
+		case <-time.After(outage):
+		case <-e.Ctx().Done():
+			t.Fatal(e.Ctx().Err())
+		}
 		server = testenv.StartProcess(t, role)
 	}
 	state, err := h.Wait(e.Ctx())

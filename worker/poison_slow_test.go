@@ -89,3 +89,9 @@ func poison(t *testing.T, e *testenv.Env, total, bad int, url string, role teste
 	}
 	t.Logf("%d workers died of it; %d calls for %d requests", deaths, e.LLM.Stats().Calls, total)
 }
+
+// The same as [TestBoundsOverABrokersDeath] with a broker that stays away, also for
+// longer than calls can be kept alive without it.
+func TestBoundsOverOutages(t *testing.T) {
+	boundsOver(t, 400, time.Second, 5*time.Second, 9*time.Second)
+}
