@@ -142,10 +142,11 @@ func (r *run) storeLeftover(ctx context.Context, index int) error {
 
 // tellAttempts adds to the result of a request that does not come back what is known
 // of its attempts: of one that waits all; of one that may be in the hands of a worker
-// that is not heard of, that it may have been called.
+// that is not heard of, or that waits since no such worker was, that it may have been
+// called.
 func (r *run) tellAttempts(result *schema.Result, known *schema.Parked) {
 	parked := r.window.isParked(result.Index)
-	if fed, out := r.window.fedAt(result.Index); out && !parked {
+	if fed, out := r.window.fedAt(result.Index); out && (!parked || known != nil && known.HeldSince != nil) {
 		result.Attempts = known.Lost(fed, false)
 	}
 	if known != nil {
