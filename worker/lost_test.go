@@ -48,12 +48,12 @@ func TestLostStarts(t *testing.T) {
 		running, over int // lost while the last start runs, and once it is lost, too
 	}{
 		"begun once":                  {nil, 0, 1},
-		"begun again":                 {&schema.Parked{Starts: 1}, 1, 2},
-		"twice":                       {&schema.Parked{Starts: 2}, 2, 3},
+		"begun again":                 {&schema.Parked{Begun: make([]schema.Start, 1)}, 1, 2},
+		"twice":                       {&schema.Parked{Begun: make([]schema.Start, 2)}, 2, 3},
 		"parked":                      {&schema.Parked{Heard: true}, 0, 0},
-		"parked, and begun again":     {&schema.Parked{Heard: true, Starts: 1}, 0, 1},
-		"parked, and begun once more": {&schema.Parked{Heard: true, Starts: 2}, 1, 2},
-		"given up by one that lives":  {&schema.Parked{Starts: 0}, 0, 1},
+		"parked, and begun again":     {&schema.Parked{Heard: true, Begun: make([]schema.Start, 1)}, 0, 1},
+		"parked, and begun once more": {&schema.Parked{Heard: true, Begun: make([]schema.Start, 2)}, 1, 2},
+		"given up by one that lives":  {&schema.Parked{Begun: make([]schema.Start, 0)}, 0, 1},
 	} {
 		if tt.known != nil {
 			if got := len(tt.known.Lost(at, true)); got != tt.running {
