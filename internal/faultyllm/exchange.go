@@ -31,6 +31,7 @@ type exchange struct {
 	ticket  ticket
 	fault   Fault // for the record
 	ended   bool
+	worked  bool // it was not refused: it is billed, unless an error status says that it failed
 	created int64
 	hexID   [24]byte
 
@@ -89,6 +90,7 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request, ep *endpoint) {
 		return
 	}
 
+	x.worked = true
 	fail, failed := x.fate()
 	if !x.hold() || !x.sleep(x.latency()) {
 		x.abandon()
@@ -343,5 +345,10 @@ func (x *exchange) end(status int) {
 	if aborted {
 		status = 0
 	}
-	x.s.rec.leave(&x.ticket, status, x.fault, aborted)
+	billed := 0
+	if x.ticket.kept != nil && x.worked && status < 400 {
+		prompt, completion := x.tokens()
+		billed = prompt + completion
+	}
+	x.s.rec.leave(&x.ticket, status, x.fault, aborted, billed)
 }

@@ -178,7 +178,7 @@ func (r *record) admit(now time.Time, set *settings) (adm admission) {
 }
 
 // leave ends a call. status is 0 when the client gets no whole answer.
-func (r *record) leave(t *ticket, status int, fault Fault, aborted bool) {
+func (r *record) leave(t *ticket, status int, fault Fault, aborted bool, billed int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.inFlight--
@@ -187,7 +187,7 @@ func (r *record) leave(t *ticket, status int, fault Fault, aborted bool) {
 		r.serving--
 	}
 	if t.kept != nil {
-		t.kept.End, t.kept.Status, t.kept.Fault, t.kept.Aborted = time.Now(), status, fault, aborted
+		t.kept.End, t.kept.Status, t.kept.Fault, t.kept.Aborted, t.kept.Billed = time.Now(), status, fault, aborted, billed
 	}
 	defer r.notify()
 	if t.epoch != r.epoch {

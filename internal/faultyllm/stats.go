@@ -70,6 +70,11 @@ type Call struct {
 	Status   int       `json:"status"`       // 0: no whole answer
 	Fault    Fault     `json:"fault,omitempty"`
 	Aborted  bool      `json:"aborted,omitempty"`
+
+	// Billed are the tokens that it is billed for: those that its answer counts, and
+	// where it did not come, at least the prompt's. A call that is refused, or answered
+	// with an error status, costs nothing.
+	Billed int `json:"billed,omitempty"`
 }
 
 // Stats reports the record. Like all methods of Server it may be called

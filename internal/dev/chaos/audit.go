@@ -29,6 +29,8 @@ const (
 	BoundExceeded   Breach = "more calls at once than the job's concurrency"
 	CapExceeded     Breach = "more calls at once than the queue's cap"
 	SlotsExceeded   Breach = "more calls at once than the worker's slots"
+	BillUntrue      Breach = "a bill that says otherwise than the upstream"
+	BillUnlisted    Breach = "a billed call that is neither reported nor listed as unknown"
 	EndMissing      Breach = "a job that did not end"
 	EndTwice        Breach = "more than one end"
 	EndUntrue       Breach = "an end whose state or counts are not true"
@@ -54,6 +56,9 @@ type Verdict struct {
 	Calls      int                   `json:"calls"`
 	Retries    int                   `json:"counted_retries"` // attempts after the first of each stored result
 	Extra      map[Kind]int          `json:"extra_calls"`     // beyond the counted ones, by the fault that explains them
+	Billed     int                   `json:"billed_tokens"`   // by the upstream
+	Reported   int                   `json:"reported_tokens"` // by results
+	Unknown    int                   `json:"unknown_tokens"`  // billed for attempts that are listed as unknown
 	Over       int                   `json:"over_bound"`      // calls begun above a bound, next to calls that a fault left open
 	Readings   int                   `json:"readings"`
 	Injected   map[Kind]int          `json:"faults"`
@@ -75,6 +80,9 @@ func (v *Verdict) add(o *Verdict) {
 	v.Requests += o.Requests
 	v.Calls += o.Calls
 	v.Retries += o.Retries
+	v.Billed += o.Billed
+	v.Reported += o.Reported
+	v.Unknown += o.Unknown
 	v.Over += o.Over
 	v.Readings += o.Readings
 	addTo(v.States, o.States)
@@ -162,6 +170,7 @@ func (a *auditor) job(j *Job) {
 		a.result(at, j, r)
 	}
 	counts.NotStarted = j.Total - counts.Stored()
+	a.jobBill(j, results)
 	end := a.end(j, counts)
 	for i := range j.Total {
 		at := slot{j.ID, i}
@@ -241,7 +250,7 @@ func phases(j *Job, c schema.Counts) []schema.Phase {
 func (a *auditor) request(at slot, r *Stored, end *End) {
 	var attempts []schema.Attempt
 	if r != nil {
-		attempts = r.Attempts
+		attempts = callsAmong(r.Attempts)
 		a.Retries += max(0, len(attempts)-1)
 	}
 	runs, unmet := runsOf(a.calls[at], attempts)
@@ -260,6 +269,7 @@ func (a *auditor) request(at slot, r *Stored, end *End) {
 		excuseOutrun(runs, r.At, a.e.Faults)
 	}
 	a.runs[at] = runs
+	a.bill(at, r)
 	if unmet > 0 {
 		a.found(CallUnrecorded, at.String(), "%d attempts with an answer", unmet)
 	}

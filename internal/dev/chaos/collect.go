@@ -80,7 +80,7 @@ func keep(byID map[string]*Job, m jetstream.Msg, meta *jetstream.MsgMetadata) er
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.Subject(), err)
 		}
-		job.Ends = append(job.Ends, End{meta.Sequence.Stream, meta.Timestamp, s.State, s.Total, s.Counts})
+		job.Ends = append(job.Ends, End{meta.Sequence.Stream, meta.Timestamp, s.State, s.Total, s.Counts, s.Bill()})
 		return nil
 	}
 	result, err := schema.ParseResult(m.Data())
@@ -89,7 +89,7 @@ func keep(byID map[string]*Job, m jetstream.Msg, meta *jetstream.MsgMetadata) er
 	}
 	stored := Stored{
 		Index: result.Index, Seq: meta.Sequence.Stream, At: meta.Timestamp, Status: result.Status,
-		CustomID: result.CustomID, Answer: answerOf(result), Attempts: result.Attempts,
+		CustomID: result.CustomID, Answer: answerOf(result), Attempts: result.Attempts, Bill: result.Bill(),
 	}
 	if result.FinishedAt != nil {
 		stored.Finished = *result.FinishedAt

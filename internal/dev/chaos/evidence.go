@@ -43,6 +43,7 @@ type Stored struct {
 	CustomID string
 	Answer   string
 	Attempts []schema.Attempt
+	Bill     schema.Bill // as it says itself
 }
 
 // End is a job's final state on the results stream.
@@ -52,6 +53,7 @@ type End struct {
 	State  schema.Phase
 	Total  int
 	Counts schema.Counts
+	Bill   schema.Bill
 }
 
 // Call is one call that reached the upstream.
@@ -63,6 +65,7 @@ type Call struct {
 	End     time.Time
 	Status  int // 0: no whole answer
 	Aborted bool
+	Billed  int // tokens
 }
 
 // good reports whether the caller got an answer it can keep.

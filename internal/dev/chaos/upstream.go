@@ -61,7 +61,7 @@ func callsOf(srv *faultyllm.Server) []Call {
 			end = time.Now()
 		}
 		list = append(list, Call{
-			Worker: words[0], Job: words[1], Index: index, Start: c.Start, End: end, Status: c.Status, Aborted: c.Aborted,
+			Worker: words[0], Job: words[1], Index: index, Start: c.Start, End: end, Status: c.Status, Aborted: c.Aborted, Billed: c.Billed,
 		})
 	}
 	return list
