@@ -77,6 +77,11 @@ func LostAttempt(began time.Time) Attempt {
 		Message: "the worker that had begun it was not heard of again: it may have been called and billed"}}
 }
 
+// Lost reports whether an attempt is a start of which no word came, see [Parked.Lost].
+func (a *Attempt) Lost() bool {
+	return a.UsageUnknown && a.Deployment == "" && a.Error != nil && a.Error.Code == CodeWorkerDied
+}
+
 // ParseParked reads a message of the parked stream.
 func ParseParked(data []byte) (*Parked, error) {
 	p := new(Parked)

@@ -164,6 +164,9 @@ func (r *run) tellAttempts(result *schema.Result, known *schema.Parked) {
 // conclude writes the final state, publishes it, and clears up.
 func (r *run) conclude(ctx context.Context) error {
 	o, key := r.o, r.rec.Key()
+	if err := r.countUnlisted(ctx); err != nil {
+		return err
+	}
 	r.tally.write(&r.rec.State, 0)
 	r.rec.Waiting = nil
 	r.rec.Isolated = 0

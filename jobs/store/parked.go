@@ -58,6 +58,15 @@ func (s *Parked) Each(ctx context.Context, queue, job string, of func(index int)
 	})
 }
 
+// Any reports whether anything is known of any of a job's requests.
+func (s *Parked) Any(ctx context.Context, queue, job string) (bool, error) {
+	info, err := s.c.Subjects(ctx, s.c.Names.ParkedStream(), s.c.Names.ParkedOf(queue, job))
+	if err != nil {
+		return false, err
+	}
+	return len(info.State.Subjects) > 0, nil
+}
+
 // Purge removes what is known of a job's requests.
 func (s *Parked) Purge(ctx context.Context, queue, job string) error {
 	return s.c.Purge(ctx, s.c.Names.ParkedStream(), s.c.Names.ParkedOf(queue, job))

@@ -113,13 +113,15 @@ type auditor struct {
 	e     *Evidence
 	calls map[slot][]Call
 	runs  map[slot][]*run
+
+	listed map[string]int // unknown attempts of a job that no result lists
 }
 
 // Audit compares the evidence with the promises.
 func Audit(e *Evidence) *Verdict {
 	a := &auditor{
 		Verdict: newVerdict(),
-		e:       e, calls: map[slot][]Call{}, runs: map[slot][]*run{},
+		e:       e, calls: map[slot][]Call{}, runs: map[slot][]*run{}, listed: map[string]int{},
 	}
 	for _, f := range e.Faults {
 		a.Injected[f.Kind]++

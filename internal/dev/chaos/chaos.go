@@ -177,6 +177,9 @@ func (r *Report) Write(w io.Writer) {
 		}
 	}
 	line("begun over a bound, beside calls left open", "%6d", r.Over)
+	fmt.Fprintf(w, "\ntokens billed %d\n", r.Billed)
+	line("reported by results", "%6d", r.Reported)
+	line("billed for attempts listed as unknown", "%6d", r.Unknown)
 	fmt.Fprintf(w, "\nreadings %d\n", r.Readings)
 	fmt.Fprintf(w, "\nviolations %d\n", len(r.Violations))
 	found := map[Breach]int{}
