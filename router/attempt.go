@@ -10,6 +10,7 @@ import (
 
 	"pelton/internal/tokens"
 	"pelton/router/internal/keywords"
+	"pelton/router/protocol"
 	"pelton/schema"
 )
 
@@ -172,6 +173,9 @@ func (r *run) exchange(at choice, model string, fresh bool) (judgement, *call) {
 		r.timeouts++
 	}
 	r.noteSign(d, model, &v, began)
+	if v.err == nil {
+		v.incomplete = protocol.Incomplete(c.Endpoint, c.Body, c.answer.Body)
+	}
 	if c.partial() {
 		v.count(c.answer.Usage)
 	}

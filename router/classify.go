@@ -25,16 +25,17 @@ type reply struct {
 
 // judgement is what an answer means. A nil err is success.
 type judgement struct {
-	err    *schema.Error
-	usage  *schema.Usage  // also on failures: they may be billed
-	tokens protocol.Usage // the same, with its parts
-	retry  bool           // another attempt may succeed
-	after  time.Duration  // the server's word on when; 0: none
-	rest   time.Time      // the same for all requests, successes included; zero: none
-	scope  protocol.Scope // of an upstream_fatal
-	relay  bool           // the server behind a gateway has said so
-	stale  bool           // the connection had been closed before the call
-	used   bool           // a quota is used up that does not come back within minutes
+	err        *schema.Error
+	usage      *schema.Usage  // also on failures: they may be billed
+	tokens     protocol.Usage // the same, with its parts
+	retry      bool           // another attempt may succeed
+	after      time.Duration  // the server's word on when; 0: none
+	rest       time.Time      // the same for all requests, successes included; zero: none
+	scope      protocol.Scope // of an upstream_fatal
+	relay      bool           // the server behind a gateway has said so
+	stale      bool           // the connection had been closed before the call
+	incomplete string         // of a success: see [schema.Result]
+	used       bool           // a quota is used up that does not come back within minutes
 }
 
 // count takes an answer's usage over.

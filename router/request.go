@@ -81,6 +81,9 @@ type Outcome struct {
 	// Bill is what all attempts took and cost, as far as it is known. See [Prices].
 	schema.Bill
 
+	// Incomplete is of a success, as [schema.Result] has it.
+	Incomplete string
+
 	notReady *NotReadyError
 }
 

@@ -170,6 +170,7 @@ func (r *Router) Do(ctx context.Context, req Request) Outcome {
 		v := run.attempt(ctx, at, max(run.now.Sub(free), 0))
 		free = run.now
 		if run.last = v.err; run.last == nil {
+			run.record.Incomplete = v.incomplete
 			return run.record.end(nil, "")
 		}
 		if cause := context.Cause(ctx); cause != nil {

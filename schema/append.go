@@ -41,6 +41,10 @@ func (r *Result) AppendJSON(dst []byte) ([]byte, error) {
 	a.count("unknown_attempts", r.UnknownAttempts)
 	a.count("unpriced_attempts", r.UnpricedAttempts)
 	a.optional("ttft_ms", r.TTFTMs)
+	if r.Incomplete != "" {
+		a.key("incomplete")
+		a.dst = appendString(a.dst, r.Incomplete)
+	}
 	a.moment("queued_at", r.QueuedAt)
 	a.moment("started_at", r.StartedAt)
 	a.moment("finished_at", r.FinishedAt)

@@ -47,6 +47,8 @@ func readResult(data []byte) (r *Result, hasIndex, ok bool) {
 			r.UnpricedAttempts = int(d.int(v))
 		case "ttft_ms":
 			r.TTFTMs = d.optional(v)
+		case "incomplete":
+			r.Incomplete = d.text(v)
 		case "queued_at":
 			r.QueuedAt = d.moment(v)
 		case "started_at":

@@ -33,6 +33,7 @@ type Result struct {
 	Usage      *Usage          `json:"usage,omitempty"`       // summed over the attempts of which it is known; nil: it is of none
 	Cost       *float64        `json:"cost,omitempty"`        // USD, summed over the attempts of which it is known; nil: it is of none
 	TTFTMs     *float64        `json:"ttft_ms,omitempty"`     // milliseconds to the first token of the last attempt; nil: not streamed
+	Incomplete string          `json:"incomplete,omitempty"`  // of a success: why the answer is not all that was asked for, see [IncompleteLength]; empty: it is
 	QueuedAt   *time.Time      `json:"queued_at,omitempty"`   // when the job was published
 	StartedAt  *time.Time      `json:"started_at,omitempty"`  // when a worker began it; nil: no call was made
 	FinishedAt *time.Time      `json:"finished_at,omitempty"` // when the result was made, before it was stored
@@ -52,6 +53,12 @@ type Result struct {
 	// deployment is left for it: the job's owner has to know.
 	Model string `json:"-"`
 }
+
+// Why the answer of a success is not all that was asked for.
+const (
+	IncompleteLength = "length"         // it was to be JSON, and was cut at its longest
+	IncompleteFilter = "content_filter" // a filter ended it
+)
 
 // Err returns the result's error, or nil exactly when it succeeded.
 func (r *Result) Err() error {

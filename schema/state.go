@@ -115,6 +115,8 @@ type State struct {
 	// then. See [Result]. States of earlier builds have neither.
 	UnknownAttempts  int `json:"unknown_attempts,omitempty"`
 	UnpricedAttempts int `json:"unpriced_attempts,omitempty"`
+
+	Incomplete int `json:"incomplete,omitempty"` // successes whose answer is not all that was asked for: see [Result]
 }
 
 // Waiting is that requests of a job wait until a model's upstream takes more.

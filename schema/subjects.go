@@ -203,6 +203,9 @@ const (
 	// HeaderReason is beside it: what the request waits for, for people.
 	HeaderReason = "Pelton-Reason"
 
+	// HeaderIncomplete is on successes whose answer is not all that was asked for: why.
+	HeaderIncomplete = "Pelton-Incomplete"
+
 	// HeaderRetryOf is on jobs: the one whose failures this one runs again.
 	HeaderRetryOf = "Pelton-Retry-Of"
 

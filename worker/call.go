@@ -97,6 +97,7 @@ func (w *worker) call(ctx context.Context, it *queue.Item, earlier *schema.Parke
 		result.SetBill(schema.BillOf(made))
 	}
 	result.StartedAt, result.FinishedAt = &at.started, &at.finished
+	result.Incomplete = answer.Incomplete
 	if n := len(answer.Attempts); n > 0 {
 		result.TTFTMs = answer.Attempts[n-1].TTFTMs
 	}

@@ -172,6 +172,35 @@ func TestAskingAnewIsOneCall(t *testing.T) {
 	}
 }
 
+// An answer that is cut is a success with a word: of JSON that was asked for, and by a filter.
+func TestIncompleteAnswersAreMarked(t *testing.T) {
+	e := testenv.New(t)
+	e.Worker(defaultQueue)
+	requests := []schema.Request{
+		testenv.Chat("a", `{"raw":"{\"choices\":[{\"message\":{\"content\":\"{\"},\"finish_reason\":\"length\"}]}"}`),
+		testenv.Chat("b", `{"raw":"{\"choices\":[{\"message\":{\"content\":\"so far\"},\"finish_reason\":\"content_filter\"}]}"}`),
+		testenv.Chat("c", ""),
+	}
+	requests[0].Body = []byte(strings.Replace(string(requests[0].Body), "{", `{"response_format":{"type":"json_object"},`, 1))
+	h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: requests})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := h.Wait(e.Ctx())
+	if err != nil || state.Incomplete != 2 || state.Counts.Succeeded != 3 {
+		t.Fatalf("%+v, %v", state, err)
+	}
+	want := []string{schema.IncompleteLength, schema.IncompleteFilter, ""}
+	for r, err := range h.Ordered(e.Ctx()) {
+		if err != nil {
+			break // the job's end
+		}
+		if r.Err() != nil || r.Incomplete != want[r.Index] {
+			t.Errorf("result %d: %v, %q", r.Index, r.Err(), r.Incomplete)
+		}
+	}
+}
+
 // An upstream is away for a while: nothing is lost, and it sees probes rather
 // than a storm.
 func TestOutage(t *testing.T) {

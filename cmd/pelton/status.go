@@ -95,6 +95,9 @@ func stateTable(s *schema.State) table {
 	if missing := human.Missing(s.Bill(), human.Digits); missing != "" {
 		add("not counted", "%s", missing)
 	}
+	if s.Incomplete > 0 {
+		add("incomplete", "%d answers are cut, or filtered", s.Incomplete)
+	}
 	for _, e := range s.Errors {
 		add("error", "%s: %d, first at index %d", e.Code, e.Count, e.FirstIndex)
 	}

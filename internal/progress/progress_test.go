@@ -250,11 +250,16 @@ func TestSummary(t *testing.T) {
 	priceless := final
 	priceless.Errors, priceless.Cost, priceless.UnpricedAttempts = nil, nil, 998
 
+	partly := final
+	partly.Errors, partly.Cost, partly.Incomplete = nil, nil, 1200
+
 	for _, test := range []struct {
 		state schema.State
 		o     Options
 		want  string
 	}{
+		{partly, Options{}, "nightly: completed with errors after 1m 12s\n  998 succeeded, 2 failed\n  14/s, 120,000 prompt + 3,400 completion tokens\n" +
+			"  1,200 of the answers cut at their length or by a filter: results with \"incomplete\"\n"},
 		{unsure, Options{}, "nightly: completed with errors after 1m 12s\n  998 succeeded, 2 failed\n  14/s, at least 120,000 prompt + 3,400 completion tokens, " +
 			"at least $0.1234, 1,200 calls of unknown usage, 1 call of unknown price\n"},
 		{untold, Options{}, "nightly: completed with errors after 1m 12s\n  998 succeeded, 2 failed\n  14/s, 1,200 calls of unknown usage\n"},

@@ -70,6 +70,9 @@ func (p *Printer) summary() string {
 		b.WriteString("  " + strings.Join(figures, ", ") + "\n")
 	}
 
+	if s.Incomplete > 0 {
+		fmt.Fprintf(&b, "  %s of the answers cut at their length or by a filter: results with \"incomplete\"\n", number(s.Incomplete))
+	}
 	errors := slices.Clone(s.Errors)
 	slices.SortStableFunc(errors, func(a, b schema.ErrorCount) int { return b.Count - a.Count })
 	for i, e := range errors {

@@ -16,6 +16,7 @@ type tally struct {
 	cost   *float64
 	// Attempts that are missing in the usage and the cost, and in the cost alone.
 	unknown, unpriced int
+	incomplete        int // successes whose answer is not whole
 	errors            []schema.ErrorCount
 	first             int // index of the first failure that was counted; -1 before
 
@@ -44,6 +45,9 @@ func (t *tally) add(meta store.ResultMeta) {
 	}
 	t.unknown += meta.UnknownAttempts
 	t.unpriced += meta.UnpricedAttempts
+	if meta.Incomplete != "" {
+		t.incomplete++
+	}
 	if meta.Status != schema.StatusSucceeded {
 		t.addError(meta)
 	}
@@ -105,6 +109,7 @@ func (t *tally) write(s *schema.State, inFlight int) {
 		s.ETASeconds = &eta
 	}
 	s.SetBill(t.bill())
+	s.Incomplete = t.incomplete
 	s.Errors = slices.Clone(t.errors)
 	slices.SortFunc(s.Errors, func(a, b schema.ErrorCount) int { return b.Count - a.Count })
 }

@@ -24,6 +24,8 @@ type ResultMeta struct {
 	QueuedFor time.Duration // for places at deployments, all attempts together
 	DeadModel string        // where no deployment is left for it: the model asked for
 
+	Incomplete string // as [schema.Result] has it
+
 	Wait Wait // where Status is [schema.StatusParked]: what for
 }
 
@@ -45,7 +47,7 @@ const (
 )
 
 func metaOf(r *schema.Result) ResultMeta {
-	out := ResultMeta{Index: r.Index, Status: r.Status, Bill: r.Bill(), DeadModel: r.Model}
+	out := ResultMeta{Index: r.Index, Status: r.Status, Bill: r.Bill(), DeadModel: r.Model, Incomplete: r.Incomplete}
 	for _, a := range r.Attempts {
 		out.QueuedFor += time.Duration(a.WaitedMs * float64(time.Millisecond))
 	}
@@ -67,6 +69,9 @@ func (o ResultMeta) writeTo(h headerSetter, job string) {
 	h.Set(schema.HeaderStatus, string(o.Status))
 	if o.Code != "" {
 		h.Set(schema.HeaderCode, HeaderText(o.Code))
+	}
+	if o.Incomplete != "" {
+		h.Set(schema.HeaderIncomplete, HeaderText(o.Incomplete))
 	}
 	usageHeaders(h, o.Bill)
 	readyHeader(h, o.ReadyAt)
@@ -137,6 +142,7 @@ func parseMeta(h nats.Header) (ResultMeta, bool) {
 	}
 	out := ResultMeta{Index: index, Status: schema.Status(h.Get(schema.HeaderStatus)), Code: HeaderValue(h.Get(schema.HeaderCode)),
 		ReadyAt: parseReady(h), DeadModel: HeaderValue(h.Get(schema.HeaderModel))}
+	out.Incomplete = HeaderValue(h.Get(schema.HeaderIncomplete))
 	if out.Status == schema.StatusParked {
 		out.Wait = Wait{Model: out.DeadModel, Cause: out.Code, Reason: HeaderValue(h.Get(schema.HeaderReason))}
 		out.Code, out.DeadModel = "", ""
