@@ -29,8 +29,10 @@ func (r *run) takeKeywords() error {
 // model in it, with what the fallback says otherwise, and with what d adds and
 // without what it drops. It is the same bytes where none of these differs.
 func (r *run) bodyFor(d *deployment, model string, s *stage) (body json.RawMessage, err error) {
-	if body, err = r.bodyWith(model); err != nil {
-		return body, err
+	if body = r.req.Body; !d.namesModel {
+		if body, err = r.bodyWith(model); err != nil {
+			return body, err
+		}
 	}
 	if s.fields != nil {
 		if body, err = schema.Merge(s.fields, body); err != nil {

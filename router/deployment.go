@@ -20,16 +20,17 @@ import (
 // what changes is its health.
 type deployment struct {
 	Deployment
-	host      string // of the base URL, for messages; empty: the protocol knows it
-	transport http.RoundTripper
-	protocol  protocol.Protocol
-	limit     int64 // bytes of an answer
-	secrets   scrubber
-	dropped   dropped
-	token     *bearer.Source // nil: none that changes
-	level     int            // its Order, those without one last
-	rules     coolRules
-	budgets   []*budget.Budget
+	host       string // of the base URL, for messages; empty: the protocol knows it
+	transport  http.RoundTripper
+	protocol   protocol.Protocol
+	limit      int64 // bytes of an answer
+	secrets    scrubber
+	dropped    dropped
+	namesModel bool           // its protocol does not read the name in the body
+	token      *bearer.Source // nil: none that changes
+	level      int            // its Order, those without one last
+	rules      coolRules
+	budgets    []*budget.Budget
 	health
 }
 
@@ -67,6 +68,7 @@ func newDeployment(d Deployment, transport http.RoundTripper, limit int64) (*dep
 	if made.protocol, err = newProtocol(d, made.token, transport, made.dropped.tell); err != nil {
 		return nil, err
 	}
+	_, made.namesModel = made.protocol.(protocol.Namer)
 	return made, nil
 }
 

@@ -56,7 +56,9 @@ func TestEveryProtocol(t *testing.T) {
 		"history": {`"max_tokens":50,` + tools + `,` + history, "", `stop "You said: And now?"`},
 		"schema":  {`"max_tokens":50,` + schema + `,` + plain, `{"city":"Oslo"}`, `stop "{\"city\":\"Oslo\"}"`},
 	} {
-		up := llm(t, faultyllm.Config{APIKey: testKey, Answer: test.answer})
+		up := llm(t, faultyllm.Config{APIKey: testKey, Answer: test.answer, Models: []string{
+			"gpt", "claude-sonnet-4-6", "gemini-3.5-flash", "us.amazon.nova-lite-v1:0", "command-a-03-2025", "mistral.mistral-large-3-675b-instruct",
+		}})
 		for _, d := range everyProtocol(func(string) string { return up.Root() }) {
 			if d.ID == "bedrock" && name == "schema" { // structured answers are a matter of the model's there
 				d.Model = "mistral.mistral-large-3-675b-instruct"

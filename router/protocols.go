@@ -88,8 +88,11 @@ func (d Deployment) checkProtocol() error {
 
 // CheckSettings reports what the protocol of d, which is checked, lacks, such as
 // a region: a configuration is refused by it before anything begins. It makes no
-// call.
+// call, and for OpenAI's protocol, which lacks nothing, nothing else either.
 func (d Deployment) CheckSettings() error {
+	if d.speaksOpenAI() && d.Settings["client_secret"].Empty() { // it needs none
+		return nil
+	}
 	_, err := newProtocol(d, bearer.New(d.TokenFile, d.TokenCommand), http.DefaultTransport, nil)
 	return err
 }

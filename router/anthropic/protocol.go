@@ -164,6 +164,9 @@ func (p *Protocol) readdress(ctx context.Context, c *protocol.Call) error {
 	return nil
 }
 
+// NamesModel says that the body's name of the model is not read.
+func (p *Protocol) NamesModel() {}
+
 // Secrets are the tokens that an answer might repeat.
 func (p *Protocol) Secrets() []string {
 	if secretive, ok := p.auth.(protocol.Secretive); ok {

@@ -139,6 +139,9 @@ func (p *Protocol) Secrets() []string {
 	return nil
 }
 
+// NamesModel says that the body's name of the model is not read.
+func (p *Protocol) NamesModel() {}
+
 // Models returns nil: Converse lists none.
 func (p *Protocol) Models([]byte) []string { return nil }
 

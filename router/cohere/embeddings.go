@@ -11,12 +11,13 @@ import (
 // embedRequest is one body of OpenAI's embeddings on its way into one of Cohere's.
 type embedRequest struct {
 	translate.Refusals
-	note note
+	model string
+	note  note
 }
 
 // append appends the body to send to out.
 func (r *embedRequest) append(out, body []byte) []byte {
-	out = append(out, '{')
+	out = rawjson.AppendString(append(out, `{"model":`...), r.model)
 	var kind, types []byte
 	asked := false
 	object, _ := rawjson.Object(body, func(key, value []byte) {
@@ -24,7 +25,7 @@ func (r *embedRequest) append(out, body []byte) []byte {
 			return
 		}
 		switch name := string(key); name {
-		case "user":
+		case "model", "user":
 		case "encoding_format":
 			r.note.packed = string(value) == `"base64"`
 		case "dimensions":

@@ -94,7 +94,7 @@ func (p *Protocol) Encode(ctx context.Context, c *protocol.Call) error {
 		body = r.append(make([]byte, 0, len(c.Body)+len(c.Body)/8+256), c.Body)
 		n, refusals = r.note, r.Refusals
 	case schema.Embeddings:
-		r := embedRequest{Refusals: refusals}
+		r := embedRequest{Refusals: refusals, model: c.Model}
 		body = r.append(make([]byte, 0, len(c.Body)+256), c.Body)
 		n, refusals = r.note, r.Refusals
 	}
@@ -126,6 +126,9 @@ func noteOf(c *protocol.Call) *note {
 	}
 	return &note{}
 }
+
+// NamesModel says that the body's name of the model is not read.
+func (p *Protocol) NamesModel() {}
 
 // Decode says what a whole answer means.
 func (p *Protocol) Decode(c *protocol.Call, reply protocol.Reply) protocol.Answer {

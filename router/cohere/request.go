@@ -26,7 +26,7 @@ type request struct {
 // append appends the body to send to out. Where Err is set, what it wrote is of no
 // use.
 func (r *request) append(out, body []byte) []byte {
-	out = append(out, '{')
+	out = rawjson.AppendString(append(out, `{"model":`...), r.model)
 	object, _ := rawjson.Object(body, func(key, value []byte) {
 		if !rawjson.IsNull(value) {
 			out = r.member(out, key, value)
@@ -58,6 +58,7 @@ func reasons(model string) bool { return strings.Contains(model, "reasoning") }
 // member appends a member of the body, or keeps it.
 func (r *request) member(out, key, value []byte) []byte {
 	switch name := string(key); name {
+	case "model":
 	case "messages":
 		r.messages = value
 	case "max_tokens":

@@ -290,6 +290,9 @@ func (s *server) Stream(c *protocol.Call, reply protocol.Reply, body io.Reader, 
 
 func (s *server) Models(body []byte) []string { return modelNames(body) }
 
+// NamesModel says that the body's name of the model is not read.
+func (s *server) NamesModel() {}
+
 // Secrets are the tokens that an answer might repeat.
 func (s *server) Secrets() []string {
 	if s.google == nil {

@@ -16,8 +16,8 @@ type Call struct {
 	Endpoint schema.Endpoint // never empty
 	Model    string          // the server's name for the model; empty for [ListModels]
 
-	// Body is the JSON object to send, in OpenAI's form, with Model and the
-	// deployment's defaults in it; nil for [ListModels]. It is not to be changed.
+	// Body is the JSON object to send, in OpenAI's form, with Model (but for a
+	// [Namer]) and the deployment's defaults in it; nil for [ListModels]. It is not to be changed.
 	Body json.RawMessage
 
 	// Streamed says that the answer is to be streamed: the body has "stream": true.

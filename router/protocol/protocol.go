@@ -73,6 +73,10 @@ type Secretive interface {
 	Secrets() []string
 }
 
+// Namer is a [Protocol] whose requests name the model by [Call.Model] alone: the
+// name in the body of a call may be another.
+type Namer interface{ NamesModel() }
+
 // Prover is a [Protocol] whose servers are not asked for their models, and that
 // can tell all the same whether there is what proves to them who asks.
 type Prover interface {
