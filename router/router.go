@@ -192,7 +192,7 @@ func (r *Router) prepare(req Request) (*run, *schema.Error) {
 		return nil, &schema.Error{Class: schema.ClassRequestFatal, Code: code, Message: protocol.OneLine(message, protocol.MaxMessage)}
 	}
 	req.Endpoint = cmp.Or(req.Endpoint, schema.ChatCompletions)
-	if !slices.ContainsFunc(r.deployments, func(d *deployment) bool { return d.serves(req.Endpoint) }) {
+	if !slices.ContainsFunc(r.deployments, func(d *deployment) bool { ok, _ := d.protocol.Serves(req.Endpoint); return ok }) {
 		return fatal(schema.CodeInvalidRequest, fmt.Sprintf("unknown endpoint %q", req.Endpoint))
 	}
 	var model, stream []byte

@@ -52,6 +52,9 @@ func (l *loader) params(p *pending, section entry, limits []entry) {
 	}
 	p.Model, p.provider, p.Endpoints = where.model, where.provider, where.endpoints
 	p.service = budgeted(where.provider)
+	if len(where.endpoints) == 1 {
+		l.warn(p.line, section.path+".model", fmt.Sprintf("serves /v1/%s alone: other requests are not translated into it", where.endpoints[0]))
+	}
 	p.Azure, p.onAzure = where.provider == "azure", azureService(name, kind)
 	if !speaksOpenAI(base) {
 		p.Protocol = serviceOf(where.provider, where.model).protocol
