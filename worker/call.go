@@ -31,6 +31,7 @@ func causeOf(code string) *schema.Error {
 type callResult struct {
 	result *schema.Result
 	parked *schema.Parked
+	given  []schema.Attempt // with neither: the attempts made all the same
 }
 
 // call brings a request to its answer: by the router, unless its job has ended.
@@ -87,7 +88,7 @@ func (w *worker) call(ctx context.Context, it *queue.Item, earlier *schema.Parke
 	// Not the job was ended, but we: a hard stop reaches the job's context, from
 	// which the call has its own, before or after that of the delivery.
 	if answer.Status == schema.StatusCancelled && (ctx.Err() != nil || w.hard.Err() != nil) {
-		return callResult{}
+		return callResult{given: answer.Attempts}
 	}
 	at.finished = time.Now().UTC()
 	result.Status, result.Response, result.Error = answer.Status, answer.Response, answer.Error

@@ -88,7 +88,7 @@ func (w *worker) begin(ctx context.Context, l queue.Lease, it *queue.Item, t tri
 	out := w.call(ctx, it, known)
 	stop()
 	if out.result == nil && out.parked == nil {
-		w.uncount(it, start.At)
+		w.uncount(it, start.At, out.given)
 	}
 	return w.storeOrPark(ctx, l, it, out)
 }
@@ -267,13 +267,17 @@ func (w *worker) isOver(ctx context.Context, it *queue.Item) (over bool, err err
 }
 
 // uncount takes back the start of a request that is given up by a process that
-// lives: at once where the broker can be reached, else when it can be again.
-func (w *worker) uncount(it *queue.Item, at time.Time) {
+// lives: at once where the broker can be reached, else when it can be again. What it
+// has come to is kept in its place: calls that were cut off may be billed.
+func (w *worker) uncount(it *queue.Item, at time.Time, made []schema.Attempt) {
 	change := func(ctx context.Context) error {
 		_, err := w.cfg.Store.Parked.Change(ctx, it.JobKey(), it.Index, func(p *schema.Parked) bool {
 			i := startOf(p, at)
 			if i >= 0 {
 				p.Begun = slices.Delete(p.Begun, i, i+1)
+				if len(made) > len(p.Attempts) {
+					p.Attempts = made
+				}
 			}
 			return i >= 0
 		})
