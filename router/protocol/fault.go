@@ -104,22 +104,8 @@ func (f *Fault) readAt(raw []byte, depth int) {
 	if depth > maxNested || !Present(raw) {
 		return
 	}
-	if raw[0] == '[' { // FastAPI's list of what is wrong, or an array around one error
-		var all []json.RawMessage
-		_ = json.Unmarshal(raw, &all)
-		var said []string
-		for _, one := range all[:min(len(all), 20)] {
-			var inner Fault
-			inner.readAt(one, depth+1)
-			f.take(inner)
-			if text := inner.Message; text != "" {
-				if inner.Param != "" {
-					text = inner.Param + ": " + text
-				}
-				said = append(said, text)
-			}
-		}
-		f.Message = strings.Join(said, "; ")
+	if raw[0] == '[' {
+		f.readList(raw, depth)
 		return
 	}
 	if raw[0] != '{' {
@@ -181,6 +167,25 @@ func (f *Fault) readAt(raw []byte, depth int) {
 		f.Name(inner.Names...)
 		f.Message = strings.TrimPrefix(f.Message+": "+inner.Message, ": ")
 	}
+}
+
+// readList reads FastAPI's list of what is wrong, or an array around one error.
+func (f *Fault) readList(raw []byte, depth int) {
+	var all []json.RawMessage
+	_ = json.Unmarshal(raw, &all)
+	var said []string
+	for _, one := range all[:min(len(all), 20)] {
+		var inner Fault
+		inner.readAt(one, depth+1)
+		f.take(inner)
+		if text := inner.Message; text != "" {
+			if inner.Param != "" {
+				text = inner.Param + ": " + text
+			}
+			said = append(said, text)
+		}
+	}
+	f.Message = strings.Join(said, "; ")
 }
 
 // detail is one of those of Google's errors: RetryInfo, QuotaFailure, ErrorInfo.
