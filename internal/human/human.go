@@ -28,7 +28,7 @@ func Counts(c schema.Counts, digits func(int) string) string {
 
 // Isolated says how many requests are isolated, and why; n is not 0.
 func Isolated(n int) string {
-	return Digits(n) + " of the requests, which were in flight each time that a worker was not heard of again: they are begun one by one; the others go on"
+	return Digits(n) + " of the requests, which were in flight each time that a worker was not heard of again: they are begun in trials; the others go on"
 }
 
 // Ago is how long before now t was, in one unit: "5s", "3m", "47h", "2d". What is
