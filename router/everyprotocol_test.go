@@ -244,26 +244,7 @@ func charge(body []byte, kind string) (input, output int64, whole bool) {
 // A thousand requests over a group of five protocols, of whose calls a fifth fail in
 // every way: one answer each, and what is counted and paid is what was charged.
 func TestThousandOverEveryProtocol(t *testing.T) {
-	faults := faultyllm.Rates{}
-	for _, fault := range []faultyllm.Fault{
-		faultyllm.FaultRateLimit, faultyllm.FaultServerError, faultyllm.FaultUnavailable, faultyllm.FaultOverloaded, faultyllm.FaultReset,
-		faultyllm.FaultTruncated, faultyllm.FaultErrorIn200, faultyllm.FaultClose, faultyllm.FaultBadGateway, faultyllm.FaultTimeout,
-	} {
-		faults[fault] = 0.02
-	}
-	bills := map[string]*bill{}
-	var servers []*httptest.Server
-	deployments := everyProtocol(func(id string) string {
-		up, err := faultyllm.New(faultyllm.Config{APIKey: testKey, Faults: faults, Seed: uint64(len(bills) + 1)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = up.Close() })
-		bills[id] = &bill{}
-		srv := charging(t, bills[id], up)
-		servers = append(servers, srv)
-		return srv.URL
-	})
+	deployments, bills, servers := chargedDeployments(t)
 	retries, fails := 20, 1_000_000
 	r := start(t, &Config{Deployments: deployments, NumRetries: &retries, AllowedFails: &fails, CooldownTime: new(time.Duration)})
 	type paid struct {
@@ -329,4 +310,31 @@ func TestThousandOverEveryProtocol(t *testing.T) {
 			t.Errorf("%s was hardly asked: %+v", id, *p)
 		}
 	}
+}
+
+// chargedDeployments are those of every protocol, at servers of whose calls a fifth
+// fail, and the bill of each.
+func chargedDeployments(t *testing.T) ([]Deployment, map[string]*bill, []*httptest.Server) {
+	t.Helper()
+	faults := faultyllm.Rates{}
+	for _, fault := range []faultyllm.Fault{
+		faultyllm.FaultRateLimit, faultyllm.FaultServerError, faultyllm.FaultUnavailable, faultyllm.FaultOverloaded, faultyllm.FaultReset,
+		faultyllm.FaultTruncated, faultyllm.FaultErrorIn200, faultyllm.FaultClose, faultyllm.FaultBadGateway, faultyllm.FaultTimeout,
+	} {
+		faults[fault] = 0.02
+	}
+	bills := map[string]*bill{}
+	var servers []*httptest.Server
+	deployments := everyProtocol(func(id string) string {
+		up, err := faultyllm.New(faultyllm.Config{APIKey: testKey, Faults: faults, Seed: uint64(len(bills) + 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = up.Close() })
+		bills[id] = &bill{}
+		srv := charging(t, bills[id], up)
+		servers = append(servers, srv)
+		return srv.URL
+	})
+	return deployments, bills, servers
 }
