@@ -53,18 +53,18 @@ type run struct {
 // the server had closed is made once more at once, on a fresh one: that is
 // recorded too, and counts for nothing.
 func (r *run) attempt(ctx context.Context, at choice, waited time.Duration) judgement {
-	v, c, began := r.callOnce(ctx, at, waited, false)
+	v, c, began := r.callOnce(at, waited, false)
 	if v.stale {
 		r.stale++
 		r.events.failed(len(r.record.Attempts), at.d.ID, v.err)
-		v, c, began = r.callOnce(ctx, at, 0, true)
+		v, c, began = r.callOnce(at, 0, true)
 	}
 	r.recordCall(ctx, at, v, c, began, r.now.Sub(began))
 	return v
 }
 
 // callOnce makes a call and records it; fresh: on a connection that had none.
-func (r *run) callOnce(ctx context.Context, at choice, waited time.Duration, fresh bool) (judgement, *call, time.Time) {
+func (r *run) callOnce(at choice, waited time.Duration, fresh bool) (judgement, *call, time.Time) {
 	d := at.d
 	model := d.modelFor(r.plan.stages[at.stage].wildcard)
 	began := r.now

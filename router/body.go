@@ -2,6 +2,7 @@ package router
 
 import (
 	"encoding/json"
+	"slices"
 
 	"pelton/router/internal/keywords"
 	"pelton/router/protocol"
@@ -20,7 +21,7 @@ func (r *run) takeKeywords() error {
 	r.asked, r.req.Body, r.size.Body = &asked, body, body
 	r.plan.asked = r.asked
 	for _, tag := range asked.Tags {
-		r.plan.tags = append(r.plan.tags[:len(r.plan.tags):len(r.plan.tags)], tag)
+		r.plan.tags = append(slices.Clip(r.plan.tags), tag)
 	}
 	return nil
 }

@@ -2,8 +2,9 @@ package router
 
 import "pelton/router/limits"
 
-// The limits of deployments, and who holds them, by their names in [limits].
 type (
+	// Limits and those below are the limits of deployments, and who holds them, by
+	// their names in [limits].
 	Limits       = limits.Limits
 	Limiter      = limits.Limiter
 	Permit       = limits.Permit

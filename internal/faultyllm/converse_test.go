@@ -70,7 +70,7 @@ func TestConverse(t *testing.T) {
 	names, payloads = frames(t, u.converse("amazon.nova:0/converse-stream", converseBody+tool, sign...))
 	equal(t, "the block's beginning", names[1], "contentBlockStart")
 	equal(t, "its tool", pick(t, payloads[1], "start", "toolUse", "name"), any("f"))
-	equal(t, "calls", int(u.Stats().Calls), 7)
+	equal(t, "calls", u.Stats().Calls, 7)
 }
 
 func TestConverseFails(t *testing.T) {

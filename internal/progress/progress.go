@@ -159,7 +159,7 @@ func (p *Printer) tellWaits() {
 			p.told = map[string]bool{}
 		}
 		p.told[key] = true
-		p.write([]byte("progress: " + human.Waiting(w, p.at, number) + ": " + w.Reason + "\n"))
+		_, _ = p.write([]byte("progress: " + human.Waiting(w, p.at, number) + ": " + w.Reason + "\n"))
 	}
 }
 

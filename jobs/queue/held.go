@@ -160,7 +160,7 @@ func askHeld(ctx context.Context, st *store.Store, job store.JobKey, index int) 
 		case err != nil:
 			return nil, err
 		}
-		for _, text := range strings.Split(string(answer.Data), ",") {
+		for text := range strings.SplitSeq(string(answer.Data), ",") {
 			text, answered := strings.CutSuffix(text, "+")
 			n, err := strconv.Atoi(text)
 			switch {

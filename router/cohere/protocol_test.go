@@ -282,7 +282,7 @@ func TestStreamIsCut(t *testing.T) {
 			t.Fatalf("cut at %d: %s", n, a.Body)
 		}
 	}
-	if _, _, err := read(p, events, true, 100); err != protocol.ErrTooLarge {
+	if _, _, err := read(p, events, true, 100); !errors.Is(err, protocol.ErrTooLarge) {
 		t.Errorf("beyond the bound: %v", err)
 	}
 }
@@ -298,7 +298,7 @@ func TestStreamFails(t *testing.T) {
 		begin + "data: oops\n\n": schema.ClassTransient,
 	} {
 		_, a, err := read(p, wire, false, 1<<20)
-		if err != protocol.ErrFailed || !a.Failed || protocol.ClassOf(200, &a.Fault) != class {
+		if !errors.Is(err, protocol.ErrFailed) || !a.Failed || protocol.ClassOf(200, &a.Fault) != class {
 			t.Errorf("%q: %v %+v", wire[len(begin):], err, a)
 		}
 	}

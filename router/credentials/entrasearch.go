@@ -96,7 +96,7 @@ func (e *Entra) managed(ctx context.Context, at, version, idName, id, header, va
 		query.Set(idName, id)
 	}
 	endpoint.RawQuery = query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, endpoint.String(), nil) //nolint:gosec // the address is this machine's own, or its environment's
 	if err != nil {
 		return "", time.Time{}, errors.New("the address of the managed identity is none")
 	}

@@ -39,11 +39,10 @@ var identities = []string{"AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT", "MS
 func (l *loader) entra(p *pending) {
 	read := p.TokenFile != "" || len(p.TokenCommand) > 0
 	said := func(name string) bool { return !p.Settings[name].Empty() }
-	fill := func(name, variable string) bool {
+	fill := func(name, variable string) {
 		if value, ok := l.lookup(variable); ok && !said(name) {
 			p.set(name, value)
 		}
-		return said(name)
 	}
 	switch {
 	case read, !said("client_secret") && (!p.APIKey.Empty() || !p.Token.Empty() || p.Headers != nil):

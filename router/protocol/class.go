@@ -109,9 +109,11 @@ func statusesOf(text string) (set statuses) {
 }
 
 // deadCodes are the codes of what takes a deployment, or a model of it, out.
-var deadCodes = map[string]bool{}
+var deadCodes = readSigns()
 
-func init() {
+// readSigns reads the texts of the table, once.
+func readSigns() map[string]bool {
+	dead := map[string]bool{}
 	for i := range Signs {
 		s := &Signs[i]
 		s.statuses = statusesOf(s.On)
@@ -119,9 +121,10 @@ func init() {
 			s.codes = words(s.Codes)
 		}
 		if s.Class == schema.ClassUpstreamFatal {
-			maps.Copy(deadCodes, s.codes)
+			maps.Copy(dead, s.codes)
 		}
 	}
+	return dead
 }
 
 // FatalCodes returns the codes by which servers say that a deployment, or a model of

@@ -187,14 +187,14 @@ func limits(h http.Header) bool {
 	return false
 }
 
-// longest is the longest of a header's delays; ok is false where it has none.
-func longest(h http.Header, name string, now time.Time) (d time.Duration, ok bool) {
+// longest is the longest of a header's delays; 0 where it has none.
+func longest(h http.Header, name string, now time.Time) (d time.Duration) {
 	for _, value := range values(h, name) {
 		if one, is := Delay(value, now); is {
-			d, ok = max(d, one), true
+			d = max(d, one)
 		}
 	}
-	return d, ok
+	return d
 }
 
 // RetryAfter returns how long the headers ask to wait: retry-after-ms, else
@@ -206,8 +206,7 @@ func RetryAfter(h http.Header, now time.Time) time.Duration {
 			return scaled(ms, time.Millisecond)
 		}
 	}
-	d, _ := longest(h, "Retry-After", now)
-	return d
+	return longest(h, "Retry-After", now)
 }
 
 // limitHeaders are the names that upstreams give to what is left and to when that
@@ -240,7 +239,7 @@ func Exhausted(h http.Header, now time.Time) time.Time {
 		if n, ok := number(left[0]); !ok || n != 0 { // -1 is Azure's "unknown"
 			continue
 		}
-		d, _ := longest(h, name.reset, now)
+		d := longest(h, name.reset, now)
 		wait = max(wait, d)
 	}
 	if d, used := policies(h, now); used {
@@ -307,7 +306,7 @@ func (f *Fault) Wait(h http.Header, now time.Time) time.Duration {
 		d, _ := policies(h, now)
 		for _, name := range limitHeaders {
 			if left := values(h, name.remaining); len(left) == 0 { // else it is another limit
-				one, _ := longest(h, name.reset, now)
+				one := longest(h, name.reset, now)
 				d = max(d, one)
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -163,9 +164,7 @@ func (t *Transport) embeddings(req *http.Request, w wish) *http.Response {
 func (o object) with(more object) object {
 	sum := object{}
 	for _, part := range []object{o, more} {
-		for key, value := range part {
-			sum[key] = value
-		}
+		maps.Copy(sum, part)
 	}
 	return sum
 }

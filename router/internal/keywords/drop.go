@@ -3,6 +3,7 @@ package keywords
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -48,14 +49,7 @@ func Drop(body []byte, paths []string) []byte {
 }
 
 func dropNames(body []byte, names []string) []byte {
-	has := func(key []byte) bool {
-		for _, name := range names {
-			if string(key) == name {
-				return true
-			}
-		}
-		return false
-	}
+	has := func(key []byte) bool { return slices.Contains(names, string(key)) }
 	found := false
 	if _, valid := rawjson.Object(body, func(key, _ []byte) { found = found || has(rawjson.Key(key)) }); !valid || !found {
 		return body

@@ -168,7 +168,10 @@ func (k *Keywords) take(name string, value []byte) (left []byte, took bool, err 
 // model's server, and stays.
 func (k *Keywords) metadata(value []byte) (left []byte, took bool, err error) {
 	var members map[string]json.RawMessage
-	if !rawjson.IsObject(value) || json.Unmarshal(value, &members) != nil || !rawjson.IsArray(members["tags"]) {
+	if rawjson.IsObject(value) {
+		_ = json.Unmarshal(value, &members) // an object is one
+	}
+	if !rawjson.IsArray(members["tags"]) {
 		return value, false, nil
 	}
 	if k.Tags, err = appendTags(k.Tags, members["tags"]); err != nil {

@@ -4,7 +4,8 @@ import "testing"
 
 func TestRegexp(t *testing.T) {
 	r := New(`^a+$`)
-	if !r.Get().MatchString("aa") || r.Get().MatchString("b") || r.Get() != r.Get() {
+	once := r.Get()
+	if !once.MatchString("aa") || once.MatchString("b") || r.Get() != once {
 		t.Error("it is not the expression")
 	}
 	defer func() {
