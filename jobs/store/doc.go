@@ -8,5 +8,6 @@
 // # Where to read
 //
 // setup.go: the streams. records.go: the state, whose revision fences owners.
-// results.go: one result per index. conn.go: how all of them ask and send.
+// results.go: one result per index. internal/jet: how all of them ask and send;
+// internal/hub and internal/capacity: who reads in this process, and how full it is.
 package store

@@ -47,7 +47,7 @@ const (
 // last, so that an erasure that was cut short can be repeated; it returns what it
 // did also with an error.
 func (s *Store) Erase(ctx context.Context, job JobKey, rec *Record, overwrite int) (Removed, error) {
-	e := &eraser{st: s, Eraser: s.c.Eraser(overwrite), queue: job.Queue, id: job.ID, rec: rec}
+	e := &eraser{st: s, Eraser: jet.NewEraser(s.c, overwrite), queue: job.Queue, id: job.ID, rec: rec}
 	if rec != nil {
 		if err := e.awaitEnd(ctx); err != nil {
 			return e.removed, err
@@ -62,7 +62,7 @@ func (s *Store) Erase(ctx context.Context, job JobKey, rec *Record, overwrite in
 // EraseResults takes the results of a job that has ended away, with the bodies that
 // were too large for a message: its state and its input stay. It can be repeated.
 func (s *Store) EraseResults(ctx context.Context, job JobKey) (Removed, error) {
-	e := &eraser{st: s, Eraser: s.c.Eraser(OverwriteMost), queue: job.Queue, id: job.ID}
+	e := &eraser{st: s, Eraser: jet.NewEraser(s.c, OverwriteMost), queue: job.Queue, id: job.ID}
 	err := e.With(ctx, func(ctx context.Context) error {
 		n, err := e.Erase(ctx, s.c.Names.ResultsStream(), s.c.Names.ResultsOf(job.Queue, job.ID))
 		e.removed.Results += n
@@ -78,7 +78,7 @@ func (s *Store) EraseResults(ctx context.Context, job JobKey) (Removed, error) {
 // EraseObject overwrites an object on the disk and takes it away, as far as it
 // shares files there with others'. An object that is not there is none.
 func (s *Store) EraseObject(ctx context.Context, bucket, name string) error {
-	e := &eraser{st: s, Eraser: s.c.Eraser(OverwriteMost)}
+	e := &eraser{st: s, Eraser: jet.NewEraser(s.c, OverwriteMost)}
 	return e.With(ctx, func(ctx context.Context) error { return e.object(ctx, bucket, jet.MetaSubject(bucket, name), name) })
 }
 

@@ -2,92 +2,20 @@ package store
 
 import (
 	"context"
-	"math"
-	"sync"
 
 	"pelton/internal/bitset"
+	"pelton/jobs/store/internal/hub"
 	"pelton/jobs/store/internal/jet"
 	"pelton/schema"
 )
 
-// hub hands what this process stores to the readers in it. Where nobody else can
-// store ([Settings.Alone]) that is everything, and no consumer of the results
+// resultsHub hands what this process stores to the readers in it. Where nobody else
+// can store ([Settings.Alone]) that is everything, and no consumer of the results
 // stream is needed to follow a job.
-type hub struct {
-	mu sync.RWMutex
-	of map[JobKey][]*subscription
-}
+type resultsHub = hub.Hub[JobKey, Entry]
 
-// subscription is what one reader has not read yet.
-type subscription struct {
-	mu      sync.Mutex
-	items   []Entry
-	bytes   int
-	dropped uint64 // the lowest sequence of what there was no room for; 0: none
-	wake    chan struct{}
-}
-
-func (t *hub) subscribe(key JobKey) *subscription {
-	one := &subscription{wake: make(chan struct{}, 1)}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.of == nil {
-		t.of = map[JobKey][]*subscription{}
-	}
-	t.of[key] = append(t.of[key], one)
-	return one
-}
-
-func (t *hub) unsubscribe(key JobKey, one *subscription) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var rest []*subscription
-	for _, other := range t.of[key] {
-		if other != one {
-			rest = append(rest, other)
-		}
-	}
-	if t.of[key] = rest; rest == nil {
-		delete(t.of, key)
-	}
-}
-
-// publish hands an entry to whoever reads the job.
-func (t *hub) publish(key JobKey, it Entry) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	for _, one := range t.of[key] {
-		one.put(it)
-	}
-}
-
-// put never waits: what a slow reader has no room for, it reads from the stream.
-func (t *subscription) put(it Entry) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.dropped != 0 || len(t.items) >= maxHeld || t.bytes >= maxHeldBytes {
-		if t.dropped == 0 {
-			t.dropped = math.MaxUint64
-		}
-		t.dropped = min(t.dropped, it.Seq)
-	} else {
-		t.items = append(t.items, it)
-		t.bytes += it.size()
-	}
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
-}
-
-// take returns what has come, using spare's memory for what comes next, and
-// what was dropped since; from then on there is room again.
-func (t *subscription) take(spare []Entry) (items []Entry, dropped uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	items, dropped = t.items, t.dropped
-	t.items, t.bytes, t.dropped = spare[:0], 0, 0
-	return items, dropped
+func newHub() *resultsHub {
+	return hub.New[JobKey](hub.Limits{Entries: maxHeld, Bytes: maxHeldBytes}, func(e Entry) (uint64, int) { return e.Seq, e.size() })
 }
 
 // hubSequence is a sequence in completion order from the hub: first what was
@@ -96,7 +24,7 @@ func (t *subscription) take(spare []Entry) (items []Entry, dropped uint64) {
 type hubSequence struct {
 	results *Results
 	key     JobKey
-	sub     *subscription
+	sub     *hub.Subscription[Entry]
 	given   bitset.Set
 	count   int
 	after   uint64 // nothing up to it is asked for
@@ -108,15 +36,14 @@ type hubSequence struct {
 	end   *Entry // known, but not all that came before it
 }
 
-func (s *Results) fromHub(queue, job string, after uint64) Sequence {
-	key := JobKey{queue, job}
-	h := &hubSequence{results: s, key: key, sub: s.hub.subscribe(key), after: after}
+func newHubSequence(s *Results, key JobKey, after uint64) *hubSequence {
+	h := &hubSequence{results: s, key: key, sub: s.hub.Subscribe(key), after: after}
 	h.reread(after)
 	return h
 }
 
 func (s *hubSequence) Close() {
-	s.results.hub.unsubscribe(s.key, s.sub)
+	s.results.hub.Unsubscribe(s.key, s.sub)
 	if s.past != nil {
 		s.past.Close()
 	}
@@ -175,14 +102,14 @@ func (s *hubSequence) any(ctx context.Context) (Entry, error) {
 		}
 		var dropped uint64
 		s.spare = s.items
-		s.items, dropped = s.sub.take(s.spare)
+		s.items, dropped = s.sub.Take(s.spare)
 		s.read = 0
 		switch {
 		case dropped != 0:
 			s.reread(dropped - 1)
 		case len(s.items) == 0:
 			select {
-			case <-s.sub.wake:
+			case <-s.sub.Wake():
 			case <-ctx.Done():
 				return Entry{}, context.Cause(ctx)
 			}
@@ -211,7 +138,7 @@ func (s *hubSequence) fromPast(ctx context.Context) (it Entry, ok bool, err erro
 		if m == nil {
 			continue
 		}
-		if it, ok := s.results.entry(m, meta); ok {
+		if it, ok := entryOf(s.results.c.Names, m, meta); ok {
 			return it, true, nil
 		}
 	}

@@ -24,19 +24,19 @@ type Results struct {
 
 	// hub hands what is stored to the readers in this process; nil where others
 	// store as well.
-	hub *hub
+	hub *resultsHub
 
 	// follow begins a sequence in completion order, behind a place in the stream:
 	// by the hub where there is one, else by the stream.
-	follow func(queue, job string, after uint64) Sequence
+	follow func(key JobKey, after uint64) Sequence
 }
 
 func newResults(c *jet.Conn, objects *jet.Objects, alone bool) *Results {
 	s := &Results{c: c, objects: objects}
-	s.follow = s.fromStream
+	s.follow = s.followStream
 	if alone {
-		s.hub = &hub{}
-		s.follow = s.fromHub
+		s.hub = newHub()
+		s.follow = func(key JobKey, after uint64) Sequence { return newHubSequence(s, key, after) }
 	}
 	return s
 }
@@ -143,7 +143,7 @@ func (s *Results) stored(queue string, r *schema.Result, seq uint64) ResultMeta 
 	out.Seq = seq
 	if s.hub != nil {
 		r.Seq = seq
-		s.hub.publish(JobKey{queue, r.Job}, Entry{Index: r.Index, Seq: seq, result: r})
+		s.hub.Publish(JobKey{queue, r.Job}, Entry{Index: r.Index, Seq: seq, result: r})
 	}
 	return out
 }
@@ -176,7 +176,7 @@ func (s *Results) PutOrFind(ctx context.Context, queue string, r *schema.Result,
 		return ResultMeta{}, fmt.Errorf("result %s is said to exist but cannot be read", r.ID)
 	}
 	if s.hub != nil { // ours, when the answer to an earlier try was lost: no reader was given it
-		s.hub.publish(JobKey{queue, r.Job}, Entry{Index: r.Index, Header: m.Header, Data: m.Data, Seq: m.Sequence})
+		s.hub.Publish(JobKey{queue, r.Job}, Entry{Index: r.Index, Header: m.Header, Data: m.Data, Seq: m.Sequence})
 	}
 	out, _ = parseMeta(m.Header)
 	out.Seq = m.Sequence
@@ -292,7 +292,7 @@ func (s *Results) PutEnd(ctx context.Context, rec *Record) error {
 		return err
 	})
 	if err == nil && s.hub != nil {
-		s.hub.publish(rec.Key(), Entry{Index: -1, Header: m.Header, Data: data, Seq: math.MaxUint64})
+		s.hub.Publish(rec.Key(), Entry{Index: -1, Header: m.Header, Data: data, Seq: math.MaxUint64})
 	}
 	return err
 }
@@ -346,7 +346,7 @@ func (s *Results) EachMeta(ctx context.Context, queue, job string, f func(Result
 func (s *Results) EachStored(ctx context.Context, job JobKey, after uint64, headersOnly bool, f func(e Entry, left uint64) error) error {
 	r := s.c.NewReader(s.c.Names.ResultsStream(), s.c.Names.ResultsOf(job.Queue, job.ID), after, headersOnly)
 	return r.ReadStored(ctx, func(m jetstream.Msg, meta *jetstream.MsgMetadata) error {
-		if e, ok := s.entry(m, meta); ok && !e.End() {
+		if e, ok := entryOf(s.c.Names, m, meta); ok && !e.End() {
 			return f(e, meta.NumPending)
 		}
 		return nil

@@ -61,8 +61,8 @@ type completionOrder struct {
 	reader  *jet.Reader
 }
 
-func (s *Results) fromStream(queue, job string, after uint64) Sequence {
-	return &completionOrder{s, s.c.NewReader(s.c.Names.ResultsStream(), s.c.Names.ResultsOf(queue, job), after, false)}
+func (s *Results) followStream(key JobKey, after uint64) Sequence {
+	return &completionOrder{s, s.c.NewReader(s.c.Names.ResultsStream(), s.c.Names.ResultsOf(key.Queue, key.ID), after, false)}
 }
 
 func (s *completionOrder) Close() { s.reader.Close() }
@@ -73,14 +73,16 @@ func (s *completionOrder) Next(ctx context.Context) (Entry, error) {
 		if err != nil {
 			return Entry{}, err
 		}
-		if it, ok := s.results.entry(m, meta); ok {
+		if it, ok := entryOf(s.results.c.Names, m, meta); ok {
 			return it, nil
 		}
 	}
 }
 
-func (s *Results) entry(m jetstream.Msg, meta *jetstream.MsgMetadata) (Entry, bool) {
-	at, ok := s.c.Names.Parse("results", m.Subject())
+// entryOf reads a message of the results stream, and reports false for what is none of
+// its job's.
+func entryOf(names schema.Names, m jetstream.Msg, meta *jetstream.MsgMetadata) (Entry, bool) {
+	at, ok := names.Parse("results", m.Subject())
 	if total, err := strconv.Atoi(m.Headers().Get(schema.HeaderTotal)); err == nil && at.Index >= total {
 		return Entry{}, false // no index of this job
 	}
@@ -92,15 +94,15 @@ func (s *Results) entry(m jetstream.Msg, meta *jetstream.MsgMetadata) (Entry, bo
 // noted, one bit each, and they are read again when their turn comes. So memory
 // stays flat however far ahead the work is of the slowest request.
 type inputOrder struct {
-	results    *Results
-	queue, job string
-	from       Sequence
-	turn       int // the index whose turn it is
-	stored     bitset.Set
-	held       map[int]Entry
-	heldBytes  int
-	last       *Entry // the end, once it was read
-	highest    int    // the highest stored index
+	results   *Results
+	key       JobKey
+	from      Sequence
+	turn      int // the index whose turn it is
+	stored    bitset.Set
+	held      map[int]Entry
+	heldBytes int
+	last      *Entry // the end, once it was read
+	highest   int    // the highest stored index
 }
 
 // How much is kept of what comes before its turn.
@@ -166,7 +168,7 @@ func (o *inputOrder) note(it Entry) {
 func (o *inputOrder) fetch(ctx context.Context) (Entry, error) {
 	var m *jetstream.RawStreamMsg
 	err := o.results.c.Read(ctx, func(ctx context.Context) (err error) {
-		m, err = o.results.c.LastMsg(ctx, o.results.c.Names.ResultsStream(), o.results.c.Names.Result(o.queue, o.job, o.turn))
+		m, err = o.results.c.LastMsg(ctx, o.results.c.Names.ResultsStream(), o.results.c.Names.Result(o.key.Queue, o.key.ID, o.turn))
 		return err
 	})
 	if err != nil {
@@ -186,17 +188,17 @@ func (o *inputOrder) fetch(ctx context.Context) (Entry, error) {
 // this process is all there is, what it stores reaches the reader in memory, as
 // [Results.Decode] reads it.
 func (s *Results) Read(queue, job string, order schema.Order, from uint64) Sequence {
-	return s.ordered(queue, job, order, from, s.follow)
+	return inOrder(s, JobKey{queue, job}, order, from, s.follow)
 }
 
 // ReadStored is [Results.Read] of the messages as they lie in the stream.
 func (s *Results) ReadStored(queue, job string, order schema.Order, from uint64) Sequence {
-	return s.ordered(queue, job, order, from, s.fromStream)
+	return inOrder(s, JobKey{queue, job}, order, from, s.followStream)
 }
 
-func (s *Results) ordered(queue, job string, order schema.Order, from uint64, follow func(queue, job string, after uint64) Sequence) Sequence {
+func inOrder(s *Results, key JobKey, order schema.Order, from uint64, follow func(key JobKey, after uint64) Sequence) Sequence {
 	if order == schema.OrderInput {
-		return &inputOrder{results: s, queue: queue, job: job, from: follow(queue, job, 0), turn: int(from), held: map[int]Entry{}, highest: -1}
+		return &inputOrder{results: s, key: key, from: follow(key, 0), turn: int(from), held: map[int]Entry{}, highest: -1}
 	}
-	return follow(queue, job, from)
+	return follow(key, from)
 }

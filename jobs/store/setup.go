@@ -69,8 +69,9 @@ func (s *Store) SetupOnce(ctx context.Context, queues map[string]int) error {
 	return nil
 }
 
-func (s *Store) streams() []jetstream.StreamConfig {
-	n, age := s.c.Names, s.maxAge()
+// streams are those of an installation, as they are made.
+func (s Settings) streams() []jetstream.StreamConfig {
+	n, age := s.Names, s.maxAge()
 	workStorage := jetstream.FileStorage
 	if s.WorkInMemory {
 		workStorage = jetstream.MemoryStorage

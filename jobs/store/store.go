@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
+	"pelton/jobs/store/internal/capacity"
 	"pelton/jobs/store/internal/jet"
 	"pelton/schema"
 )
@@ -102,7 +103,7 @@ type Store struct {
 	Objects *jet.Objects // what does not fit a message
 	Live    *Live        // what is told to whoever listens, and not kept
 
-	capacity capacity
+	capacity *capacity.Capacity
 }
 
 // Open wraps a connection, which the caller keeps and closes. It does not
@@ -116,6 +117,7 @@ func Open(nc *nats.Conn, set Settings) (*Store, error) {
 	return &Store{
 		Settings: set, c: c, Jobs: &Jobs{c, set, objects}, Work: &WorkStream{c}, Records: &Records{c}, Results: newResults(c, objects, set.Alone),
 		Parked: &Parked{c}, Cancels: &Cancels{c: c}, Objects: objects, Live: &Live{c: c},
+		capacity: capacity.New(c, set.StoreUsage),
 	}, nil
 }
 

@@ -35,13 +35,13 @@ func TestTapBesideWhatIsRemoved(t *testing.T) {
 	if err := b.Setup(t.Context(), map[string]int{"default": 1}); err != nil {
 		t.Fatal(err)
 	}
-	b.Results.hub = &hub{}
-	s := b.Results.fromHub("default", "j", 0).(*hubSequence)
+	b.Results.hub = newHub()
+	s := newHubSequence(b.Results, JobKey{"default", "j"}, 0)
 	defer s.Close()
 	if err := s.past.Open(t.Context()); err != nil { // as if something had been there
 		t.Fatal(err)
 	}
-	b.Results.hub.publish(JobKey{"default", "j"}, Entry{Index: 3, Seq: 9})
+	b.Results.hub.Publish(JobKey{"default", "j"}, Entry{Index: 3, Seq: 9})
 	if it, err := s.Next(t.Context()); err != nil || it.Index != 3 {
 		t.Errorf("%+v, %v", it, err)
 	}

@@ -24,9 +24,9 @@ type Eraser struct {
 // OverwriteEverything is a bound on overwriting that is none.
 const OverwriteEverything = -1
 
-// Eraser returns an eraser that overwrites up to most messages of one stream, or
+// NewEraser returns an eraser that overwrites up to most messages of one stream, or
 // all of them with [OverwriteEverything].
-func (c *Conn) Eraser(most int) *Eraser { return &Eraser{c: c, most: most} }
+func NewEraser(c *Conn, most int) *Eraser { return &Eraser{c: c, most: most} }
 
 // With gives the eraser the API for as long as f takes.
 func (e *Eraser) With(ctx context.Context, f func(context.Context) error) error {
