@@ -93,7 +93,7 @@ func (h *Handle) checkIdentity(ctx context.Context) (known bool, err error) {
 	if h.hash == "" {
 		return false, nil
 	}
-	rec, err := h.record(ctx)
+	rec, err := h.st.Records.LoadSteadily(ctx, h.queue, h.id)
 	if rec == nil || err != nil {
 		return false, err
 	}

@@ -46,7 +46,7 @@ func (h *Handle) State(ctx context.Context) (*schema.State, error) {
 	// which a job is in neither place. It is short as a rule: who has just
 	// submitted is not to wait longer than that.
 	for pause := shortestMoment; pause <= longestMoment; pause *= 2 {
-		rec, err := h.record(ctx)
+		rec, err := h.st.Records.LoadSteadily(ctx, h.queue, h.id)
 		if err != nil {
 			return nil, err
 		}
@@ -101,11 +101,6 @@ func (h *Handle) Counted(ctx context.Context) (state *schema.State, stored int, 
 		state.SetBill(bill)
 	}
 	return state, state.Counts.Stored(), nil
-}
-
-// record reads the job's record, through a change of leaders in a cluster.
-func (h *Handle) record(ctx context.Context) (*store.Record, error) {
-	return h.st.Records.LoadSteadily(ctx, h.queue, h.id)
 }
 
 // queued looks for the job among those that no owner has been given yet; with held

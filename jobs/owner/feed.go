@@ -15,6 +15,8 @@ import (
 // feeder makes a job's requests ready for the queue, and knows which of them the
 // queue did not take. Only the loop's goroutine touches it, but for rejected.
 type feeder struct {
+	queue       queue.Feeder    // where the requests go
+	exact       bool            // none is fed beyond what may be in flight
 	base        queue.Item      // what all requests of the job have in common
 	defaults    []byte          // of the job, which a body may leave out
 	bodyBytes   int             // of a body, of the largest of the last few
@@ -24,7 +26,7 @@ type feeder struct {
 }
 
 func newFeeder(o *Owner, job *schema.Job, rec *store.Record, deadline time.Time) feeder {
-	f := feeder{defaults: job.Defaults, rejected: newInbox[int](), base: queue.Item{
+	f := feeder{queue: o.Feeder, exact: feedsExactly(job), defaults: job.Defaults, rejected: newInbox[int](), base: queue.Item{
 		Queue: rec.Queue, Job: rec.ID, Total: rec.Total, Timeout: job.RequestTimeout, Attempt: job.Timeout, Deadline: deadline,
 		QueuedAt: rec.CreatedAt, Include: job.IncludeRequest, Trace: o.traceOf(rec), Tags: job.Tags,
 	}}
@@ -33,6 +35,21 @@ func newFeeder(o *Owner, job *schema.Job, rec *store.Record, deadline time.Time)
 	}
 	f.reject = f.rejected.put
 	return f
+}
+
+// feedsExactly reports whether no request of a job is fed beyond what may be in flight: of
+// one that finds its concurrency; and of one that is to end at a failure or a cost, where
+// what has not been counted is not followed by another call.
+func feedsExactly(job *schema.Job) bool {
+	return job.Concurrency == schema.AutoConcurrency || job.FailFast != (schema.FailFast{}) || job.MaxCost > 0
+}
+
+// prefetch is how many requests are fed beyond the inFlight that may be in flight.
+func (f *feeder) prefetch(inFlight int) int {
+	if f.exact {
+		return 0
+	}
+	return f.queue.Ahead(inFlight, f.bodyBytes)
 }
 
 // item makes a request ready: its body with the job's defaults.
@@ -64,7 +81,7 @@ func (f *feeder) invalid(index int, request schema.Request) *schema.Result {
 // feed fills the job's window: at most its concurrency and its share of the
 // queue, and only while the lease holds.
 func (r *run) feed(ctx context.Context) error {
-	share, ahead := r.o.shares[r.rec.Queue].of(r.rec.ID), r.prefetch()
+	share, ahead := r.o.shares[r.rec.Queue].of(r.rec.ID), r.feeder.prefetch(r.limit.now())
 	for r.window.room(r.limit.now(), share, ahead) > 0 && r.canFeed(time.Now()) {
 		index, ok := r.window.next()
 		if !ok {
@@ -75,16 +92,6 @@ func (r *run) feed(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// prefetch is how many requests of this job are fed beyond what may be in flight. A
-// job that is to end at a failure or a cost has none: what has not been counted is
-// not followed by another call.
-func (r *run) prefetch() int {
-	if r.limit.auto || r.job.FailFast != (schema.FailFast{}) || r.job.MaxCost > 0 {
-		return 0
-	}
-	return r.o.Feeder.Ahead(r.limit.now(), r.feeder.bodyBytes)
 }
 
 // canFeed reports whether nothing forbids it: the end of the job, or word of it; a
@@ -109,7 +116,7 @@ func (r *run) feedOne(ctx context.Context, index int) error {
 	r.feeder.bodyBytes = max(len(it.Body), r.feeder.bodyBytes*7/8)
 	it.FedAt, it.MaybeBegun = time.Now(), r.window.begunBefore(index)
 	publishEvent(r.o.Store.Live, r.rec.Key(), index, schema.Event{Kind: schema.EventQueued})
-	err = r.o.Feeder.Put(ctx, it, r.limit.now(), r.prefetch(), r.feeder.reject)
+	err = r.o.Feeder.Put(ctx, it, r.limit.now(), r.feeder.prefetch(r.limit.now()), r.feeder.reject)
 	if err != nil && !errors.Is(err, queue.ErrNotSent) {
 		return err
 	}

@@ -133,7 +133,7 @@ func (r *run) storeLeftover(ctx context.Context, index int) error {
 	result.Status, result.FinishedAt = r.ending.leftover, &now
 	result.Error = &schema.Error{Class: schema.ClassCancelled, Code: schema.CodeCancelled,
 		Message: "the job ended (" + r.ending.reason.Code + ") before this request had an answer"}
-	r.tellAttempts(result, known)
+	tellAttempts(&r.window, result, known)
 	if result.Status == schema.StatusExpired {
 		result.Error.Class, result.Error.Code = schema.ClassExpired, schema.CodeExpired
 	}
@@ -144,9 +144,9 @@ func (r *run) storeLeftover(ctx context.Context, index int) error {
 // of its attempts: of one that waits all; of one that may be in the hands of a worker
 // that is not heard of, or that waits since no such worker was, that it may have been
 // called.
-func (r *run) tellAttempts(result *schema.Result, known *schema.Parked) {
-	parked := r.window.isParked(result.Index)
-	if fed, out := r.window.fedAt(result.Index); out && (!parked || known != nil && known.HeldSince != nil) {
+func tellAttempts(w *window, result *schema.Result, known *schema.Parked) {
+	parked := w.isParked(result.Index)
+	if fed, out := w.fedAt(result.Index); out && (!parked || known != nil && known.HeldSince != nil) {
 		result.Attempts = known.Lost(fed, false)
 	}
 	if known != nil {
@@ -164,9 +164,11 @@ func (r *run) tellAttempts(result *schema.Result, known *schema.Parked) {
 // conclude writes the final state, publishes it, and clears up.
 func (r *run) conclude(ctx context.Context) error {
 	o, key := r.o, r.rec.Key()
-	if err := r.countUnlisted(ctx); err != nil {
+	starts, err := countUnlisted(ctx, o.Store, &r.rec, r.window.finished.Has)
+	if err != nil {
 		return err
 	}
+	r.tally.unknown += starts
 	r.tally.write(&r.rec.State, 0)
 	r.rec.Waiting = nil
 	r.rec.Isolated = 0

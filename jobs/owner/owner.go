@@ -70,8 +70,7 @@ type Owner struct {
 	quit chan struct{} // closed by Stop: hand every job back
 	bg   sync.WaitGroup
 
-	mu   sync.Mutex
-	runs map[store.JobKey]*run // the jobs in hand
+	runs runs // the jobs in hand
 }
 
 // Start begins to take jobs. The end of hard drops the jobs in hand where
@@ -85,7 +84,7 @@ func Start(hard context.Context, cfg Config) (*Owner, error) {
 	}
 	o := &Owner{
 		Config: cfg, hard: hard, shares: map[string]*shares{},
-		quit: make(chan struct{}), runs: map[store.JobKey]*run{},
+		quit: make(chan struct{}),
 	}
 	if err := o.Store.Live.OnListener(o.onListener); err != nil { // of a broker whose rights are older than events
 		cfg.Log.Warn().Err(err).Msg("cannot hear who wants events of requests: none are sent")
@@ -132,7 +131,7 @@ func (o *Owner) Stop() {
 // lost: owners also look for themselves every few seconds. With hurry false it may
 // take a moment.
 func (o *Owner) Stored(job store.JobKey, meta store.ResultMeta, hurry bool) {
-	switch r := o.runOf(job); {
+	switch r := o.runs.of(job); {
 	case r == nil:
 		o.Store.Live.PublishStored(job, meta)
 	case hurry:
@@ -142,35 +141,18 @@ func (o *Owner) Stored(job store.JobKey, meta store.ResultMeta, hurry bool) {
 	}
 }
 
-func (o *Owner) runOf(job store.JobKey) *run {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.runs[job]
-}
-
-// register makes the job known to this process's workers, and unregister forgets it.
-func (o *Owner) register(r *run) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.runs[r.rec.Key()] = r
-}
-
+// unregister has this process's workers, and the queue's shares, forget a run.
 func (o *Owner) unregister(r *run) {
-	key := r.rec.Key()
-	o.mu.Lock()
-	last := o.runs[key] == r // else this process has taken the job anew
-	if last {
-		delete(o.runs, key)
-	}
-	o.mu.Unlock()
-	if s := o.shares[key.Queue]; s != nil && last {
-		s.remove(key.ID)
+	if key := r.rec.Key(); o.runs.remove(r) {
+		if s := o.shares[key.Queue]; s != nil {
+			s.remove(key.ID)
+		}
 	}
 }
 
 // onListener has the present state of a job published for who has begun to listen.
 func (o *Owner) onListener(job store.JobKey) {
-	if r := o.runOf(job); r != nil {
+	if r := o.runs.of(job); r != nil {
 		r.progress.requested.Store(true)
 	}
 }

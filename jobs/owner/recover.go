@@ -93,70 +93,22 @@ func (r *run) resolve(ctx context.Context, index int, meta store.ResultMeta, sto
 	return nil
 }
 
-// askAnew has one of the parked requests for each model called now, though it was to
-// wait: what it waits for may have passed while nobody ran the job. Where it gets its
-// answer, the others follow (see [run.answered]).
-func (r *run) askAnew(ctx context.Context, waits map[int]*schema.Parked) error {
-	for _, index := range slices.Sorted(maps.Keys(waits)) {
-		p := waits[index]
-		if time.Until(p.ReadyAt) < time.Second || slices.ContainsFunc(slices.Collect(maps.Values(r.asking)), func(w *asked) bool { return w.model == p.Model }) {
+// wake makes parked requests ready now. That is written down, for their workers go by it.
+func (r *run) wake(ctx context.Context, waits map[int]*schema.Parked) error {
+	for index, p := range waits {
+		if !r.window.isParked(index) {
 			continue
 		}
-		if r.asking == nil {
-			r.asking = map[int]*asked{}
-		}
-		w := &asked{model: p.Model, others: map[int]*schema.Parked{}}
-		for other, q := range waits {
-			if other != index && q.Model == p.Model {
-				w.others[other] = q
-			}
-		}
-		r.asking[index] = w
-		if err := r.wake(ctx, index, p); err != nil {
+		if err := r.rec.renewIfDue(ctx); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// asked is a model of which one request was called before its time.
-type asked struct {
-	model  string
-	others map[int]*schema.Parked // that wait for it
-}
-
-// wake makes a parked request ready now. That is written down, for its worker goes by it.
-func (r *run) wake(ctx context.Context, index int, p *schema.Parked) error {
-	if err := r.rec.renewIfDue(ctx); err != nil {
-		return err
-	}
-	now := *p
-	now.ReadyAt = time.Now().UTC()
-	if err := r.o.Store.Parked.Put(ctx, r.rec.Key(), index, &now); err != nil {
-		r.o.Log.Debug().Err(err).Str("job", r.rec.ID).Int("index", index).Msg("a request that waits is not called before its time")
-		return nil
-	}
-	r.park(index, now.ReadyAt, store.WaitOf(p))
-	return nil
-}
-
-// answered is told of a stored result. Where its request was called before its time and
-// has succeeded, those that wait for the same model are called too.
-func (r *run) answered(ctx context.Context, meta store.ResultMeta) error {
-	w := r.asking[meta.Index]
-	if w == nil {
-		return nil
-	}
-	delete(r.asking, meta.Index)
-	if meta.Status != schema.StatusSucceeded || r.ending != nil {
-		return nil
-	}
-	for index, p := range w.others {
-		if r.window.isParked(index) && time.Until(p.ReadyAt) > time.Second {
-			if err := r.wake(ctx, index, p); err != nil {
-				return err
-			}
+		now := *p
+		now.ReadyAt = time.Now().UTC()
+		if err := r.o.Store.Parked.Put(ctx, r.rec.Key(), index, &now); err != nil {
+			r.o.Log.Debug().Err(err).Str("job", r.rec.ID).Int("index", index).Msg("a request that waits is not called before its time")
+			continue
 		}
+		r.park(index, now.ReadyAt, store.WaitOf(p))
 	}
 	return nil
 }
@@ -205,7 +157,7 @@ func (r *run) catchUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.askAnew(ctx, waits); err != nil {
+	if err := r.wake(ctx, r.asking.begin(waits, now)); err != nil {
 		return err
 	}
 	// Requests are fed in their order: the earlier owner had come no further.

@@ -26,13 +26,12 @@ type run struct {
 	ending  *ending   // set once the job is to end before all requests have results
 	aborted time.Time // when a worker was first seen to have aborted a request: nothing is fed until it is known why
 
-	asking map[int]*asked // requests that a takeover had called before their time; nil: none
-
 	inbox    *inbox[store.ResultMeta] // results that are stored; any goroutine puts
 	feeder   feeder
 	progress progress
 	timers   timers
 	isolated isolated
+	asking   asking
 	inHand   inHand
 	relay    *relay // nil: the job has no reply
 }
@@ -64,7 +63,7 @@ func (r *run) start(ctx context.Context, takeover bool) error {
 	defer stop()
 
 	key := r.rec.Key()
-	r.o.register(r)
+	r.o.runs.add(r)
 	defer r.o.unregister(r)
 	stopListening, err := r.o.Store.Live.OnStored(key, r.inbox.put)
 	if err != nil {
@@ -185,8 +184,10 @@ func (r *run) count(ctx context.Context, list []store.ResultMeta) error {
 			dead = append(dead, meta.DeadModel)
 		}
 		r.o.Store.Objects.DeleteBody(ctx, object)
-		if err := r.answered(ctx, meta); err != nil {
-			return err
+		if follow := r.asking.answered(meta.Index, meta.Status, time.Now()); r.ending == nil {
+			if err := r.wake(ctx, follow); err != nil {
+				return err
+			}
 		}
 		sawAborted = sawAborted || meta.Status == schema.StatusCancelled
 		sawExpired = sawExpired || meta.Status == schema.StatusExpired

@@ -3,38 +3,40 @@ package owner
 import (
 	"context"
 
+	"pelton/jobs/store"
 	"pelton/schema"
 )
 
-// countUnlisted adds to the job's unknown attempts the starts that no result lists: of
+// countUnlisted counts the starts of a job's finished requests that no result lists: of
 // requests that were begun again while the worker that had them before was paused, or
-// out of reach, and then stored its answer first. Each was noted before its call.
-func (r *run) countUnlisted(ctx context.Context) error {
-	if r.o.Store.Alone { // one process begins nothing beside itself
-		return nil
+// out of reach, and then stored its answer first. Each was noted before its call. It
+// keeps the lease meanwhile.
+func countUnlisted(ctx context.Context, st *store.Store, rec *lease, finished func(index int) bool) (n int, err error) {
+	if st.Alone { // one process begins nothing beside itself
+		return 0, nil
 	}
-	key := r.rec.Key()
+	key := rec.Key()
 	noted := map[int]*schema.Parked{}
-	some, err := r.o.Store.Parked.Any(ctx, key.Queue, key.ID)
+	some, err := st.Parked.Any(ctx, key.Queue, key.ID)
 	if err == nil && some {
-		err = r.o.Store.Parked.Each(ctx, key.Queue, key.ID, r.window.finished.Has, func(index int, p *schema.Parked) { noted[index] = p })
+		err = st.Parked.Each(ctx, key.Queue, key.ID, finished, func(index int, p *schema.Parked) { noted[index] = p })
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for index, p := range noted {
-		result, err := r.o.Store.Results.Get(ctx, key.Queue, key.ID, index)
+		result, err := st.Results.Get(ctx, key.Queue, key.ID, index)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if result != nil {
-			r.tally.unknown += unlisted(p, result.Attempts)
+			n += unlisted(p, result.Attempts)
 		}
-		if err := r.rec.renewIfDue(ctx); err != nil {
-			return err
+		if err := rec.renewIfDue(ctx); err != nil {
+			return 0, err
 		}
 	}
-	return nil
+	return n, nil
 }
 
 // unlisted is how many starts of a request its result does not list: it lists those that
