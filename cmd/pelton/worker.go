@@ -295,7 +295,7 @@ func keepHealthy(ctx context.Context, server *embednats.Server, log zerolog.Logg
 			since = time.Time{}
 		case !errors.Is(err, embednats.ErrNoRoom):
 			log.Error().Err(err).Msg("stopping")
-			stop(fmt.Errorf("%w; %w", why, err))
+			stop(fmt.Errorf("%w (%w); free space and start again", why, err))
 			return
 		}
 	}
