@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"pelton/router/internal/adaptive"
 )
 
 // capacity is an upstream that takes so many calls at once and refuses the rest.
@@ -84,55 +86,12 @@ func TestAdaptiveFollowsCapacity(t *testing.T) {
 	}, func(s *settings) { s.rand = rand.Float64 })
 }
 
-func TestAdaptiveRules(t *testing.T) {
-	t0 := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	lost := func(began time.Time) callEnd {
-		return callEnd{began: began, err: judge("http://h/v1", "", 429, nil, "").err}
+func TestLoss(t *testing.T) {
+	limit := adaptive.New(20)
+	callEnd{aborted: true, err: judge("http://h/v1", "", 429, nil, "").err, began: time.Now()}.teach(&limit, time.Now())
+	if limit.Allowed() != 4 {
+		t.Error("a call that we ended is a loss")
 	}
-	a := newAdaptive(20)
-	now := t0
-	round := func(answers int) {
-		began := now
-		now = now.Add(time.Second)
-		for range answers {
-			a.ended(now, callEnd{began: began})
-		}
-	}
-	if round(100); a.allowed() != adaptStart {
-		t.Errorf("grew to %d though it was never reached", a.allowed())
-	}
-	a.began(now, adaptStart)
-	if round(4); a.allowed() != 8 {
-		t.Errorf("slow start: %d after a round", a.allowed())
-	}
-	a.began(now, 8)
-	if round(100); a.allowed() != 20 {
-		t.Errorf("%d, the ceiling is 20", a.allowed())
-	}
-	began := now
-	now = now.Add(time.Second)
-	for range 10 { // they were all sent before the first of them came back
-		a.ended(now, lost(began))
-	}
-	if a.allowed() != 18 || !strings.Contains(a.reason, "429") {
-		t.Errorf("%d after a round of losses: %s", a.allowed(), a.reason)
-	}
-	a.began(now, 18)
-	if round(1); a.allowed() != 18 {
-		t.Error("one answer is a whole round")
-	}
-	a.began(now, 18)
-	if round(18); a.allowed() != 19 {
-		t.Errorf("%d after a round of answers", a.allowed())
-	}
-	for range 1000 {
-		now = now.Add(time.Second)
-		a.ended(now.Add(time.Millisecond), lost(now))
-	}
-	if a.allowed() != 1 {
-		t.Errorf("%d, and must not be below 1", a.allowed())
-	}
-	a.ended(now, callEnd{aborted: true, err: lost(now).err})
 	for _, code := range []int{400, 401, 404, 500, 502} {
 		if (callEnd{err: judge("http://h/v1", "", code, nil, "").err}).loss() {
 			t.Errorf("%d is a loss", code)

@@ -81,7 +81,7 @@ func (r *run) callOnce(at choice, waited time.Duration, fresh bool) (judgement, 
 	}
 	made.LatencyMs = milliseconds(r.now.Sub(began))
 	if v.err != nil {
-		tidy(v.err, scrub)
+		scrub.Tidy(v.err)
 	}
 	made.StatusCode, made.Error, made.Usage = c.reply.Status, v.err, v.usage
 	made.TTFTMs = c.stream.ttft()

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"pelton/router/internal/ending"
 	"pelton/router/internal/tally"
 )
 
@@ -22,7 +23,7 @@ func (r *run) limited(c *call, at choice) (ctx context.Context) {
 	}
 	if known && (!c.learned || !c.Streamed) {
 		if until := r.now.Add(limit); until.Before(deadline) {
-			c.up = timeUp{after: limit, attempt: true}
+			c.up = ending.TimeUp{After: limit, Attempt: true}
 			deadline, cause = until, &c.up
 		}
 	}
@@ -76,7 +77,7 @@ func (w *watched) look() {
 		w.timer.Reset(min(left, tally.LeastBound))
 		return
 	}
-	w.cancel(&timeUp{after: limit, attempt: true, what: w.what})
+	w.cancel(&ending.TimeUp{After: limit, Attempt: true, What: w.what})
 }
 
 // end gives up what a watched call holds; nil: it is not watched.

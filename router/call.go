@@ -13,7 +13,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"pelton/router/internal/ending"
 	"pelton/router/internal/http1"
+	"pelton/router/internal/scrub"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -27,7 +29,7 @@ type call struct {
 	fresh  bool        // on a connection that had no call before
 
 	limit   http1.TimeLimit // of it
-	up      timeUp          // why that ends
+	up      ending.TimeUp   // why that ends
 	learned bool            // nobody has said how long it may take
 	watch   *watched        // nil: that is known
 
@@ -82,16 +84,16 @@ func (c *call) ended(ctx context.Context, d *deployment) reply {
 
 // scrub returns s with what proves in this call alone who asks: a signature, or a
 // token that another has followed since.
-func (c *call) scrub(s scrubber) scrubber {
+func (c *call) scrub(s scrub.Texts) scrub.Texts {
 	if c.Req == nil {
 		return s
 	}
 	auth := c.Req.Header.Get("Authorization")
 	if _, signature, ok := strings.Cut(auth, "Signature="); ok {
-		return append(newScrubber(signature), s...)
+		return append(scrub.New(signature), s...)
 	}
 	_, token, _ := strings.Cut(auth, " ")
-	return append(newScrubber(token), s...)
+	return append(scrub.New(token), s...)
 }
 
 // readEvents reads an answer that is a stream though none was asked for, as the answer
@@ -156,15 +158,11 @@ func (c *call) partial() bool { return c.err != nil && len(c.answer.Body) > 0 }
 
 // response is the answer as a result carries it: a success byte for byte, a
 // failure without the key that a server may have repeated. Both are valid UTF-8.
-func (c *call) response(v judgement, scrub scrubber) *schema.Response {
-	resp := &schema.Response{StatusCode: c.reply.Status, RequestID: scrub.text(requestID(c.reply.Header))}
+func (c *call) response(v judgement, secrets scrub.Texts) *schema.Response {
+	resp := &schema.Response{StatusCode: c.reply.Status, RequestID: secrets.Text(requestID(c.reply.Header))}
 	body := c.answer.Body
 	if v.err != nil {
-		for _, secret := range scrub {
-			if bytes.Contains(body, []byte(secret)) {
-				body = bytes.ReplaceAll(body, []byte(secret), []byte(redacted))
-			}
-		}
+		body = secrets.Bytes(body)
 	}
 	if !c.tooLarge && !utf8.Valid(body) {
 		resp.BodyBase64, body = body, bytes.ToValidUTF8(body, []byte("\uFFFD"))

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"pelton/router/internal/ending"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -95,7 +96,7 @@ func (d *deployment) check(ctx context.Context) CheckResult {
 		Deployment: d.info(), Model: ListedUnknown,
 		RPM: d.RPM, TPM: d.TPM, MaxParallel: d.MaxParallel, PriceKnown: d.Prices.Known(),
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, &timeUp{after: checkTimeout, attempt: true})
+	ctx, cancel := context.WithTimeoutCause(ctx, checkTimeout, &ending.TimeUp{After: checkTimeout, Attempt: true})
 	defer cancel()
 	start := time.Now()
 	c := &call{Call: protocol.Call{Endpoint: protocol.ListModels}, fresh: true}
@@ -108,7 +109,8 @@ func (d *deployment) check(ctx context.Context) CheckResult {
 	}
 	result.LatencyMs = milliseconds(time.Since(start))
 	if err != nil {
-		result.Error = tidy(notSent(err), d.scrub())
+		result.Error = notSent(err)
+		d.scrub().Tidy(result.Error)
 	}
 	if err != nil || !asked {
 		return result
@@ -117,7 +119,8 @@ func (d *deployment) check(ctx context.Context) CheckResult {
 	result.Reachable = c.reply.Status != 0
 	result.Authorised = result.Reachable && c.reply.Status != 401 && c.reply.Status != 403
 	if v := classify(a); v.err != nil {
-		result.Error = tidy(v.err, c.scrub(d.scrub()))
+		result.Error = v.err
+		c.scrub(d.scrub()).Tidy(v.err)
 		return result
 	}
 	result.Model = d.listing(c.answer.Body)

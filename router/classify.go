@@ -3,12 +3,15 @@ package router
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"pelton/router/internal/ending"
+	"pelton/router/internal/http1"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -77,6 +80,24 @@ func classify(a reply) judgement {
 	}
 	v.fail(a)
 	return v
+}
+
+// unanswered classifies a call without a whole answer.
+func (a reply) unanswered() judgement {
+	if a.ended != nil {
+		e := ending.Of(a.ended)
+		return judgement{err: e, retry: e.Class == schema.ClassTransient}
+	}
+	var stale *http1.StaleError
+	if errors.As(a.err, &stale) {
+		return judgement{retry: true, stale: true, err: &schema.Error{
+			Class: schema.ClassTransient, Code: schema.CodeStaleConnection,
+			Message: fmt.Sprintf("%s had closed the connection, unused for %v; the request was sent once more on a new one", a.host, stale.Idle.Round(time.Millisecond)),
+		}}
+	}
+	return judgement{retry: true, err: &schema.Error{
+		Class: schema.ClassTransient, Code: schema.CodeConnection, Message: ending.Unanswered(a.err, a.host, a.Status != 0),
+	}}
 }
 
 // fail says what a failure means that the server told of.

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"pelton/router/internal/ending"
+	"pelton/router/internal/scrub"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -256,7 +258,8 @@ func TestHintAtMissingVersion(t *testing.T) {
 }
 
 func TestTidyBoundsAndScrubs(t *testing.T) {
-	e := tidy(&schema.Error{Message: "bad\nkey " + testKey + strings.Repeat("ü", 5000), Code: testKey + "\x00"}, newScrubber(testKey))
+	e := &schema.Error{Message: "bad\nkey " + testKey + strings.Repeat("ü", 5000), Code: testKey + "\x00"}
+	scrub.New(testKey).Tidy(e)
 	if len(e.Message) > protocol.MaxMessage || strings.Contains(e.Message, testKey) || !strings.HasPrefix(e.Message, "bad key [redacted]ü") {
 		t.Errorf("%d bytes: %.60q", len(e.Message), e.Message)
 	}
@@ -307,8 +310,8 @@ func TestClassifyOwnEnd(t *testing.T) {
 	}{
 		"cancelled":       {context.Canceled, schema.ClassCancelled, false},
 		"caller deadline": {context.DeadlineExceeded, schema.ClassTimeout, false},
-		"request timeout": {&timeUp{after: time.Second}, schema.ClassTimeout, false},
-		"attempt timeout": {&timeUp{after: time.Second, attempt: true}, schema.ClassTransient, true},
+		"request timeout": {&ending.TimeUp{After: time.Second}, schema.ClassTimeout, false},
+		"attempt timeout": {&ending.TimeUp{After: time.Second, Attempt: true}, schema.ClassTransient, true},
 		"given":           {given, schema.ClassExpired, false},
 		"given, wrapped":  {fmt.Errorf("x: %w", given), schema.ClassExpired, false},
 		"unknown":         {errors.New("x"), schema.ClassCancelled, false},

@@ -7,8 +7,12 @@ import (
 	"strings"
 	"time"
 
+	"pelton/router/internal/baseurl"
 	"pelton/schema"
 )
+
+// DefaultBaseURL is OpenAI's own.
+const DefaultBaseURL = "https://api.openai.com/v1"
 
 // The defaults of a [Config].
 const (
@@ -173,7 +177,7 @@ func FromEnv(env func(string) (string, bool)) (*Config, error) {
 	if base == "" {
 		base = DefaultBaseURL
 	}
-	base, authorization, err := parseBase(base)
+	base, authorization, err := baseurl.Parse(base)
 	var bad *BaseURLError
 	if errors.As(err, &bad) {
 		return nil, errors.New("OPENAI_BASE_URL " + bad.Reason)

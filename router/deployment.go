@@ -11,6 +11,7 @@ import (
 	"pelton/router/internal/budget"
 	"pelton/router/internal/canned"
 	"pelton/router/internal/http1"
+	"pelton/router/internal/scrub"
 	names "pelton/router/internal/wildcard"
 	"pelton/router/protocol"
 	"pelton/schema"
@@ -24,7 +25,7 @@ type deployment struct {
 	transport  http.RoundTripper
 	protocol   protocol.Protocol
 	limit      int64 // bytes of an answer
-	secrets    scrubber
+	secrets    scrub.Texts
 	dropped    dropped
 	namesModel bool           // its protocol does not read the name in the body
 	token      *bearer.Source // nil: none that changes
@@ -63,7 +64,7 @@ func newDeployment(d Deployment, transport http.RoundTripper, limit int64) (*dep
 		password, _ := proxy.User.Password()
 		secrets = append(secrets, password)
 	}
-	made.secrets = newScrubber(secrets...)
+	made.secrets = scrub.New(secrets...)
 	var err error
 	if made.protocol, err = newProtocol(d, made.token, transport, made.dropped.tell); err != nil {
 		return nil, err
@@ -73,7 +74,7 @@ func newDeployment(d Deployment, transport http.RoundTripper, limit int64) (*dep
 }
 
 // scrub returns what removes the deployment's secrets from text.
-func (d *deployment) scrub() scrubber {
+func (d *deployment) scrub() scrub.Texts {
 	var more []string
 	if d.token != nil {
 		more = d.token.Known()
@@ -84,7 +85,7 @@ func (d *deployment) scrub() scrubber {
 	if more == nil {
 		return d.secrets
 	}
-	return append(newScrubber(more...), d.secrets...)
+	return append(scrub.New(more...), d.secrets...)
 }
 
 // roundTrip makes a call, on a connection that had none before where fresh is set;

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"pelton/router/internal/baseurl"
 	"pelton/router/internal/route"
 	"pelton/schema"
 )
@@ -138,6 +139,10 @@ func (d Deployment) limits() Limits {
 	return Limits{RPM: d.RPM, TPM: d.TPM, MaxParallel: d.MaxParallel}
 }
 
+// BaseURLError is what is wrong with a base URL. It does not repeat it: it may
+// hold a password.
+type BaseURLError = baseurl.Error
+
 // Check returns d as [New] uses it, base URL and credentials apart, or what is
 // wrong with it: a *[BaseURLError] where that is the address.
 func (d Deployment) Check() (Deployment, error) {
@@ -161,7 +166,7 @@ func (d Deployment) Check() (Deployment, error) {
 	var authorization Secret
 	if d.BaseURL != "" || d.speaksOpenAI() { // other protocols know where their servers are
 		var err error
-		if d.BaseURL, authorization, err = parseBase(d.BaseURL); err != nil {
+		if d.BaseURL, authorization, err = baseurl.Parse(d.BaseURL); err != nil {
 			return d, err
 		}
 	}

@@ -1,8 +1,10 @@
 package router
 
 import (
+	"net/http"
 	"time"
 
+	"pelton/router/internal/adaptive"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -25,6 +27,26 @@ func (e callEnd) why(k kind) string {
 		return "the upstream said that nothing is left"
 	}
 	return e.err.Error()
+}
+
+// teach tells the limit of calls at once how a call ended.
+func (e callEnd) teach(limit *adaptive.Limit, now time.Time) {
+	switch {
+	case e.aborted:
+	case e.err == nil:
+		limit.Answered(e.began)
+	case e.loss():
+		limit.Lost(now, e.began, e.err)
+	}
+}
+
+// loss reports whether a failure says that there were too many calls.
+func (e callEnd) loss() bool {
+	switch e.err.StatusCode {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable, 529:
+		return e.err.Class != schema.ClassUpstreamFatal
+	}
+	return e.err.Class == schema.ClassTransient && e.err.Code == schema.CodeTimeout
 }
 
 // markOutage takes the deployment out for what cannot be served. The lock is held.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"pelton/router/internal/scrub"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -32,7 +33,8 @@ func FuzzClassify(f *testing.F) {
 			}
 			return
 		}
-		e := tidy(v.err, newScrubber(testKey))
+		e := v.err
+		scrub.New(testKey).Tidy(e)
 		if e.Class == "" || e.Code == "" || e.Message == "" || e.StatusCode != status {
 			t.Fatalf("%d %q: %+v", status, body, e)
 		}

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pelton/router/internal/adaptive"
 	"pelton/router/internal/tally"
 )
 
@@ -22,7 +23,7 @@ type health struct {
 	suspects  map[string]time.Time   // scopes of which one request has said that they are not there
 	quotas    map[string]*quota      // by model: signs that one is used up
 	waitQueue list.List              // of *waiter
-	adapt     adaptive
+	adapt     adaptive.Limit
 	lastGood  string     // what the "*" stood for of the last answer
 	latency   tally.Mean // of answers, in seconds
 	perToken  tally.Mean // of the same per token of output

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"pelton/router/internal/adaptive"
 	"pelton/router/internal/keywords"
 	"pelton/router/internal/route"
 )
@@ -113,7 +114,7 @@ func (r *Router) addDeployment(d Deployment, cfg *Config, rules coolRules, taken
 		made.rules.time = *d.CooldownTime
 	}
 	if cfg.Adaptive {
-		made.adapt = newAdaptive(orDefault(d.MaxParallel, r.transports.Conns))
+		made.adapt = adaptive.New(orDefault(d.MaxParallel, r.transports.Conns))
 	}
 	r.deployments = append(r.deployments, made)
 	r.byID[d.ID] = made

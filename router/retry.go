@@ -122,7 +122,7 @@ func (r *run) failedOn(at int, d *deployment, v judgement) bool {
 	switch e.Class {
 	case schema.ClassTransient, schema.ClassUpstreamFatal:
 	case schema.ClassRateLimited:
-		if v.after > 0 || d.adapt.on {
+		if v.after > 0 || d.adapt.On() {
 			if r.rateLimited++; r.rateLimited > maxRateLimited {
 				return false
 			}

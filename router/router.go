@@ -74,6 +74,7 @@ import (
 
 	"pelton/internal/rawjson"
 	"pelton/internal/tokens"
+	"pelton/router/internal/ending"
 	"pelton/router/internal/http1"
 	"pelton/router/internal/keywords"
 	"pelton/router/internal/route"
@@ -137,9 +138,9 @@ func (r *Router) Do(ctx context.Context, req Request) Outcome {
 		timeout = schema.DefaultTimeout
 	}
 	run.now, run.caller = time.Now(), ctx
-	run.deadline, run.cause = run.now.Add(timeout), &timeUp{after: timeout}
+	run.deadline, run.cause = run.now.Add(timeout), &ending.TimeUp{After: timeout}
 	if !req.Expires.IsZero() && req.Expires.Before(run.deadline) {
-		run.deadline, run.cause = req.Expires, errExpired
+		run.deadline, run.cause = req.Expires, ending.Expired
 	}
 	limit := http1.NewTimeLimit(ctx, run.deadline, run.cause)
 	ctx = limit
@@ -155,7 +156,7 @@ func (r *Router) Do(ctx context.Context, req Request) Outcome {
 	}
 	for {
 		if ctx.Err() != nil {
-			return run.record.end(waitedError(context.Cause(ctx), req.Waited), "")
+			return run.record.end(ending.Waiting(context.Cause(ctx), req.Waited), "")
 		}
 		if run.last != nil {
 			if why := run.tooLate(ctx); why != "" {
@@ -174,7 +175,7 @@ func (r *Router) Do(ctx context.Context, req Request) Outcome {
 			return run.record.end(nil, "")
 		}
 		if cause := context.Cause(ctx); cause != nil {
-			return run.record.end(endError(cause), "")
+			return run.record.end(ending.Of(cause), "")
 		}
 		run.events.failed(len(run.record.Attempts), at.d.ID, run.last)
 		if run.retryPlain {

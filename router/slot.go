@@ -71,7 +71,7 @@ func (d *deployment) acquire(now time.Time, wildcard string, endpoint schema.End
 	if now.Before(d.busy) {
 		return p, refusal{why: limited, ready: d.busy}
 	}
-	if d.adapt.on && int(d.inFlight.Load()) >= d.adapt.allowed() {
+	if d.adapt.On() && int(d.inFlight.Load()) >= d.adapt.Allowed() {
 		return p, refusal{why: limited}
 	}
 	p.probe = d.breaker.begin(now)
@@ -79,7 +79,7 @@ func (d *deployment) acquire(now time.Time, wildcard string, endpoint schema.End
 	if p.outage != nil {
 		p.outage.probing = true
 	}
-	d.adapt.began(now, int(d.inFlight.Add(1)))
+	d.adapt.Began(now, int(d.inFlight.Add(1)))
 	return p, refusal{}
 }
 
@@ -123,7 +123,7 @@ func (d *deployment) release(now time.Time, p slot, e callEnd) (change transitio
 	d.endProbe(p)
 	d.calls.Add(now, 1)
 	d.used.Add(now, e.tokens)
-	d.adapt.ended(now, e)
+	e.teach(&d.adapt, now)
 	if e.aborted {
 		return change // it says nothing about the deployment
 	}
@@ -179,7 +179,7 @@ func (d *deployment) count(now time.Time, b *breaker, probe bool, e callEnd, k k
 		told = b.announce(now, Cooldown{Deployment: d.ID, Model: model, Until: e.rest, Reason: b.reason})
 	}
 	// Where the limit adapts, an upstream that is full is no upstream that fails.
-	full := d.adapt.on && k == kindRateLimit
+	full := d.adapt.On() && k == kindRateLimit
 	if k != anyKind && d.rules.time > 0 && (probe || !full && b.failed(now, e.began, k, e.err, d.meanLatency(), &d.rules)) {
 		if b.trip(now, d.rules.time, e.why(k)) {
 			told = b.announce(now, Cooldown{Deployment: d.ID, Model: model, Until: b.until, Reason: b.reason})

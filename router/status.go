@@ -56,8 +56,8 @@ func (d *deployment) status(now time.Time) DeploymentStatus {
 		LatencyMs: milliseconds(d.meanLatency()), ErrorRate: d.errors.Value,
 		UsedTokens: d.used.Count(now), UsedCalls: d.calls.Count(now),
 	}
-	if d.adapt.on {
-		s.Limit, s.Reason = d.adapt.allowed(), d.adapt.reason
+	if d.adapt.On() {
+		s.Limit, s.Reason = d.adapt.Allowed(), d.adapt.Reason()
 	}
 	if b, state := d.breaker, d.breaker.state(now); state != closed {
 		s.CooldownUntil, s.CooldownReason, s.Probing = b.until, b.reason, state == halfOpen

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"pelton/router/internal/ending"
 	"pelton/router/internal/tally"
 	"pelton/router/protocol"
 	"pelton/schema"
@@ -46,7 +47,7 @@ func (s *stream) clocked(ctx context.Context, at choice, learned bool) (context.
 	ctx, s.cancel = context.WithCancelCause(ctx)
 	if firstToken > 0 {
 		s.clock = time.AfterFunc(firstToken, func() {
-			s.cancel(&timeUp{after: firstToken, attempt: true, what: "no token within %v"})
+			s.cancel(&ending.TimeUp{After: firstToken, Attempt: true, What: "no token within %v"})
 		})
 	}
 	return ctx, func() {
@@ -76,7 +77,7 @@ func (s *stream) tick() {
 	case s.clock == nil:
 		next := s.next
 		s.clock = time.AfterFunc(next, func() {
-			s.cancel(&timeUp{after: next, attempt: true, what: "no further token within %v"})
+			s.cancel(&ending.TimeUp{After: next, Attempt: true, What: "no further token within %v"})
 		})
 	default:
 		s.clock.Reset(s.next)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"pelton/internal/secret"
 	"pelton/schema"
 )
 
@@ -48,7 +49,7 @@ func TestAnswersThatAreNoUTF8(t *testing.T) {
 			}
 			want := ""
 			if tt.kept {
-				want = strings.ReplaceAll(tt.body, testKey, redacted)
+				want = strings.ReplaceAll(tt.body, testKey, secret.Redacted)
 			}
 			if tt.stream { // as the answer that it makes
 				want = `{"choices":[{"index":0,"message":{"role":"assistant","content":"a` + "\xe9" + `"},"finish_reason":"stop"}]}`

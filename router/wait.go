@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"pelton/router/internal/ending"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -64,7 +65,7 @@ func (r *run) waitInLine(ctx context.Context, b *blocked) (choice, *Outcome) {
 	defer timer.Stop()
 	for {
 		if ctx.Err() != nil {
-			out := r.record.end(waitedError(context.Cause(ctx), b.reason), "")
+			out := r.record.end(ending.Waiting(context.Cause(ctx), b.reason), "")
 			return choice{}, &out
 		}
 		if !b.waits() {

@@ -91,19 +91,25 @@ func (d *deployment) wakeNext(model *modelState) {
 	}
 }
 
+// ahead is the place of w in the line of d, counted from 1, and how many calls at once
+// d takes; 0: there is no limit. The lock is held.
+func (d *deployment) ahead(w *waiter) (place float64, parallel int) {
+	place, parallel = 1, d.MaxParallel
+	for e := d.waitQueue.Front(); e != nil && e.Value != any(w); e = e.Next() {
+		place++
+	}
+	if d.adapt.On() {
+		parallel = d.adapt.Allowed()
+	}
+	return place, parallel
+}
+
 // pressure returns how long a call at d takes, 0 where nothing is known, and how many
 // rounds of calls are ahead of w in its line: 1 is the one under way.
 func (d *deployment) pressure(w *waiter) (usual time.Duration, rounds float64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	ahead := 1.0
-	for e := d.waitQueue.Front(); e != nil && e.Value != any(w); e = e.Next() {
-		ahead++
-	}
-	parallel := d.MaxParallel
-	if d.adapt.on {
-		parallel = d.adapt.allowed()
-	}
+	ahead, parallel := d.ahead(w)
 	return d.meanLatency(), ahead / float64(max(parallel, 1))
 }
 
@@ -112,17 +118,10 @@ func (d *deployment) pressure(w *waiter) (usual time.Duration, rounds float64) {
 func (d *deployment) expected(w *waiter) time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	ahead := 1.0
-	for e := d.waitQueue.Front(); e != nil && e.Value != any(w); e = e.Next() {
-		ahead++
-	}
+	ahead, parallel := d.ahead(w)
 	var wait time.Duration
 	if d.RPM > 0 {
 		wait = time.Duration(ahead * float64(time.Minute) / float64(d.RPM))
-	}
-	parallel := d.MaxParallel
-	if d.adapt.on {
-		parallel = d.adapt.allowed()
 	}
 	if parallel > 0 {
 		wait = max(wait, time.Duration(ahead*float64(d.meanLatency())/float64(parallel)))

@@ -1,4 +1,6 @@
-package router
+// Package ending says what it means that a call ended without an answer, or a request
+// without a call: whose time was up, who gave up, and what was wrong on the way.
+package ending
 
 import (
 	"context"
@@ -12,43 +14,42 @@ import (
 	"syscall"
 	"time"
 
-	"pelton/router/internal/http1"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
 
-// timeUp is the context cause by which Do ends a call of its own accord.
-type timeUp struct {
-	after   time.Duration
-	attempt bool   // only this attempt's time; else the request's
-	what    string // with a %v for after, of a stream's clocks; empty: the attempt's own
+// TimeUp is the context cause by which the router ends a call of its own accord.
+type TimeUp struct {
+	After   time.Duration // negative: it had run out before the call
+	Attempt bool          // only this attempt's time; else the request's
+	What    string        // with a %v for After, of a stream's clocks; empty: the attempt's own
 }
 
-func (t *timeUp) Error() string {
+func (t *TimeUp) Error() string {
 	switch {
-	case t.after < 0:
+	case t.After < 0:
 		return "the request's time had run out before it was called"
-	case t.attempt:
+	case t.Attempt:
 		return t.text()
 	default:
-		return fmt.Sprintf("the request's time of %v ran out", t.after)
+		return fmt.Sprintf("the request's time of %v ran out", t.After)
 	}
 }
 
-func (t *timeUp) text() string {
-	if t.what == "" {
-		return fmt.Sprintf("no answer within the attempt's %v", t.after)
+func (t *TimeUp) text() string {
+	if t.What == "" {
+		return fmt.Sprintf("no answer within the attempt's %v", t.After)
 	}
-	return fmt.Sprintf(t.what, t.after)
+	return fmt.Sprintf(t.What, t.After)
 }
 
-// errExpired ends what is of no use any more.
-var errExpired = &schema.Error{Class: schema.ClassExpired, Code: schema.CodeExpired, Message: "the job's deadline passed"}
+// Expired ends what is of no use any more.
+var Expired = &schema.Error{Class: schema.ClassExpired, Code: schema.CodeExpired, Message: "the job's deadline passed"}
 
-// waitedError is [endError] of a request that was waiting; reason is what for, empty
+// Waiting is [Of] for a request that was waiting; reason is what for, empty
 // where it was not.
-func waitedError(cause error, reason string) *schema.Error {
-	e := endError(cause)
+func Waiting(cause error, reason string) *schema.Error {
+	e := Of(cause)
 	switch {
 	case reason == "":
 	case e.Class == schema.ClassTimeout:
@@ -59,16 +60,16 @@ func waitedError(cause error, reason string) *schema.Error {
 	return e
 }
 
-// endError says what the end of a context means for a request; cause is
+// Of says what the end of a context means for a request; cause is
 // context.Cause of it.
-func endError(cause error) *schema.Error {
+func Of(cause error) *schema.Error {
 	var given *schema.Error
-	var up *timeUp
+	var up *TimeUp
 	switch {
 	case errors.As(cause, &given):
 		e := *given // the caller's own, never changed
 		return &e
-	case errors.As(cause, &up) && up.attempt: // the next attempt may be quicker
+	case errors.As(cause, &up) && up.Attempt: // the next attempt may be quicker
 		return &schema.Error{Class: schema.ClassTransient, Code: schema.CodeTimeout, Message: up.Error()}
 	case errors.As(cause, &up):
 		return &schema.Error{Class: schema.ClassTimeout, Code: schema.CodeTimeout, Message: up.Error()}
@@ -79,26 +80,9 @@ func endError(cause error) *schema.Error {
 	}
 }
 
-// unanswered classifies a call without a whole answer.
-func (a reply) unanswered() judgement {
-	if a.ended != nil {
-		e := endError(a.ended)
-		return judgement{err: e, retry: e.Class == schema.ClassTransient}
-	}
-	var stale *http1.StaleError
-	if errors.As(a.err, &stale) {
-		return judgement{retry: true, stale: true, err: &schema.Error{
-			Class: schema.ClassTransient, Code: schema.CodeStaleConnection,
-			Message: fmt.Sprintf("%s had closed the connection, unused for %v; the request was sent once more on a new one", a.host, stale.Idle.Round(time.Millisecond)),
-		}}
-	}
-	return judgement{retry: true, err: &schema.Error{
-		Class: schema.ClassTransient, Code: schema.CodeConnection, Message: a.connection(),
-	}}
-}
-
-// connection says in a person's words why there is no answer.
-func (a reply) connection() string {
+// Unanswered says in a person's words why there is no answer of host, or, where it had
+// begun, not all of one.
+func Unanswered(err error, host string, begun bool) string {
 	var (
 		dns       *net.DNSError
 		authority x509.UnknownAuthorityError
@@ -109,8 +93,7 @@ func (a reply) connection() string {
 		op        *net.OpError
 		timeout   net.Error
 	)
-	err := a.err
-	reach := "cannot reach " + a.host + ": "
+	reach := "cannot reach " + host + ": "
 	switch text := err.Error(); {
 	case errors.As(err, &op) && op.Op == "proxyconnect":
 		return reach + "the proxy failed: " + op.Err.Error()
@@ -130,11 +113,11 @@ func (a reply) connection() string {
 		return reach + "it does not speak TLS (should api_base begin with http:// ?)"
 	case errors.As(err, &alert), strings.HasPrefix(text, "tls: "), strings.HasPrefix(text, "remote error: tls"):
 		return reach + "TLS failed: " + text
-	case a.Status != 0:
-		return a.host + " broke off its answer: " + text
+	case begun:
+		return host + " broke off its answer: " + text
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF),
 		errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, "server closed"):
-		return a.host + " closed the connection without an answer"
+		return host + " closed the connection without an answer"
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return reach + "no connection in time: " + text
 	default:
