@@ -85,7 +85,7 @@ func (r *run) callOnce(at choice, waited time.Duration, fresh bool) (judgement, 
 	}
 	made.StatusCode, made.Error, made.Usage = c.reply.Status, v.err, v.usage
 	made.TTFTMs = c.stream.ttft()
-	input, output, known := d.Prices.cost(v.tokens)
+	input, output, known := d.Prices.Cost(v.tokens)
 	if known {
 		sum := input + output
 		made.Cost = &sum

@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"pelton/internal/rawjson"
 	"pelton/router/internal/ending"
 	"pelton/router/internal/http1"
 	"pelton/router/internal/scrub"
@@ -31,7 +32,7 @@ type call struct {
 	limit   http1.TimeLimit // of it
 	up      ending.TimeUp   // why that ends
 	learned bool            // nobody has said how long it may take
-	watch   *watched        // nil: that is known
+	watch   *ending.Watch   // nil: that is known
 
 	sent     bool // a call was made
 	reply    protocol.Reply
@@ -170,7 +171,7 @@ func (c *call) response(v judgement, secrets scrub.Texts) *schema.Response {
 	switch {
 	case c.tooLarge:
 		resp.Body = json.RawMessage("null")
-	case v.err == nil && tooDeep(body):
+	case v.err == nil && rawjson.Deeper(body, deepest):
 		resp.Body = jsonText(body, false)
 	case v.err == nil:
 		resp.Body = body // a success is JSON
@@ -183,32 +184,6 @@ func (c *call) response(v judgement, secrets scrub.Texts) *schema.Response {
 // deepest is how deep an answer may nest to be carried as JSON: encoding/json
 // reads 10,000, and in a result it is some levels further down.
 const deepest = 9900
-
-// tooDeep reports whether raw may nest deeper than a reader of the result can follow.
-func tooDeep(raw []byte) bool {
-	return len(raw) > 2*deepest && bytes.Count(raw, []byte("["))+bytes.Count(raw, []byte("{")) > deepest && deeper(raw, deepest)
-}
-
-// deeper reports whether the valid JSON raw nests deeper than limit.
-func deeper(raw []byte, limit int) bool {
-	depth, quoted := 0, false
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '[' || c == '{':
-			if depth++; depth > limit {
-				return true
-			}
-		case c == ']' || c == '}':
-			depth--
-		}
-	}
-	return false
-}
 
 // requestID returns the upstream's name for the call, under which its support finds it.
 func requestID(h http.Header) string {

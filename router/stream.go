@@ -24,7 +24,7 @@ type stream struct {
 	began time.Time
 	first time.Duration // until the first token; 0: none came
 
-	watch  *watched // until the first token, where nothing is known of how long that takes
+	watch  *ending.Watch // until the first token, where nothing is known of how long that takes
 	clock  *time.Timer
 	cancel context.CancelCauseFunc
 	next   time.Duration // between tokens
@@ -55,7 +55,7 @@ func (s *stream) clocked(ctx context.Context, at choice, learned bool) (context.
 			s.clock.Stop()
 		}
 		s.cancel(nil)
-		s.watch.end()
+		s.watch.End()
 	}
 }
 
@@ -66,7 +66,7 @@ func (s *stream) tick() {
 		s.first = max(time.Since(s.began), 1)
 		s.run.events.send(schema.Event{Kind: schema.EventFirstToken, Attempt: s.attempt})
 		if s.watch != nil {
-			s.watch.stop()
+			s.watch.Stop()
 		}
 		if s.clock != nil {
 			s.clock.Stop()

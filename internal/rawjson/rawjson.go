@@ -256,6 +256,30 @@ func Valid(raw []byte) bool {
 	return valid
 }
 
+// Deeper reports whether the valid JSON raw nests deeper than limit.
+func Deeper(raw []byte, limit int) bool {
+	if len(raw) <= 2*limit || bytes.Count(raw, []byte("["))+bytes.Count(raw, []byte("{")) <= limit {
+		return false
+	}
+	depth, quoted := 0, false
+	for i := 0; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			if depth++; depth > limit {
+				return true
+			}
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return false
+}
+
 // ended goes past white space, and reports whether nothing else is left.
 func (s *scanner) ended() bool {
 	s.space()

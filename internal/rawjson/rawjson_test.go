@@ -130,3 +130,22 @@ func BenchmarkValid(b *testing.B) {
 		}
 	}
 }
+
+func TestDeeper(t *testing.T) {
+	nested := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+	for _, tt := range []struct {
+		raw  string
+		want bool
+	}{
+		{nested(3), false},
+		{nested(4), true},
+		{`{"a":{"b":[` + nested(1) + `]}}`, true},
+		{`[[],[],[],[],[]]`, false},
+		{`["[[[[[[", "\"[[[[", "\\", []]`, false},
+		{`["\\", ` + nested(3) + `]`, true},
+	} {
+		if got := Deeper([]byte(tt.raw), 3); got != tt.want {
+			t.Errorf("%s: %v", tt.raw, got)
+		}
+	}
+}
