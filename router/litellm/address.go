@@ -17,7 +17,7 @@ import (
 const defaultAzureVersion = "2024-10-21"
 
 // azure completes an Azure deployment. The returned address is the resource's.
-func (l *loader) azure(p *pending, base string, section entry) string {
+func (l deploymentReader) azure(p *pending, base string, section entry) string {
 	if resource, path, ok := strings.Cut(base, "/openai/deployments/"); ok {
 		base = resource
 		if name, _, _ := strings.Cut(path, "/"); name != "" && name != p.Model {
@@ -53,7 +53,7 @@ func (l *loader) azure(p *pending, base string, section entry) string {
 // address fills in base URL and key from the file or the provider's defaults.
 // A provider's key from the environment goes to the provider only, never to an
 // address that the file names.
-func (l *loader) address(p *pending, base string, line int, section entry) {
+func (l deploymentReader) address(p *pending, base string, line int, section entry) {
 	before := len(l.problems)
 	from := section.path + ".api_base"
 	if prov := serviceOf(p.provider, p.Model); p.provider != "" {
@@ -163,7 +163,7 @@ func (prov provider) placed(p *pending, base string) string {
 
 // settings fills in what the service's dialect is, and from the environment what its
 // protocol needs and the file does not say.
-func (l *loader) settings(p *pending, prov provider) {
+func (l deploymentReader) settings(p *pending, prov provider) {
 	renames, lacks := prov.renames, prov.lacks
 	if p.provider == "openai" || p.Azure {
 		renames, lacks = reasons(p.Model)
@@ -212,7 +212,7 @@ func reasons(model string) (renames, lacks string) {
 var ownRegion = lazyregexp.New(`arn:aws[a-z-]*:[a-z-]+:[a-z0-9-]+:|^[a-z]{2}(-[a-z]+)+-\d/`)
 
 // defaultRegion sets the region of a model on Bedrock that says none: LiteLLM's.
-func (l *loader) defaultRegion(p *pending, section entry) {
+func (l deploymentReader) defaultRegion(p *pending, section entry) {
 	if p.Protocol != "bedrock" && p.Protocol != "anthropic_bedrock" {
 		return
 	}

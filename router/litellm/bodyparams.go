@@ -47,7 +47,7 @@ var ownPrefixes = []string{"aws_", "s3_", "gcs_", "vertex_", "azure_", "watsonx_
 
 // bodyParam reads what goes into bodies; false means that e is something else. As in
 // LiteLLM that is also whatever it has no name for.
-func (l *loader) bodyParam(e entry, to *sent) bool {
+func (l deploymentReader) bodyParam(e entry, to *sent) bool {
 	chat, embedding := chatParams[e.key], embeddingParams[e.key]
 	if !chat && !embedding {
 		if !mayBeSent(e.key) {
@@ -111,7 +111,7 @@ func (l *loader) bodyValue(e entry) (json.RawMessage, bool) {
 }
 
 // extraBody reads extra_body, whose members go into all bodies.
-func (l *loader) extraBody(section entry, to *sent) {
+func (l deploymentReader) extraBody(section entry, to *sent) {
 	for _, e := range l.mapping(section.value, section.path) {
 		if value, ok := l.bodyValue(e); ok {
 			to.chats[e.key], to.embeddings[e.key] = value, value

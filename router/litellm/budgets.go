@@ -99,7 +99,7 @@ func (l *loader) readBudgets(all map[string][]section) {
 }
 
 // priced notes a problem where what a deployment costs must be known, and is not.
-func (l *loader) priced(p *pending, path string) {
+func (l deploymentReader) priced(p *pending, path string) {
 	names := ""
 	switch {
 	case p.Prices.Known() || p.MockResponse != nil && p.budget.line == 0:

@@ -36,7 +36,7 @@ var identities = []string{"AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT", "MS
 // entra decides where a deployment on Azure has its token from: from what the file
 // says, else, where it has no key and no token, from the environment or by Azure's
 // own search. A token's file or command comes before all.
-func (l *loader) entra(p *pending) {
+func (l deploymentReader) entra(p *pending) {
 	read := p.TokenFile != "" || len(p.TokenCommand) > 0
 	said := func(name string) bool { return !p.Settings[name].Empty() }
 	fill := func(name, variable string) {

@@ -83,6 +83,13 @@ type loader struct {
 	refresh         bool     // who has no key on Azure uses what Azure's own search finds
 }
 
+// deploymentReader reads one entry of model_list: how its model is reached and what it
+// may do.
+type deploymentReader struct{ *loader }
+
+// routerReader reads router_settings, and what of litellm_settings is the router's.
+type routerReader struct{ *loader }
+
 func parse(name string, text []byte, env func(string) (string, bool), accept ...string) (*router.Config, []Warning, error) {
 	l := &loader{
 		reader: &reader{file: name, files: []string{name}, env: env, accepted: words(strings.Join(accept, " "))},
@@ -128,13 +135,13 @@ func (l *loader) document(text []byte) *router.Config {
 			case "credential_list":
 				l.credentialList(part.entry)
 			case "litellm_settings", "router_settings":
-				l.routerSettings(cfg, part.entry)
+				routerReader{l}.routerSettings(cfg, part.entry)
 			}
 		}
 		if key == "model_list" {
 			if settings := all["router_settings"]; len(settings) > 0 {
 				l.file = settings[0].file
-				l.defaultParams(settings[0].entry)
+				routerReader{l}.defaultParams(settings[0].entry)
 			}
 			for _, part := range all["litellm_settings"] {
 				l.file = part.file

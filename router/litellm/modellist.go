@@ -82,7 +82,7 @@ func (l *loader) modelList(cfg *router.Config, parts []section) {
 // alone, if it says whose group it is in; false means that it does not.
 func (l *loader) entry(node *yaml.Node, path string) (pending, bool) {
 	before, said := len(l.problems), len(l.warnings)
-	p := l.deployment(node, path)
+	p := deploymentReader{l}.deployment(node, path)
 	p.file = l.file
 	faults := slices.Clone(l.problems[before:])
 	if len(faults) > 0 && p.Group != "" {
@@ -133,7 +133,7 @@ func (l *loader) noteUnserved(cfg *router.Config, found []pending) {
 }
 
 // deployment reads one entry of model_list.
-func (l *loader) deployment(node *yaml.Node, path string) (p pending) {
+func (l deploymentReader) deployment(node *yaml.Node, path string) (p pending) {
 	before := len(l.problems)
 	var params, info *entry
 	var limits []entry
@@ -173,7 +173,7 @@ func (l *loader) deployment(node *yaml.Node, path string) (p pending) {
 }
 
 // info reads model_info: what is known of a model.
-func (l *loader) info(p *pending, section entry) {
+func (l deploymentReader) info(p *pending, section entry) {
 	for _, e := range l.mapping(section.value, section.path) {
 		switch {
 		case e.key == "id":
@@ -198,7 +198,7 @@ func (l *loader) mode(e entry) {
 }
 
 // id returns an id that no other deployment has.
-func (l *loader) id(id string, e entry) string {
+func (l deploymentReader) id(id string, e entry) string {
 	first, taken := l.ids[id]
 	if taken {
 		given := id
@@ -214,7 +214,7 @@ func (l *loader) id(id string, e entry) string {
 
 // knowledge reads what may stand in litellm_params and in model_info; false
 // means that it is something else.
-func (l *loader) knowledge(p *pending, e entry) bool {
+func (l deploymentReader) knowledge(p *pending, e entry) bool {
 	switch e.key {
 	case "max_input_tokens":
 		p.MaxInputTokens = l.whole(e)

@@ -13,7 +13,7 @@ import (
 
 // params reads litellm_params: where a deployment lies and how it is called.
 // limits are those of its entries that stand beside it.
-func (l *loader) params(p *pending, section entry, limits []entry) {
+func (l deploymentReader) params(p *pending, section entry, limits []entry) {
 	before := len(l.problems)
 	entries := l.withCredential(l.mapping(section.value, section.path))
 	for _, more := range slices.Concat(limits, l.defaults) {
@@ -88,7 +88,7 @@ func (l *loader) params(p *pending, section entry, limits []entry) {
 }
 
 // param reads one of litellm_params. body collects what is meant for bodies.
-func (l *loader) param(p *pending, e entry, body *sent) {
+func (l deploymentReader) param(p *pending, e entry, body *sent) {
 	if strings.HasPrefix(resolve(e.value).Value, "oidc/") {
 		l.problem(e.line, e.path+": tokens of OpenID Connect are not exchanged here: use a token_file, a token_command, or the provider's own credentials")
 		return
@@ -144,7 +144,7 @@ func (l *loader) param(p *pending, e entry, body *sent) {
 }
 
 // way reads how a server is reached; false means that e is something else.
-func (l *loader) way(p *pending, e entry) bool {
+func (l deploymentReader) way(p *pending, e entry) bool {
 	switch e.key {
 	case "proxy":
 		p.Proxy = l.secret(e)
@@ -162,7 +162,7 @@ func (l *loader) way(p *pending, e entry) bool {
 
 // choice reads what a deployment is chosen by, and its limits; false means that e is
 // something else.
-func (l *loader) choice(p *pending, e entry) bool {
+func (l deploymentReader) choice(p *pending, e entry) bool {
 	switch e.key {
 	case "rpm":
 		p.RPM = l.whole(e)
@@ -185,7 +185,7 @@ func (l *loader) choice(p *pending, e entry) bool {
 }
 
 // mock reads what is answered in the place of a call.
-func (l *loader) mock(p *pending, e entry) {
+func (l deploymentReader) mock(p *pending, e entry) {
 	if isNull(resolve(e.value)) {
 		return
 	}
@@ -201,7 +201,7 @@ func (l *loader) mock(p *pending, e entry) {
 
 // times reads how long a call may take and how often it is tried; false means
 // that e is something else.
-func (l *loader) times(p *pending, e entry) bool {
+func (l deploymentReader) times(p *pending, e entry) bool {
 	switch e.key {
 	case "timeout", "request_timeout":
 		p.Timeout = l.seconds(e)
@@ -226,7 +226,7 @@ func (l *loader) times(p *pending, e entry) bool {
 
 // setting reads what the provider's own protocol needs; false means that e is
 // something else.
-func (l *loader) setting(p *pending, e entry) bool {
+func (l deploymentReader) setting(p *pending, e entry) bool {
 	if _, own := serviceOf(p.provider, p.Model).settings[e.key]; !own && !(p.onAzure && entraSettings[e.key]) {
 		return false
 	}
@@ -237,7 +237,7 @@ func (l *loader) setting(p *pending, e entry) bool {
 	return true
 }
 
-func (l *loader) verify(p *pending, e entry) {
+func (l deploymentReader) verify(p *pending, e entry) {
 	switch text, _ := l.text(e); strings.ToLower(text) {
 	case "", "true":
 	case "false":
@@ -248,7 +248,7 @@ func (l *loader) verify(p *pending, e entry) {
 	}
 }
 
-func (l *loader) authorities(p *pending, e entry, file string) {
+func (l deploymentReader) authorities(p *pending, e entry, file string) {
 	if p.CAFile = file; p.Insecure {
 		p.CAFile = ""
 	}
@@ -258,7 +258,7 @@ func (l *loader) authorities(p *pending, e entry, file string) {
 }
 
 // withCredential adds what the named credential holds and the entries lack.
-func (l *loader) withCredential(entries []entry) []entry {
+func (l deploymentReader) withCredential(entries []entry) []entry {
 	named := findEntry(entries, "litellm_credential_name")
 	if named == nil {
 		return entries

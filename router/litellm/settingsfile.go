@@ -15,7 +15,7 @@ import (
 
 // routerSettings reads router_settings, and litellm_settings, which LiteLLM
 // takes as the defaults of the former.
-func (l *loader) routerSettings(cfg *router.Config, section entry) {
+func (l routerReader) routerSettings(cfg *router.Config, section entry) {
 	for _, e := range l.mapping(section.value, section.path) {
 		switch e.key {
 		case "routing_strategy":
@@ -77,7 +77,7 @@ func (l *loader) routerSettings(cfg *router.Config, section entry) {
 }
 
 // lists reads where else requests go; false means that e is something else.
-func (l *loader) lists(cfg *router.Config, e entry) bool {
+func (l routerReader) lists(cfg *router.Config, e entry) bool {
 	switch e.key {
 	case "fallbacks":
 		cfg.Fallbacks = l.fallbacks(e)
@@ -95,7 +95,7 @@ func (l *loader) lists(cfg *router.Config, e entry) bool {
 }
 
 // choices reads by what deployments are chosen; false means that e is something else.
-func (l *loader) choices(cfg *router.Config, e entry) bool {
+func (l routerReader) choices(cfg *router.Config, e entry) bool {
 	switch e.key {
 	case "enable_tag_filtering":
 		cfg.IgnoreTags = !l.yes(e)
@@ -116,7 +116,7 @@ func (l *loader) choices(cfg *router.Config, e entry) bool {
 }
 
 // dropParams has all deployments leave out what their servers have no place for.
-func (l *loader) dropParams(cfg *router.Config, e entry) {
+func (l routerReader) dropParams(cfg *router.Config, e entry) {
 	if l.yes(e) {
 		for i := range cfg.Deployments {
 			cfg.Deployments[i].DropParams = true
@@ -130,7 +130,7 @@ const (
 	maxFails = 1_000_000
 )
 
-func (l *loader) strategy(cfg *router.Config, e entry) {
+func (l routerReader) strategy(cfg *router.Config, e entry) {
 	name, ok := l.text(e)
 	if !ok {
 		return
@@ -142,7 +142,7 @@ func (l *loader) strategy(cfg *router.Config, e entry) {
 }
 
 // fallbacks reads a list of {group: [groups]}, or one such mapping.
-func (l *loader) fallbacks(e entry) map[string][]string {
+func (l routerReader) fallbacks(e entry) map[string][]string {
 	lists := map[string][]string{}
 	n := resolve(e.value)
 	items := []*yaml.Node{n}
@@ -167,7 +167,7 @@ func (l *loader) fallbacks(e entry) map[string][]string {
 
 // fallbackNames reads a list of fallbacks: names, or models with parameters of their
 // own, which get a name.
-func (l *loader) fallbackNames(e entry) []string {
+func (l routerReader) fallbackNames(e entry) []string {
 	n := resolve(e.value)
 	if n.Kind != yaml.SequenceNode {
 		return l.names(e)
@@ -189,7 +189,7 @@ func (l *loader) fallbackNames(e entry) []string {
 }
 
 // fallbackVariant reads a fallback with parameters of its own.
-func (l *loader) fallbackVariant(section entry) (name string) {
+func (l routerReader) fallbackVariant(section entry) (name string) {
 	members := map[string]json.RawMessage{}
 	var v router.Variant
 	for _, e := range l.mapping(section.value, section.path) {
@@ -223,7 +223,7 @@ type mention struct {
 }
 
 // aliases reads {alias: group}, or {alias: {model: group, hidden: …}}.
-func (l *loader) aliases(cfg *router.Config, section entry) {
+func (l routerReader) aliases(cfg *router.Config, section entry) {
 	cfg.Aliases = map[string]string{}
 	for _, e := range l.mapping(section.value, section.path) {
 		l.aliasLines[e.key] = e.line
@@ -245,7 +245,7 @@ func (l *loader) aliases(cfg *router.Config, section entry) {
 
 // defaultParams reads router_settings.default_litellm_params, which every
 // deployment has where it says nothing else.
-func (l *loader) defaultParams(settings entry) {
+func (l routerReader) defaultParams(settings entry) {
 	if e := findEntry(l.mapping(settings.value, settings.path), "default_litellm_params"); e != nil {
 		l.defaults = l.mapping(e.value, e.path)
 	}
@@ -302,7 +302,7 @@ func (l *loader) dangling(cfg *router.Config) {
 }
 
 // perFailure reads a policy: the names of LiteLLM's errors with a suffix.
-func (l *loader) perFailure(section entry, suffix string, most int) router.PerFailure {
+func (l routerReader) perFailure(section entry, suffix string, most int) router.PerFailure {
 	var p router.PerFailure
 	for _, e := range l.mapping(section.value, section.path) {
 		var to **int
