@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -109,6 +110,7 @@ func TestWaiting(t *testing.T) {
 		s := running(400, 0)
 		s.Waiting = []schema.Waiting{{Model: "small", Count: 1312, Until: time.Now().Add(time.Minute), Cause: "429", Reason: "small-1 cools down: slow down, please"}}
 		for range 60 {
+			s.Waiting = slices.Clone(s.Waiting) // the printer has the last one
 			s.Waiting[0].Until = s.Waiting[0].Until.Add(time.Second)
 			p.Update(s)
 			time.Sleep(time.Second)
