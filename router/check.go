@@ -61,7 +61,7 @@ func (r *Router) Check(ctx context.Context) []CheckResult {
 	all.SetLimit(checksAtOnce)
 	for i, d := range r.deployments {
 		all.Go(func() error {
-			results[i] = d.check(ctx)
+			results[i] = checkOf(ctx, d)
 			if e := results[i].Error; e != nil && results[i].Reachable && results[i].Authorised {
 				results[i].Instead = r.instead(ctx, d)
 			}
@@ -85,13 +85,14 @@ func (r *Router) instead(ctx context.Context, d *deployment) string {
 		return ""
 	}
 	made, err := newDeployment(other, d.transport, d.limit)
-	if err != nil || made.check(ctx).Error != nil {
+	if err != nil || checkOf(ctx, made).Error != nil {
 		return ""
 	}
 	return other.BaseURL
 }
 
-func (d *deployment) check(ctx context.Context) CheckResult {
+// checkOf asks a deployment what it serves.
+func checkOf(ctx context.Context, d *deployment) CheckResult {
 	result := CheckResult{
 		Deployment: d.info(), Model: ListedUnknown,
 		RPM: d.RPM, TPM: d.TPM, MaxParallel: d.MaxParallel, PriceKnown: d.Prices.Known(),
@@ -123,12 +124,12 @@ func (d *deployment) check(ctx context.Context) CheckResult {
 		c.scrub(d.scrub()).Tidy(v.err)
 		return result
 	}
-	result.Model = d.listing(c.answer.Body)
+	result.Model = listingOf(d, c.answer.Body)
 	return result
 }
 
-// listing looks for the deployment's model in a list of models.
-func (d *deployment) listing(raw []byte) Listing {
+// listingOf looks for the deployment's model in a list of models.
+func listingOf(d *deployment, raw []byte) Listing {
 	names := d.protocol.Models(raw)
 	if len(names) == 0 || strings.Contains(d.Model, "*") {
 		return ListedUnknown

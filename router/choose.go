@@ -49,6 +49,9 @@ func (b *blocked) at(ready time.Time, reason, cause string, class schema.Class) 
 	}
 }
 
+// choosing finds where the next attempt of a run goes.
+type choosing struct{ *run }
+
 // choose finds a deployment for the next attempt and takes a place there: one
 // that has not failed on this request before one that has, then by level, then
 // by strategy. One that has no place is passed over.
@@ -56,7 +59,7 @@ func (b *blocked) at(ready time.Time, reason, cause string, class schema.Class) 
 // Fallbacks come into it when nothing in the groups before them could take the
 // request but for a cooldown or worse: a group that is busy, or due for a
 // retry, is waited for.
-func (r *run) choose(ctx context.Context, now time.Time, me *waiter) (choice, *blocked) {
+func (r choosing) choose(ctx context.Context, now time.Time, me *waiter) (choice, *blocked) {
 	b := &r.blocked
 	*b = blocked{fatal: b.fatal[:0], lines: b.lines[:0]}
 	for i := 0; r.plan.hasStage(i); i++ {
@@ -80,7 +83,7 @@ func (r *run) choose(ctx context.Context, now time.Time, me *waiter) (choice, *b
 
 // chooseIn is choose within one group. wait reports that the group will take
 // the request in a moment.
-func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter, b *blocked) (c choice, wait bool) {
+func (r choosing) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter, b *blocked) (c choice, wait bool) {
 	s := &r.plan.stages[stage]
 	all := r.scratch[:0]
 	for _, d := range s.pool {
@@ -128,14 +131,14 @@ func (r *run) chooseIn(ctx context.Context, stage int, now time.Time, me *waiter
 
 // spills reports whether a request goes on to a fallback rather than wait for room
 // at d: there is one, and the wait is longer than a call takes.
-func (r *run) spills(at int, d *deployment, no refusal, me *waiter) bool {
+func (r choosing) spills(at int, d *deployment, no refusal, me *waiter) bool {
 	if r.router.waitAtLimits {
 		return false
 	}
 	if r.plan.addFallbacks(); !r.plan.hasOpen(at + 1) {
 		return false
 	}
-	usual, ahead := d.pressure(me)
+	usual, ahead := line{d: d}.pressure(me)
 	if no.ready.IsZero() {
 		return ahead > 1
 	}
@@ -148,7 +151,7 @@ const unknownCall = time.Second
 // avoidsProbe reports whether one more failure, at d, would be the request's end. Then
 // it leaves probes to those that can afford them, or the few requests in flight
 // would pay for an outage that all others sit out.
-func (r *run) avoidsProbe(at int, d *deployment) bool {
+func (r choosing) avoidsProbe(at int, d *deployment) bool {
 	s := &r.plan.stages[at]
 	if s.used == 0 || s.used < r.retries(s.group, d, failedProbe) {
 		return false
@@ -162,7 +165,7 @@ var failedProbe = &schema.Error{Class: schema.ClassTransient}
 // noteBackoff notes that the request leaves d alone for a moment after a failure;
 // if all requests do so for longer, that counts. It reports whether d is worth
 // waiting for rather than falling back.
-func (r *run) noteBackoff(s *stage, d *deployment, t *try, b *blocked) bool {
+func (r choosing) noteBackoff(s *stage, d *deployment, t *try, b *blocked) bool {
 	if until := d.cooling(s.wildcard); !until.Before(t.ready) {
 		return r.noteRefusal(s, d, refusal{why: cooling, ready: until}, nil, b)
 	}
@@ -177,7 +180,7 @@ func (d *deployment) cooling(wildcard string) time.Time {
 }
 
 // admit asks the limiter, where there is something to limit.
-func (r *run) admit(ctx context.Context, d *deployment, p *slot, b *blocked) refusal {
+func (r choosing) admit(ctx context.Context, d *deployment, p *slot, b *blocked) refusal {
 	if d.TPM > 0 {
 		p.reserved = r.size.Estimate()
 	} else if r.router.strategy == UsageBased {
@@ -208,7 +211,7 @@ func (r *run) admit(ctx context.Context, d *deployment, p *slot, b *blocked) ref
 
 // noteRefusal notes why d takes nothing now. It reports whether d is worth waiting
 // for rather than falling back.
-func (r *run) noteRefusal(s *stage, d *deployment, no refusal, me *waiter, b *blocked) (wait bool) {
+func (r choosing) noteRefusal(s *stage, d *deployment, no refusal, me *waiter, b *blocked) (wait bool) {
 	switch no.why {
 	case fatal:
 		b.fatal = append(b.fatal, out{d, s.wildcard})
@@ -232,7 +235,7 @@ func (r *run) noteRefusal(s *stage, d *deployment, no refusal, me *waiter, b *bl
 			b.reason, b.cause, b.class = d.ID+" failed and is being tried with one call", "cooldown", schema.ClassTransient
 		}
 	}
-	if guess := d.expected(me); guess > 0 && (b.guess == 0 || guess < b.guess) {
+	if guess := (line{d: d}).expected(me); guess > 0 && (b.guess == 0 || guess < b.guess) {
 		b.guess = guess
 	}
 	return wait

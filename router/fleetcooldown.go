@@ -68,7 +68,7 @@ func (r *Router) Wake(deployment string) {
 	if d := r.byID[deployment]; d != nil {
 		d.mu.Lock()
 		d.busy = time.Time{}
-		d.wakeNext(nil)
+		line{d: d}.wakeNext()
 		d.mu.Unlock()
 	}
 }

@@ -119,7 +119,7 @@ func (d *deployment) release(now time.Time, p slot, e callEnd) (change transitio
 	if d.MaxParallel > 0 || d.TPM > 0 { // its place, or what it did not use, is free
 		d.busy = time.Time{}
 	}
-	defer d.wakeNext(p.model)
+	defer line{d, p.model}.wakeNext()
 	d.endProbe(p)
 	d.calls.Add(now, 1)
 	d.used.Add(now, e.tokens)

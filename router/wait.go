@@ -48,7 +48,7 @@ const minWait = 2 * time.Millisecond
 // waitForSlot waits until a deployment has a place for the next attempt. It returns an
 // outcome instead when there is none to wait for, or none in time.
 func (r *run) waitForSlot(ctx context.Context) (choice, *Outcome) {
-	c, b := r.choose(ctx, r.now, nil)
+	c, b := choosing{r}.choose(ctx, r.now, nil)
 	if b == nil {
 		return c, nil
 	}
@@ -103,7 +103,7 @@ func (r *run) waitInLine(ctx context.Context, b *blocked) (choice, *Outcome) {
 		}
 		r.now = time.Now()
 		var c choice
-		if c, b = r.choose(ctx, r.now, me); b == nil {
+		if c, b = (choosing{r}).choose(ctx, r.now, me); b == nil {
 			return c, nil
 		}
 	}

@@ -75,7 +75,7 @@ func (w *waiter) leaveWhere(leaves func(ticket) bool) {
 		first := queue.Front() == s.e
 		queue.Remove(s.e)
 		if first {
-			d.wakeNext(s.line.model)
+			s.line.wakeNext()
 		}
 		return true
 	})
@@ -83,17 +83,18 @@ func (w *waiter) leaveWhere(leaves func(ticket) bool) {
 
 // wakeNext makes the first in line look again, for a place and for the model. The
 // lock is held.
-func (d *deployment) wakeNext(model *modelState) {
-	for _, queue := range [...]*list.List{&d.waitQueue, line{d, model}.queue()} {
+func (l line) wakeNext() {
+	for _, queue := range [...]*list.List{&l.d.waitQueue, l.queue()} {
 		if front := queue.Front(); front != nil {
 			front.Value.(*waiter).signal()
 		}
 	}
 }
 
-// ahead is the place of w in the line of d, counted from 1, and how many calls at once
-// d takes; 0: there is no limit. The lock is held.
-func (d *deployment) ahead(w *waiter) (place float64, parallel int) {
+// ahead is the place of w in the line of the deployment, counted from 1, and how many
+// calls at once that takes; 0: there is no limit. The lock is held.
+func (l line) ahead(w *waiter) (place float64, parallel int) {
+	d := l.d
 	place, parallel = 1, d.MaxParallel
 	for e := d.waitQueue.Front(); e != nil && e.Value != any(w); e = e.Next() {
 		place++
@@ -104,21 +105,22 @@ func (d *deployment) ahead(w *waiter) (place float64, parallel int) {
 	return place, parallel
 }
 
-// pressure returns how long a call at d takes, 0 where nothing is known, and how many
-// rounds of calls are ahead of w in its line: 1 is the one under way.
-func (d *deployment) pressure(w *waiter) (usual time.Duration, rounds float64) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	ahead, parallel := d.ahead(w)
-	return d.meanLatency(), ahead / float64(max(parallel, 1))
+// pressure returns how long a call at the deployment takes, 0 where nothing is known,
+// and how many rounds of calls are ahead of w in its line: 1 is the one under way.
+func (l line) pressure(w *waiter) (usual time.Duration, rounds float64) {
+	l.d.mu.Lock()
+	defer l.d.mu.Unlock()
+	ahead, parallel := l.ahead(w)
+	return l.d.meanLatency(), ahead / float64(max(parallel, 1))
 }
 
-// expected guesses how long w will stand in the line of d, at its end if it
-// does not yet; 0 where nothing is known.
-func (d *deployment) expected(w *waiter) time.Duration {
+// expected guesses how long w will stand in the line of the deployment, at its end if
+// it does not yet; 0 where nothing is known.
+func (l line) expected(w *waiter) time.Duration {
+	d := l.d
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	ahead, parallel := d.ahead(w)
+	ahead, parallel := l.ahead(w)
 	var wait time.Duration
 	if d.RPM > 0 {
 		wait = time.Duration(ahead * float64(time.Minute) / float64(d.RPM))
