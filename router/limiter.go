@@ -3,12 +3,19 @@ package router
 import "pelton/router/limits"
 
 type (
-	// Limits and those below are the limits of deployments, and who holds them, by
-	// their names in [limits].
-	Limits       = limits.Limits
-	Limiter      = limits.Limiter
-	Permit       = limits.Permit
-	BusyError    = limits.BusyError
+	// Limits are those of one deployment: see [limits.Limits].
+	Limits = limits.Limits
+
+	// Limiter says whether a deployment has room: see [limits.Limiter].
+	Limiter = limits.Limiter
+
+	// Permit is a place that a [Limiter] has given.
+	Permit = limits.Permit
+
+	// BusyError says that there is no room now, and when there may be.
+	BusyError = limits.BusyError
+
+	// LocalLimiter is a [Limiter] for one process.
 	LocalLimiter = limits.Local
 )
 
