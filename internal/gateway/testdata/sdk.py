@@ -111,7 +111,7 @@ assert b.cancelled_at is not None
 
 # The ways in which it fails: bad line, wrong endpoint, unknown file, foreign key.
 b = wait(ours, create(ours, upload(ours, line("a", "x") + "{oops\n").id), "failed")
-assert b.errors.data[0].line == 2 and b.errors.data[0].code == "invalid_json", b.errors
+assert b.errors.data[0].line == 2 and b.errors.data[0].code == "invalid_json_line", b.errors
 b = wait(ours, create(ours, f.id, endpoint="/v1/embeddings"), "failed")
 assert b.errors.data[0].param == "url", b.errors
 refused(openai.BadRequestError, lambda: create(ours, f.id, endpoint="/v1/images/edits"), param="endpoint")
