@@ -68,10 +68,23 @@ func TestChaosRun(t *testing.T) {
 	job := &e.Jobs[0]
 	job.Results = readOutput(t, output)
 	job.Ends = []End{{Seq: total, At: time.Now(), State: schema.Succeeded, Total: total, Counts: schema.Counts{Succeeded: total}}}
+	for _, r := range job.Results { // a run has no end of its own that says what all of it cost
+		job.Ends[0].Bill.AddBill(r.Bill)
+	}
 	e.Calls = callsOf(llm)
 	v := Audit(e)
+	// A run that is killed leaves no word of the calls that it had in flight, and of
+	// those whose answers were on their way to the store: no result lists them.
+	unlisted := 0
 	for _, found := range v.Violations {
+		if found.Breach == BillUnlisted {
+			unlisted++
+			continue
+		}
 		t.Errorf("%s: %s: %s", found.Breach, found.Where, found.Text)
+	}
+	if most := 2 * concurrency * kills; unlisted > most {
+		t.Errorf("%d requests have calls that no result lists, more than the %d that can have been on their way at %d kills", unlisted, most, kills)
 	}
 	for i, r := range job.Results {
 		if r.Index != i {
@@ -107,7 +120,7 @@ func readOutput(t *testing.T, path string) []Stored {
 		}
 		list = append(list, Stored{
 			Index: r.Index, Seq: uint64(len(list)), At: *r.FinishedAt, Finished: *r.FinishedAt, Status: r.Status,
-			CustomID: r.CustomID, Answer: answerOf(&r), Attempts: r.Attempts,
+			CustomID: r.CustomID, Answer: answerOf(&r), Attempts: r.Attempts, Bill: r.Bill(),
 		})
 	}
 	return list
