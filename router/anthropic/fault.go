@@ -64,20 +64,11 @@ func faultOf(h http.Header, body []byte) (f protocol.Fault, valid bool) {
 
 // classOf is what an error means where the common table does not know it.
 func classOf(f *protocol.Fault) schema.Class {
-	message := strings.ToLower(f.Message)
-	says := func(phrases ...string) bool {
-		for _, phrase := range phrases {
-			if strings.Contains(message, phrase) {
-				return true
-			}
-		}
-		return false
-	}
 	switch {
 	// A rate limit by name, though waiting does not help.
-	case says("extra usage is required for long context", "exceed context limit", "prompt is too long", "input is too long for requested model"):
+	case f.Says("extra usage is required for long context", "exceed context limit", "prompt is too long", "input is too long for requested model"):
 		return schema.ClassContextWindow
-	case says("content filtering policy"):
+	case f.Says("content filtering policy"):
 		return schema.ClassContentPolicy
 	}
 	for _, name := range f.Names {

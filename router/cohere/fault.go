@@ -24,28 +24,19 @@ func (p *Protocol) failed(reply protocol.Reply, made protocol.Answer) protocol.A
 // came in a stream.
 func faultOf(status int, body []byte) protocol.Fault {
 	f, _ := protocol.ReadFault(body)
-	message := strings.ToLower(f.Message)
-	says := func(phrases ...string) bool {
-		for _, phrase := range phrases {
-			if strings.Contains(message, phrase) {
-				return true
-			}
-		}
-		return false
-	}
 	switch {
-	case status == http.StatusTooManyRequests && says("/ month", "per month", "/month"): // a trial key's share is used up
+	case status == http.StatusTooManyRequests && f.Says("/ month", "per month", "/month"): // a trial key's share is used up
 		f.Class, f.Scope = schema.ClassUpstreamFatal, protocol.WholeAccount
-	case status == 498 && says("deny", "blocked"): // of what is asked or answered
+	case status == 498 && f.Says("deny", "blocked"): // of what is asked or answered
 		f.Class = schema.ClassContentPolicy
-	case status == 498, says("invalid api token", "invalid api key", "no api key"):
+	case status == 498, f.Says("invalid api token", "invalid api key", "no api key"):
 		f.Class, f.Scope = schema.ClassUpstreamFatal, protocol.WholeAccount
 	case status == 499: // its server gave up, for nobody here did
 		f.Class = schema.ClassTransient
 	case status == http.StatusNotImplemented:
 		f.Class, f.Scope = schema.ClassUpstreamFatal, protocol.OneModel
 	case (status == 0 || status == http.StatusBadRequest || status == http.StatusRequestEntityTooLarge || status == http.StatusUnprocessableEntity) &&
-		says("too many tokens", "tokens in the prompt cannot exceed", "exceeds the model's", "maximum number of tokens"):
+		f.Says("too many tokens", "tokens in the prompt cannot exceed", "exceeds the model's", "maximum number of tokens"):
 		f.Class = schema.ClassContextWindow
 	}
 	return f

@@ -287,14 +287,14 @@ func policies(h http.Header, now time.Time) (d time.Duration, used bool) {
 // any of which it says when they begin anew, and last its message. 0: it does not say,
 // or what is used up was nothing to begin with, for which no word is to be believed.
 func (f *Fault) Wait(h http.Header, now time.Time) time.Duration {
-	if f.nothing || limitOfZero.Get().MatchString(f.Message) {
+	if f.Nothing || limitOfZero.Get().MatchString(f.Message) {
 		return 0
 	}
 	if d := RetryAfter(h, now); d > 0 {
-		return max(d, f.day(now))
+		return max(d, f.Day(now))
 	}
 	if f.After > 0 {
-		return max(f.After, f.day(now))
+		return max(f.After, f.Day(now))
 	}
 	for _, h := range []http.Header{h, f.Header} {
 		if d := RetryAfter(h, now); d > 0 {
@@ -314,12 +314,12 @@ func (f *Fault) Wait(h http.Header, now time.Time) time.Duration {
 			return d
 		}
 	}
-	return max(Asked(f.Message, now), f.day(now))
+	return max(Asked(f.Message, now), f.Day(now))
 }
 
-// day is how long Google's quotas of a day stay used up, whatever else it says: they
+// Day is how long Google's quotas of a day stay used up, whatever else it says: they
 // begin anew at midnight in California, in summer an hour before what this says.
-func (f *Fault) day(now time.Time) time.Duration {
+func (f *Fault) Day(now time.Time) time.Duration {
 	if !f.googleDay {
 		return 0
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,9 +44,9 @@ type Fault struct {
 	Header http.Header
 
 	// Used says that the body names a quota that does not come back within minutes:
-	// one of the day, or one of nothing. googleDay says that it is Google's of the day,
-	// and nothing that it is the other, for which no wait helps.
-	Used, googleDay, nothing bool
+	// one of the day, or one of nothing. Nothing says that it is the latter, for which
+	// no wait helps, and googleDay that it is Google's of the day.
+	Used, Nothing, googleDay bool
 
 	// Class and Scope are the protocol's word, where it knows better than
 	// [ClassOf] and [ScopeOf]. Empty: theirs.
@@ -65,6 +66,12 @@ func ReadFault(raw []byte) (f Fault, valid bool) {
 		f.Message, f.Loose = Words(raw), true
 	}
 	return f, true
+}
+
+// Says reports whether the message holds one of the phrases, which are in lower case.
+func (f *Fault) Says(phrases ...string) bool {
+	message := strings.ToLower(f.Message)
+	return slices.ContainsFunc(phrases, func(phrase string) bool { return strings.Contains(message, phrase) })
 }
 
 // Words is what a body says that holds no error of a known shape.
@@ -203,8 +210,8 @@ func (f *Fault) detail(d detail) {
 	for _, v := range d.Violations {
 		daily := strings.Contains(v.QuotaID, "PerDay")
 		f.googleDay = f.googleDay || daily && v.QuotaValue != "0"
-		f.nothing = f.nothing || v.QuotaValue == "0"
-		f.Used = f.Used || daily || f.nothing
+		f.Nothing = f.Nothing || v.QuotaValue == "0"
+		f.Used = f.Used || daily || f.Nothing
 	}
 }
 
@@ -218,7 +225,7 @@ func (f *Fault) take(o Fault) {
 		f.Status = o.Status
 	}
 	f.After = max(f.After, o.After)
-	f.Used, f.googleDay, f.nothing = f.Used || o.Used, f.googleDay || o.googleDay, f.nothing || o.nothing
+	f.Used, f.googleDay, f.Nothing = f.Used || o.Used, f.googleDay || o.googleDay, f.Nothing || o.Nothing
 	if f.Header == nil {
 		f.Header = o.Header
 	}
