@@ -42,11 +42,11 @@ func (c *conversation) append(out, messages []byte) []byte {
 	}
 	prompt := false
 	array, _ := rawjson.Array(messages, func(raw []byte) {
-		var m message
-		_, _ = rawjson.Object(raw, m.take)
-		switch isSystem := m.is("system") || m.is("developer"); {
+		var m translate.Message
+		_, _ = rawjson.Object(raw, m.Take)
+		switch isSystem := m.Is("system") || m.Is("developer"); {
 		case isSystem && c.begun:
-			c.waiting = append(c.waiting, m.content)
+			c.waiting = append(c.waiting, m.Content)
 		case isSystem:
 			if !prompt {
 				out, prompt = append(out, `,"system":[`...), true
@@ -88,45 +88,10 @@ func (c *conversation) begin(out []byte, prompt bool) []byte {
 	return append(out, `,"messages":[`...)
 }
 
-// message is what counts of one message, as it is written.
-type message struct {
-	role, content, refusal, calls, call, id, name, blocks, cache []byte
-}
-
-func (m *message) is(role string) bool {
-	return len(m.role) > 2 && string(m.role[1:len(m.role)-1]) == role
-}
-
-func (m *message) take(key, value []byte) {
-	if rawjson.IsNull(value) {
-		return
-	}
-	switch string(key) {
-	case "role":
-		m.role = value
-	case "content":
-		m.content = value
-	case "refusal":
-		m.refusal = value
-	case "tool_calls":
-		m.calls = value
-	case "function_call":
-		m.call = value
-	case "tool_call_id":
-		m.id = value
-	case "name":
-		m.name = value
-	case "thinking_blocks":
-		m.blocks = value
-	case "cache_control":
-		m.cache = value
-	}
-}
-
 // appendMessage appends one message to the turn that it belongs to.
-func (c *conversation) appendMessage(out []byte, m *message) []byte {
+func (c *conversation) appendMessage(out []byte, m *translate.Message) []byte {
 	switch {
-	case m.is("user"):
+	case m.Is("user"):
 		out = c.openTurn(out, 'u')
 		if !c.midSystem {
 			out = c.appendWaiting(out)
@@ -135,9 +100,9 @@ func (c *conversation) appendMessage(out []byte, m *message) []byte {
 		if out = c.appendContent(out, m, false); len(out) == before {
 			c.Fail(c.at("content"), c.at("content")+": empty, which Anthropic refuses")
 		}
-	case m.is("tool"), m.is("function"):
+	case m.Is("tool"), m.Is("function"):
 		out = c.appendResult(c.openTurn(out, 'u'), m)
-	case m.is("assistant"):
+	case m.Is("assistant"):
 		out = c.appendAssistant(out, m)
 	default:
 		c.Fail(c.at("role"), c.at("role")+": must be system, developer, user, assistant or tool")
@@ -147,24 +112,24 @@ func (c *conversation) appendMessage(out []byte, m *message) []byte {
 
 // appendAssistant appends what the assistant said: its thoughts as they came,
 // its words, and its calls. Where that is nothing the message is left out.
-func (c *conversation) appendAssistant(out []byte, m *message) []byte {
+func (c *conversation) appendAssistant(out []byte, m *translate.Message) []byte {
 	start, turn := len(out), c.turn
 	waiting := c.waiting
 	out = c.openTurn(out, 'a')
 	before := len(out)
-	_, _ = rawjson.Array(m.blocks, func(raw []byte) { out = appendThought(out, raw) })
+	_, _ = rawjson.Array(m.Blocks, func(raw []byte) { out = appendThought(out, raw) })
 	out = c.appendContent(out, m, true)
-	if rawjson.IsString(m.refusal) && !translate.Blank(m.refusal) {
-		out = c.appendText(out, m.refusal, nil)
+	if rawjson.IsString(m.Refusal) && !translate.Blank(m.Refusal) {
+		out = c.appendText(out, m.Refusal, nil)
 	}
 	position := 0
-	_, _ = rawjson.Array(m.calls, func(raw []byte) {
+	_, _ = rawjson.Array(m.Calls, func(raw []byte) {
 		out = c.appendCall(out, raw, position)
 		position++
 	})
-	if m.call != nil {
+	if m.Call != nil {
 		at := func(field string) string { return c.at("function_call." + field) }
-		out = c.appendFunction(out, m.call, []byte("function_call_"+strconv.Itoa(c.calls)), at)
+		out = c.appendFunction(out, m.Call, []byte("function_call_"+strconv.Itoa(c.calls)), at)
 		c.calls++
 	}
 	if len(out) == before {
@@ -239,7 +204,7 @@ func (c *conversation) closeTurn(out []byte) []byte {
 // appendWaiting appends the system messages that wait.
 func (c *conversation) appendWaiting(out []byte) []byte {
 	for _, content := range c.waiting {
-		out = c.appendContent(out, &message{content: content}, false)
+		out = c.appendContent(out, &translate.Message{Content: content}, false)
 	}
 	c.waiting = nil
 	return out
@@ -256,16 +221,16 @@ func (c *conversation) trimEnd(out []byte) []byte {
 }
 
 // appendContent appends the content of a message, a text or a list of parts.
-func (c *conversation) appendContent(out []byte, m *message, assistant bool) []byte {
+func (c *conversation) appendContent(out []byte, m *translate.Message, assistant bool) []byte {
 	switch {
-	case m.content == nil:
-	case rawjson.IsString(m.content):
-		if !translate.Blank(m.content) {
-			out = c.appendText(out, m.content, m.cache)
+	case m.Content == nil:
+	case rawjson.IsString(m.Content):
+		if !translate.Blank(m.Content) {
+			out = c.appendText(out, m.Content, m.Cache)
 		}
-	case rawjson.IsArray(m.content):
+	case rawjson.IsArray(m.Content):
 		position := 0
-		_, _ = rawjson.Array(m.content, func(raw []byte) {
+		_, _ = rawjson.Array(m.Content, func(raw []byte) {
 			out = c.appendPart(out, raw, position, assistant)
 			position++
 		})
@@ -288,26 +253,26 @@ func (c *conversation) appendText(out, text, cache []byte) []byte {
 }
 
 // appendResult appends what a tool gave.
-func (c *conversation) appendResult(out []byte, m *message) []byte {
+func (c *conversation) appendResult(out []byte, m *translate.Message) []byte {
 	out = append(translate.Comma(out), `{"type":"tool_result","tool_use_id":"`...)
 	switch {
-	case m.is("function"): // the result of the call before, as there are no ids
+	case m.Is("function"): // the result of the call before, as there are no ids
 		out = strconv.AppendInt(append(out, "function_call_"...), int64(c.results), 10)
 		c.results++
-	case m.id == nil:
+	case m.ID == nil:
 		c.Fail(c.at("tool_call_id"), c.at("tool_call_id")+": missing")
 	default:
-		out = appendSafe(out, translate.Plain(m.id))
+		out = appendSafe(out, translate.Plain(m.ID))
 	}
 	out = append(out, '"')
 	switch {
-	case rawjson.IsString(m.content):
-		out = append(append(out, `,"content":`...), m.content...)
-	case m.content != nil:
+	case rawjson.IsString(m.Content):
+		out = append(append(out, `,"content":`...), m.Content...)
+	case m.Content != nil:
 		out = append(c.appendContent(append(out, `,"content":[`...), m, false), ']')
 	}
-	if m.cache != nil {
-		out = append(append(out, `,"cache_control":`...), m.cache...)
+	if m.Cache != nil {
+		out = append(append(out, `,"cache_control":`...), m.Cache...)
 	}
 	return append(out, '}')
 }
@@ -315,34 +280,16 @@ func (c *conversation) appendResult(out []byte, m *message) []byte {
 // appendCall appends one of an assistant's calls.
 func (c *conversation) appendCall(out, raw []byte, position int) []byte {
 	at := func(field string) string { return c.at(fmt.Sprintf("tool_calls[%d].%s", position, field)) }
-	var id, function, kind []byte
-	_, _ = rawjson.Object(raw, func(key, value []byte) {
-		switch string(key) {
-		case "id":
-			id = value
-		case "function":
-			function = value
-		case "type":
-			kind = value
-		}
-	})
-	if kind != nil && string(kind) != `"function"` {
+	call := translate.ReadCall(raw)
+	if call.Kind != nil && string(call.Kind) != `"function"` {
 		c.Fail(at("type"), at("type")+": Anthropic knows functions alone")
 	}
 	inner := func(field string) string { return at("function." + field) }
-	return c.appendFunction(out, function, translate.Plain(id), inner)
+	return c.appendFunction(out, call.Function, translate.Plain(call.ID), inner)
 }
 
 func (c *conversation) appendFunction(out, function, id []byte, at func(string) string) []byte {
-	var name, arguments []byte
-	_, _ = rawjson.Object(function, func(key, value []byte) {
-		switch string(key) {
-		case "name":
-			name = value
-		case "arguments":
-			arguments = value
-		}
-	})
+	name, arguments := translate.ReadCalled(function)
 	if !rawjson.IsString(name) {
 		c.Fail(at("name"), at("name")+": missing")
 		return out

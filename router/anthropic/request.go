@@ -157,29 +157,13 @@ func (r *request) take(key, value []byte) bool {
 // What asks for no more than OpenAI does by itself is left out.
 func (r *request) takeForeign(key, value []byte) bool {
 	switch name := string(key); name {
-	case "n":
-		if string(value) != "1" { // not by drop_params: one answer is less than was paid for
-			r.Unsupported("n", "it gives one answer per request")
-		}
 	case "seed", "logit_bias", "logprobs", "top_logprobs", "presence_penalty", "frequency_penalty", "store", "prediction",
 		"audio", "web_search_options", "prompt_cache_key", "prompt_cache_retention":
 		if protocol.Present(value) && string(value) != "0.0" {
 			r.LeaveOut(name, foreign[name])
 		}
-	case "verbosity":
-		if string(value) != `"medium"` {
-			r.LeaveOut(name, "")
-		}
-	case "modalities":
-		if bytes.Contains(value, []byte(`"audio"`)) {
-			r.LeaveOut(name, "it answers with text alone")
-		}
-	case "functions", "function_call":
-		if protocol.Present(value) {
-			r.Unsupported(name, "write tools and tool_choice instead")
-		}
 	default:
-		return false
+		return r.Foreign(name, value)
 	}
 	return true
 }

@@ -61,56 +61,31 @@ func (t *tools) appendSchemaTool(out []byte) []byte {
 // Anthropic's own, and stays as it is.
 func (t *tools) appendTool(out, raw []byte, position int) []byte {
 	at := func(field string) string { return fmt.Sprintf("tools[%d].%s", position, field) }
-	var kind, function, cache []byte
-	_, _ = rawjson.Object(raw, func(key, value []byte) {
-		switch string(key) {
-		case "type":
-			kind = value
-		case "function":
-			function = value
-		case "cache_control":
-			cache = value
-		}
-	})
+	tool := translate.ReadTool(raw)
 	switch {
-	case string(kind) == `"custom"` && function == nil && hasMember(raw, "custom"):
+	case string(tool.Kind) == `"custom"` && tool.Function == nil && hasMember(raw, "custom"):
 		t.Unsupported(at("type"), "it knows functions alone")
 		return out
-	case function == nil:
+	case tool.Function == nil:
 		return append(out, raw...)
 	}
-	var name, description, parameters, strict []byte
-	_, _ = rawjson.Object(function, func(key, value []byte) {
-		switch string(key) {
-		case "name":
-			name = value
-		case "description":
-			description = value
-		case "parameters":
-			parameters = value
-		case "strict":
-			strict = value
-		case "cache_control":
-			cache = value
-		}
-	})
-	if !rawjson.IsString(name) {
+	if !rawjson.IsString(tool.Name) {
 		t.Fail(at("function.name"), at("function.name")+": missing")
 		return out
 	}
-	out = t.names.append(append(out, `{"name":`...), name)
-	out = appendObjectSchema(append(out, `,"input_schema":`...), parameters)
+	out = t.names.append(append(out, `{"name":`...), tool.Name)
+	out = appendObjectSchema(append(out, `,"input_schema":`...), tool.Parameters)
 	out = append(out, `,"type":"custom"`...)
-	if !rawjson.IsNull(description) {
-		out = append(append(out, `,"description":`...), description...)
+	if !rawjson.IsNull(tool.Description) {
+		out = append(append(out, `,"description":`...), tool.Description...)
 	}
-	if string(strict) == "true" && t.schema {
+	if string(tool.Strict) == "true" && t.schema {
 		out = append(out, `,"strict":true`...)
-	} else if string(strict) == "true" {
+	} else if string(tool.Strict) == "true" {
 		t.LeaveOut(at("function.strict"), "the model "+t.name+" does not know it")
 	}
-	if !rawjson.IsNull(cache) {
-		out = append(append(out, `,"cache_control":`...), cache...)
+	if !rawjson.IsNull(tool.Cache) {
+		out = append(append(out, `,"cache_control":`...), tool.Cache...)
 	}
 	return append(out, '}')
 }

@@ -42,11 +42,11 @@ func (c *conversation) append(out, messages []byte) []byte {
 	}
 	prompt := false
 	array, _ := rawjson.Array(messages, func(raw []byte) {
-		var m message
-		_, _ = rawjson.Object(raw, m.take)
-		switch isSystem := m.is("system") || m.is("developer"); {
+		var m translate.Message
+		_, _ = rawjson.Object(raw, m.Take)
+		switch isSystem := m.Is("system") || m.Is("developer"); {
 		case isSystem && c.begun:
-			c.waiting = append(c.waiting, m.content)
+			c.waiting = append(c.waiting, m.Content)
 		case isSystem:
 			if !prompt {
 				out, prompt = append(translate.Comma(out), `"system":[`...), true
@@ -82,10 +82,10 @@ func (c *conversation) append(out, messages []byte) []byte {
 func lastOfUser(messages []byte) int {
 	first, index := -1, 0
 	_, _ = rawjson.Array(messages, func(raw []byte) {
-		var m message
-		_, _ = rawjson.Object(raw, m.take)
+		var m translate.Message
+		_, _ = rawjson.Object(raw, m.Take)
 		switch {
-		case !m.is("user"):
+		case !m.Is("user"):
 			first = -1
 		case first < 0:
 			first = index
@@ -95,54 +95,21 @@ func lastOfUser(messages []byte) int {
 	return first
 }
 
-// message is what counts of one message, as it is written.
-type message struct {
-	role, content, refusal, calls, call, id, name, blocks, cache []byte
-}
-
-func (m *message) is(role string) bool { return string(translate.Inner(m.role)) == role }
-
-func (m *message) take(key, value []byte) {
-	if rawjson.IsNull(value) {
-		return
-	}
-	switch string(key) {
-	case "role":
-		m.role = value
-	case "content":
-		m.content = value
-	case "refusal":
-		m.refusal = value
-	case "tool_calls":
-		m.calls = value
-	case "function_call":
-		m.call = value
-	case "tool_call_id":
-		m.id = value
-	case "name":
-		m.name = value
-	case "thinking_blocks":
-		m.blocks = value
-	case "cache_control":
-		m.cache = value
-	}
-}
-
 // at names a field of the message being read.
 func (c *conversation) at(field string) string { return fmt.Sprintf("messages[%d].%s", c.index, field) }
 
 // appendMessage appends one message to the turn that it belongs to.
-func (c *conversation) appendMessage(out []byte, m *message) []byte {
+func (c *conversation) appendMessage(out []byte, m *translate.Message) []byte {
 	switch {
-	case m.is("user"):
+	case m.Is("user"):
 		out = c.openTurn(out, 'u')
 		before := len(out)
 		if out = c.appendContent(out, m); len(out) == before {
 			c.Fail(c.at("content"), c.at("content")+": empty, which Bedrock refuses")
 		}
-	case m.is("tool"), m.is("function"):
+	case m.Is("tool"), m.Is("function"):
 		out = c.appendResult(c.openTurn(out, 'u'), m)
-	case m.is("assistant"):
+	case m.Is("assistant"):
 		out = c.appendAssistant(out, m)
 	default:
 		c.Fail(c.at("role"), c.at("role")+": must be system, developer, user, assistant or tool")
@@ -152,25 +119,25 @@ func (c *conversation) appendMessage(out []byte, m *message) []byte {
 
 // appendAssistant appends what the assistant said: its thoughts as they came,
 // its words, and its calls. Where that is nothing the message is left out.
-func (c *conversation) appendAssistant(out []byte, m *message) []byte {
+func (c *conversation) appendAssistant(out []byte, m *translate.Message) []byte {
 	start, turn, waiting := len(out), c.turn, c.waiting
 	out = c.openTurn(out, 'a')
 	before := len(out)
-	_, _ = rawjson.Array(m.blocks, func(raw []byte) { out = appendThought(out, raw) })
-	if !rawjson.IsString(m.content) || !translate.Blank(m.content) {
+	_, _ = rawjson.Array(m.Blocks, func(raw []byte) { out = appendThought(out, raw) })
+	if !rawjson.IsString(m.Content) || !translate.Blank(m.Content) {
 		out = c.appendContent(out, m)
 	}
-	if !translate.Blank(m.refusal) {
-		out = c.appendText(out, m.refusal)
+	if !translate.Blank(m.Refusal) {
+		out = c.appendText(out, m.Refusal)
 	}
 	position := 0
-	_, _ = rawjson.Array(m.calls, func(raw []byte) {
+	_, _ = rawjson.Array(m.Calls, func(raw []byte) {
 		out = c.appendCall(out, raw, position)
 		position++
 	})
-	if m.call != nil {
+	if m.Call != nil {
 		at := func(field string) string { return c.at("function_call." + field) }
-		out = c.appendFunction(out, m.call, []byte("function_call_"+strconv.Itoa(c.calls)), at)
+		out = c.appendFunction(out, m.Call, []byte("function_call_"+strconv.Itoa(c.calls)), at)
 		c.calls++
 	}
 	if len(out) == before {
@@ -241,7 +208,7 @@ func (c *conversation) appendWaiting(out []byte) []byte {
 	waiting, guarded := c.waiting, c.guarded
 	c.waiting, c.guarded = nil, -1
 	for _, content := range waiting {
-		out = c.appendContent(out, &message{content: content})
+		out = c.appendContent(out, &translate.Message{Content: content})
 	}
 	c.guarded = guarded
 	return out
@@ -258,16 +225,16 @@ func (c *conversation) trimEnd(out []byte) []byte {
 }
 
 // appendContent appends the content of a message, a text or a list of parts.
-func (c *conversation) appendContent(out []byte, m *message) []byte {
+func (c *conversation) appendContent(out []byte, m *translate.Message) []byte {
 	switch {
-	case m.content == nil:
-	case rawjson.IsString(m.content):
-		if len(m.content) > 2 {
-			out = appendCache(c.appendSaid(out, m.content), m.cache)
+	case m.Content == nil:
+	case rawjson.IsString(m.Content):
+		if len(m.Content) > 2 {
+			out = appendCache(c.appendSaid(out, m.Content), m.Cache)
 		}
-	case rawjson.IsArray(m.content):
+	case rawjson.IsArray(m.Content):
 		position := 0
-		_, _ = rawjson.Array(m.content, func(raw []byte) {
+		_, _ = rawjson.Array(m.Content, func(raw []byte) {
 			out = c.appendPart(out, raw, position)
 			position++
 		})
@@ -315,21 +282,21 @@ func appendCache(out, cache []byte) []byte {
 }
 
 // appendResult appends what a tool gave.
-func (c *conversation) appendResult(out []byte, m *message) []byte {
+func (c *conversation) appendResult(out []byte, m *translate.Message) []byte {
 	out = append(translate.Comma(out), `{"toolResult":{"toolUseId":`...)
 	switch {
-	case m.is("function"): // the result of the call before, as there are no ids
+	case m.Is("function"): // the result of the call before, as there are no ids
 		out = strconv.AppendInt(append(out, `"function_call_`...), int64(c.results), 10)
 		out = append(out, '"')
 		c.results++
-	case len(translate.Inner(m.id)) == 0:
+	case len(translate.Inner(m.ID)) == 0:
 		c.Fail(c.at("tool_call_id"), c.at("tool_call_id")+": missing")
 	default:
-		out = appendID(out, translate.Plain(m.id))
+		out = appendID(out, translate.Plain(m.ID))
 	}
 	out = append(out, `,"content":[`...)
-	if rawjson.IsString(m.content) {
-		out = append(append(append(out, `{"text":`...), m.content...), '}')
+	if rawjson.IsString(m.Content) {
+		out = append(append(append(out, `{"text":`...), m.Content...), '}')
 	} else {
 		guarded := c.guarded
 		c.guarded = -1
@@ -337,42 +304,24 @@ func (c *conversation) appendResult(out []byte, m *message) []byte {
 		c.guarded = guarded
 	}
 	c.to = 0
-	return appendCache(append(out, `]}}`...), m.cache)
+	return appendCache(append(out, `]}}`...), m.Cache)
 }
 
 // appendCall appends one of an assistant's calls.
 func (c *conversation) appendCall(out, raw []byte, position int) []byte {
 	at := func(field string) string { return c.at(fmt.Sprintf("tool_calls[%d].%s", position, field)) }
-	var id, function, kind []byte
-	_, _ = rawjson.Object(raw, func(key, value []byte) {
-		switch string(key) {
-		case "id":
-			id = value
-		case "function":
-			function = value
-		case "type":
-			kind = value
-		}
-	})
-	if kind != nil && string(kind) != `"function"` {
+	call := translate.ReadCall(raw)
+	if call.Kind != nil && string(call.Kind) != `"function"` {
 		c.Fail(at("type"), at("type")+": Bedrock knows functions alone")
 	}
-	if len(translate.Inner(id)) == 0 {
+	if len(translate.Inner(call.ID)) == 0 {
 		c.Fail(at("id"), at("id")+": missing")
 	}
-	return c.appendFunction(out, function, translate.Plain(id), func(field string) string { return at("function." + field) })
+	return c.appendFunction(out, call.Function, translate.Plain(call.ID), func(field string) string { return at("function." + field) })
 }
 
 func (c *conversation) appendFunction(out, function, id []byte, at func(string) string) []byte {
-	var name, arguments []byte
-	_, _ = rawjson.Object(function, func(key, value []byte) {
-		switch string(key) {
-		case "name":
-			name = value
-		case "arguments":
-			arguments = value
-		}
-	})
+	name, arguments := translate.ReadCalled(function)
 	if !rawjson.IsString(name) {
 		c.Fail(at("name"), at("name")+": missing")
 		return out

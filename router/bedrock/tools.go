@@ -103,52 +103,27 @@ func appendObjectSchema(out, raw []byte) []byte {
 // stays as it is.
 func (t *tools) appendTool(out, raw []byte, position int) []byte {
 	at := func(field string) string { return fmt.Sprintf("tools[%d].%s", position, field) }
-	var kind, function, cache []byte
-	_, _ = rawjson.Object(raw, func(key, value []byte) {
-		switch string(key) {
-		case "type":
-			kind = value
-		case "function":
-			function = value
-		case "cache_control":
-			cache = value
-		}
-	})
+	tool := translate.ReadTool(raw)
 	switch {
-	case function == nil && kind == nil:
+	case tool.Function == nil && tool.Kind == nil:
 		return append(translate.Comma(out), raw...)
-	case function == nil:
+	case tool.Function == nil:
 		t.Unsupported(at("type"), "it knows functions alone")
 		return out
 	}
-	var name, description, parameters, strict []byte
-	_, _ = rawjson.Object(function, func(key, value []byte) {
-		switch string(key) {
-		case "name":
-			name = value
-		case "description":
-			description = value
-		case "parameters":
-			parameters = value
-		case "strict":
-			strict = value
-		case "cache_control":
-			cache = value
-		}
-	})
-	if !rawjson.IsString(name) {
+	if !rawjson.IsString(tool.Name) {
 		t.Fail(at("function.name"), at("function.name")+": missing")
 		return out
 	}
-	out = t.names.append(append(translate.Comma(out), `{"toolSpec":{"name":`...), name)
-	out = append(appendObjectSchema(append(out, `,"inputSchema":{"json":`...), parameters), '}')
-	if len(translate.Inner(description)) > 0 {
-		out = translate.AppendMember(out, "description", description)
+	out = t.names.append(append(translate.Comma(out), `{"toolSpec":{"name":`...), tool.Name)
+	out = append(appendObjectSchema(append(out, `,"inputSchema":{"json":`...), tool.Parameters), '}')
+	if len(translate.Inner(tool.Description)) > 0 {
+		out = translate.AppendMember(out, "description", tool.Description)
 	}
-	if string(strict) == "true" {
-		out = translate.AppendMember(out, "strict", strict)
+	if string(tool.Strict) == "true" {
+		out = translate.AppendMember(out, "strict", tool.Strict)
 	}
-	return appendCache(append(out, `}}`...), cache)
+	return appendCache(append(out, `}}`...), tool.Cache)
 }
 
 // appendChoice appends which tools are to be called. Whether several at once

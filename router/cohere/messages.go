@@ -29,9 +29,9 @@ func (c *conversation) append(out, messages []byte) []byte {
 	}
 	out = append(translate.AppendKey(out, "messages"), '[')
 	array, _ := rawjson.Array(messages, func(raw []byte) {
-		var m message
-		_, _ = rawjson.Object(raw, m.take)
-		if !m.is("tool") && !m.is("function") {
+		var m translate.Message
+		_, _ = rawjson.Object(raw, m.Take)
+		if !m.Is("tool") && !m.Is("function") {
 			out = c.appendPictures(out)
 		}
 		out = c.appendMessage(out, &m)
@@ -46,61 +46,24 @@ func (c *conversation) append(out, messages []byte) []byte {
 	return append(c.appendPictures(out), ']')
 }
 
-// message is what counts of one message, as it is written.
-type message struct {
-	role, content, refusal, calls, call, id, name, blocks, thoughts, plan, citations []byte
-}
-
-func (m *message) is(role string) bool { return string(translate.Inner(m.role)) == role }
-
-func (m *message) take(key, value []byte) {
-	if rawjson.IsNull(value) {
-		return
-	}
-	switch string(key) {
-	case "role":
-		m.role = value
-	case "content":
-		m.content = value
-	case "refusal":
-		m.refusal = value
-	case "tool_calls":
-		m.calls = value
-	case "function_call":
-		m.call = value
-	case "tool_call_id":
-		m.id = value
-	case "name":
-		m.name = value
-	case "thinking_blocks":
-		m.blocks = value
-	case "reasoning_content":
-		m.thoughts = value
-	case "tool_plan": // Cohere's own, as the next
-		m.plan = value
-	case "citations":
-		m.citations = value
-	}
-}
-
 // at names a field of the message being read.
 func (c *conversation) at(field string) string { return fmt.Sprintf("messages[%d].%s", c.index, field) }
 
-func (c *conversation) appendMessage(out []byte, m *message) []byte {
+func (c *conversation) appendMessage(out []byte, m *translate.Message) []byte {
 	switch {
-	case m.is("system"), m.is("developer"):
+	case m.Is("system"), m.Is("developer"):
 		return append(c.appendContent(begin(out, "system"), m, false), '}')
-	case m.is("user"):
-		if out = begin(out, "user"); m.name != nil {
-			out = translate.AppendMember(out, "name", m.name)
+	case m.Is("user"):
+		if out = begin(out, "user"); m.Name != nil {
+			out = translate.AppendMember(out, "name", m.Name)
 		}
-		if m.content == nil {
+		if m.Content == nil {
 			c.Fail(c.at("content"), c.at("content")+": missing")
 		}
 		return append(c.appendContent(out, m, false), '}')
-	case m.is("assistant"):
+	case m.Is("assistant"):
 		return c.appendAssistant(begin(out, "assistant"), m)
-	case m.is("tool"), m.is("function"):
+	case m.Is("tool"), m.Is("function"):
 		return c.appendResult(begin(out, "tool"), m)
 	}
 	c.Fail(c.at("role"), c.at("role")+": must be system, developer, user, assistant or tool")
@@ -114,14 +77,14 @@ func begin(out []byte, role string) []byte {
 
 // appendContent appends the content of a message, a text or a list of parts, of
 // which those of a tool's result cannot be pictures.
-func (c *conversation) appendContent(out []byte, m *message, result bool) []byte {
+func (c *conversation) appendContent(out []byte, m *translate.Message, result bool) []byte {
 	switch {
-	case m.content == nil:
-	case rawjson.IsString(m.content):
-		out = translate.AppendMember(out, "content", m.content)
-	case rawjson.IsArray(m.content):
+	case m.Content == nil:
+	case rawjson.IsString(m.Content):
+		out = translate.AppendMember(out, "content", m.Content)
+	case rawjson.IsArray(m.Content):
 		out = append(translate.AppendKey(out, "content"), '[')
-		out = append(c.appendParts(out, m.content, result), ']')
+		out = append(c.appendParts(out, m.Content, result), ']')
 	default:
 		c.Fail(c.at("content"), c.at("content")+": must be a text or an array of parts")
 	}
@@ -201,16 +164,16 @@ func (c *conversation) appendPictures(out []byte) []byte {
 }
 
 // appendResult appends what a tool gave.
-func (c *conversation) appendResult(out []byte, m *message) []byte {
+func (c *conversation) appendResult(out []byte, m *translate.Message) []byte {
 	switch {
-	case m.is("function"): // the result of the call before, as there are no ids
+	case m.Is("function"): // the result of the call before, as there are no ids
 		out = strconv.AppendInt(append(out, `,"tool_call_id":"function_call_`...), int64(c.results), 10)
 		out = append(out, '"')
 		c.results++
-	case len(translate.Inner(m.id)) == 0:
+	case len(translate.Inner(m.ID)) == 0:
 		c.Fail(c.at("tool_call_id"), c.at("tool_call_id")+": missing")
 	default:
-		out = translate.AppendMember(out, "tool_call_id", m.id)
+		out = translate.AppendMember(out, "tool_call_id", m.ID)
 	}
 	before := len(out)
 	out = c.appendContent(out, m, true)
@@ -221,104 +184,86 @@ func (c *conversation) appendResult(out []byte, m *message) []byte {
 }
 
 // appendAssistant appends what the assistant said, thought and called.
-func (c *conversation) appendAssistant(out []byte, m *message) []byte {
+func (c *conversation) appendAssistant(out []byte, m *translate.Message) []byte {
 	thoughts := c.thoughts(m)
-	if m.content == nil { // it is what the assistant said
-		m.content = m.refusal
+	if m.Content == nil { // it is what the assistant said
+		m.Content = m.Refusal
 	}
 	out = c.appendSaid(out, m, thoughts)
-	plan := m.plan
-	if plan == nil && thoughts == nil && (m.calls != nil || m.call != nil) && rawjson.IsString(m.thoughts) {
-		plan = m.thoughts
+	plan := m.Plan
+	if plan == nil && thoughts == nil && (m.Calls != nil || m.Call != nil) && rawjson.IsString(m.Thoughts) {
+		plan = m.Thoughts
 	}
 	if plan != nil {
 		out = translate.AppendMember(out, "tool_plan", plan)
 	}
 	out = c.appendCalls(out, m)
-	if m.citations != nil {
-		out = translate.AppendMember(out, "citations", m.citations)
+	if m.Citations != nil {
+		out = translate.AppendMember(out, "citations", m.Citations)
 	}
 	return append(out, '}')
 }
 
 // thoughts are what the assistant thought, as parts of its content, of a model that
 // takes them back.
-func (c *conversation) thoughts(m *message) (parts []byte) {
+func (c *conversation) thoughts(m *translate.Message) (parts []byte) {
 	if !c.reasons {
 		return nil
 	}
 	add := func(text []byte) {
 		parts = append(append(append(parts, `{"type":"thinking","thinking":`...), text...), `},`...)
 	}
-	_, _ = rawjson.Array(m.blocks, func(raw []byte) { translate.Within(raw, "thinking", add) })
-	if parts == nil && !translate.Blank(m.thoughts) {
-		add(m.thoughts)
+	_, _ = rawjson.Array(m.Blocks, func(raw []byte) { translate.Within(raw, "thinking", add) })
+	if parts == nil && !translate.Blank(m.Thoughts) {
+		add(m.Thoughts)
 	}
 	return bytes.TrimSuffix(parts, []byte(","))
 }
 
 // appendSaid appends what the assistant said, behind its thoughts.
-func (c *conversation) appendSaid(out []byte, m *message, thoughts []byte) []byte {
+func (c *conversation) appendSaid(out []byte, m *translate.Message, thoughts []byte) []byte {
 	if thoughts == nil {
 		return c.appendContent(out, m, false)
 	}
 	out = append(append(translate.AppendKey(out, "content"), '['), thoughts...)
-	if rawjson.IsArray(m.content) {
-		out = c.appendParts(out, m.content, false)
-	} else if !translate.Blank(m.content) {
-		out = append(append(append(out, `,{"type":"text","text":`...), m.content...), '}')
+	if rawjson.IsArray(m.Content) {
+		out = c.appendParts(out, m.Content, false)
+	} else if !translate.Blank(m.Content) {
+		out = append(append(append(out, `,{"type":"text","text":`...), m.Content...), '}')
 	}
 	return append(out, ']')
 }
 
 // appendCalls appends the assistant's calls.
-func (c *conversation) appendCalls(out []byte, m *message) []byte {
-	if m.calls == nil && m.call == nil {
+func (c *conversation) appendCalls(out []byte, m *translate.Message) []byte {
+	if m.Calls == nil && m.Call == nil {
 		return out
 	}
 	out = append(translate.AppendKey(out, "tool_calls"), '[')
 	position := 0
-	_, _ = rawjson.Array(m.calls, func(raw []byte) {
+	_, _ = rawjson.Array(m.Calls, func(raw []byte) {
 		number := position
 		position++
 		at := func(field string) string { return c.at(fmt.Sprintf("tool_calls[%d].%s", number, field)) }
-		var id, function, kind []byte
-		_, _ = rawjson.Object(raw, func(key, value []byte) {
-			switch string(key) {
-			case "id":
-				id = value
-			case "function":
-				function = value
-			case "type":
-				kind = value
-			}
-		})
+		call := translate.ReadCall(raw)
 		switch {
-		case kind != nil && string(kind) != `"function"`:
+		case call.Kind != nil && string(call.Kind) != `"function"`:
 			c.Fail(at("type"), at("type")+": Cohere knows functions alone")
-		case len(translate.Inner(id)) == 0:
+		case len(translate.Inner(call.ID)) == 0:
 			c.Fail(at("id"), at("id")+": missing")
 		}
-		out = c.appendCall(out, id, function, func(field string) string { return at("function." + field) })
+		out = c.appendCall(out, call.ID, call.Function, func(field string) string { return at("function." + field) })
 	})
-	if m.call != nil {
+	if m.Call != nil {
 		id := strconv.AppendInt([]byte(`"function_call_`), int64(c.calls), 10)
 		c.calls++
-		out = c.appendCall(out, append(id, '"'), m.call, func(field string) string { return c.at("function_call." + field) })
+		out = c.appendCall(out, append(id, '"'), m.Call, func(field string) string { return c.at("function_call." + field) })
 	}
 	return append(out, ']')
 }
 
 func (c *conversation) appendCall(out, id, function []byte, at func(field string) string) []byte {
-	var name, arguments []byte
-	_, _ = rawjson.Object(function, func(key, value []byte) {
-		switch string(key) {
-		case "name":
-			name = value
-		case "arguments":
-			arguments = value
-		}
-	})
+	name, arguments := translate.ReadCalled(function)
 	if !rawjson.IsString(name) {
 		c.Fail(at("name"), at("name")+": missing")
 		return out

@@ -1,7 +1,6 @@
 package cohere
 
 import (
-	"bytes"
 	"strings"
 
 	"pelton/internal/rawjson"
@@ -112,21 +111,9 @@ func (r *request) member(out, key, value []byte) []byte {
 func (r *request) foreign(name string, value []byte) bool {
 	switch name {
 	case "user", "safety_identifier", "prompt_cache_key": // they change no answer
-	case "n":
-		if string(value) != "1" { // not by drop_params: one answer is less than was paid for
-			r.Unsupported("n", "it gives one answer per request")
-		}
 	case "logit_bias", "store", "prediction", "audio", "web_search_options", "prompt_cache_retention", "metadata":
 		if protocol.Present(value) {
 			r.LeaveOut(name, "")
-		}
-	case "verbosity":
-		if string(value) != `"medium"` {
-			r.LeaveOut(name, "")
-		}
-	case "modalities":
-		if bytes.Contains(value, []byte(`"audio"`)) {
-			r.LeaveOut(name, "it answers with text alone")
 		}
 	case "service_tier":
 		if string(value) != `"auto"` && string(value) != `"default"` {
@@ -136,12 +123,8 @@ func (r *request) foreign(name string, value []byte) bool {
 		if string(value) == "false" {
 			r.LeaveOut(name, "it cannot be told to make one call at a time")
 		}
-	case "functions", "function_call":
-		if protocol.Present(value) {
-			r.Unsupported(name, "write tools and tool_choice instead")
-		}
 	default:
-		return false
+		return r.Foreign(name, value)
 	}
 	return true
 }

@@ -101,53 +101,32 @@ func (t *tools) chooseNamed(choice []byte) {
 // tool appends one tool, where it is one to send.
 func (t *tools) tool(out, raw []byte, position int) []byte {
 	at := func(field string) string { return fmt.Sprintf("tools[%d].%s", position, field) }
-	var kind, function []byte
-	_, _ = rawjson.Object(raw, func(key, value []byte) {
-		switch string(key) {
-		case "type":
-			kind = value
-		case "function":
-			function = value
-		}
-	})
-	if kind != nil && string(kind) != `"function"` || function == nil {
+	tool := translate.ReadTool(raw)
+	if tool.Kind != nil && string(tool.Kind) != `"function"` || tool.Function == nil {
 		t.Unsupported(at("type"), "it knows functions alone")
 		return out
 	}
-	var name, description, parameters, strict []byte
-	_, _ = rawjson.Object(function, func(key, value []byte) {
-		switch string(key) {
-		case "name":
-			name = value
-		case "description":
-			description = value
-		case "parameters":
-			parameters = value
-		case "strict":
-			strict = value
-		}
-	})
 	switch {
-	case !rawjson.IsString(name):
+	case !rawjson.IsString(tool.Name):
 		t.Fail(at("function.name"), at("function.name")+": missing")
 		return out
-	case !t.sends(name):
+	case !t.sends(tool.Name):
 		return out
 	}
 	t.sent++
-	if string(strict) == "true" {
+	if string(tool.Strict) == "true" {
 		t.strict++
 	} else {
 		t.refused = position
 	}
 	out = append(translate.Comma(out), `{"type":"function","function":{"name":`...)
-	if out = append(out, name...); !rawjson.IsNull(description) {
-		out = translate.AppendMember(out, "description", description)
+	if out = append(out, tool.Name...); !rawjson.IsNull(tool.Description) {
+		out = translate.AppendMember(out, "description", tool.Description)
 	}
-	if rawjson.IsNull(parameters) {
-		parameters = []byte(`{"type":"object","properties":{}}`)
+	if rawjson.IsNull(tool.Parameters) {
+		tool.Parameters = []byte(`{"type":"object","properties":{}}`)
 	}
-	return append(translate.AppendMember(out, "parameters", parameters), `}}`...)
+	return append(translate.AppendMember(out, "parameters", tool.Parameters), `}}`...)
 }
 
 // sends reports whether a tool is one that the choice leaves.

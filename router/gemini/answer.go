@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // answer is a GenerateContentResponse, or what several of a stream add up to.
@@ -51,16 +52,16 @@ func (a *answer) take(key, value []byte) {
 	case "usageMetadata":
 		a.usage = readUsage(value)
 	case "modelVersion":
-		a.model = inner(value)
+		a.model = translate.Inner(value)
 	case "responseId":
-		a.id = inner(value)
+		a.id = translate.Inner(value)
 	case "promptFeedback":
 		_, _ = rawjson.Object(value, func(key, value []byte) {
 			switch string(key) {
 			case "blockReason":
-				a.blockReason = inner(value)
+				a.blockReason = translate.Inner(value)
 			case "blockReasonMessage":
-				a.blockMessage = inner(value)
+				a.blockMessage = translate.Inner(value)
 			}
 		})
 	case "error":
@@ -90,9 +91,9 @@ func (c *choice) take(key, value []byte) {
 			c.index = n
 		}
 	case "finishReason":
-		c.finish = inner(value)
+		c.finish = translate.Inner(value)
 	case "finishMessage":
-		c.finishMessage = inner(value)
+		c.finishMessage = translate.Inner(value)
 	case "logprobsResult":
 		c.logprobs = appendLogprobs(nil, value)
 	default:
@@ -117,7 +118,7 @@ func (p *answerPart) take(key, value []byte) {
 	case "thought":
 		p.thought = string(value) == "true"
 	case "thoughtSignature":
-		p.signature = inner(value)
+		p.signature = translate.Inner(value)
 	case "functionCall":
 		p.call = value
 	case "inlineData":
@@ -136,7 +137,7 @@ func (c *choice) part(raw []byte) {
 	}
 	switch {
 	case p.thought:
-		c.thought = join(c.thought, inner(p.text))
+		c.thought = join(c.thought, translate.Inner(p.text))
 		if len(p.signature) > 0 {
 			c.thoughtSignature = p.signature
 		}
@@ -145,7 +146,7 @@ func (c *choice) part(raw []byte) {
 	case p.data != nil:
 		c.images = append(c.images, p.data)
 	case rawjson.IsString(p.text):
-		c.text, c.hasText = join(c.text, inner(p.text)), true
+		c.text, c.hasText = join(c.text, translate.Inner(p.text)), true
 	case p.other:
 		c.others = append(c.others, raw)
 	}
@@ -164,9 +165,9 @@ func (c *choice) call(raw, signature []byte) {
 	_, _ = rawjson.Object(raw, func(key, value []byte) {
 		switch string(key) {
 		case "id":
-			call.id = inner(value)
+			call.id = translate.Inner(value)
 		case "name":
-			call.name = inner(value)
+			call.name = translate.Inner(value)
 		case "args":
 			call.args = value
 		}
@@ -208,7 +209,7 @@ func appendLogprobs(out, raw []byte) []byte {
 		}
 		out = append(appendLogprob(out, raw), `,"top_logprobs":[`...)
 		if at < len(top) && top[at] != nil {
-			rawjson.Array(top[at], func(raw []byte) { out = append(appendLogprob(comma(out), raw), '}') })
+			rawjson.Array(top[at], func(raw []byte) { out = append(appendLogprob(translate.Comma(out), raw), '}') })
 		}
 		out = append(out, "]}"...)
 		at++
@@ -267,7 +268,7 @@ func (a *answer) render(out []byte, created int64, tier string) []byte {
 	out = a.head(out, "chat.completion", created)
 	for i := range a.choices {
 		c := &a.choices[i]
-		out = strconv.AppendInt(append(comma(out), `{"index":`...), int64(c.index), 10)
+		out = strconv.AppendInt(append(translate.Comma(out), `{"index":`...), int64(c.index), 10)
 		out = append(out, `,"message":{"role":"assistant","content":`...)
 		if c.hasText {
 			out = append(append(append(out, '"'), c.text...), '"')
@@ -303,19 +304,19 @@ func (c *choice) appendEnd(out []byte) []byte {
 // appendMessage writes what stands beside a message's content, or a delta's.
 func (a *answer) appendMessage(out []byte, c *choice, whole bool) []byte {
 	if c.thought != nil {
-		out = append(append(append(member(out, "reasoning_content"), '"'), c.thought...), '"')
+		out = append(append(append(translate.AppendKey(out, "reasoning_content"), '"'), c.thought...), '"')
 	}
 	if whole && c.thought != nil {
-		out = append(append(append(member(out, "thinking_blocks"), `[{"type":"thinking","thinking":"`...), c.thought...), '"')
+		out = append(append(append(translate.AppendKey(out, "thinking_blocks"), `[{"type":"thinking","thinking":"`...), c.thought...), '"')
 		if c.thoughtSignature != nil {
 			out = append(append(append(out, `,"signature":"`...), c.thoughtSignature...), '"')
 		}
 		out = append(out, "}]"...)
 	}
 	if len(c.calls) > 0 {
-		out = append(member(out, "tool_calls"), '[')
+		out = append(translate.AppendKey(out, "tool_calls"), '[')
 		for i := range c.calls {
-			out = a.appendCall(append(comma(out), '{'), &c.calls[i])
+			out = a.appendCall(append(translate.Comma(out), '{'), &c.calls[i])
 		}
 		out = append(out, ']')
 	}
@@ -323,16 +324,16 @@ func (a *answer) appendMessage(out []byte, c *choice, whole bool) []byte {
 	if len(c.signatures)+len(c.others) == 0 {
 		return out
 	}
-	out = append(member(out, "provider_specific_fields"), '{')
+	out = append(translate.AppendKey(out, "provider_specific_fields"), '{')
 	if len(c.signatures) > 0 {
-		out = append(member(out, "thought_signatures"), '[')
+		out = append(translate.AppendKey(out, "thought_signatures"), '[')
 		for _, signature := range c.signatures {
-			out = append(append(append(comma(out), '"'), signature...), '"')
+			out = append(append(append(translate.Comma(out), '"'), signature...), '"')
 		}
 		out = append(out, ']')
 	}
 	if len(c.others) > 0 {
-		out = append(append(append(member(out, "parts"), '['), bytes.Join(c.others, []byte{','})...), ']')
+		out = append(append(append(translate.AppendKey(out, "parts"), '['), bytes.Join(c.others, []byte{','})...), ']')
 	}
 	return append(out, '}')
 }
@@ -340,7 +341,7 @@ func (a *answer) appendMessage(out []byte, c *choice, whole bool) []byte {
 // appendCall writes a function call, whose brace is open. Its arguments are the object
 // that came, as text.
 func (a *answer) appendCall(out []byte, call *functionCall) []byte {
-	out = append(append(append(comma(out), `"id":"`...), call.id...), `","type":"function","function":{"name":"`...)
+	out = append(append(append(translate.Comma(out), `"id":"`...), call.id...), `","type":"function","function":{"name":"`...)
 	out = append(append(out, originalName(a.body, call.name)...), `","arguments":`...)
 	args := call.args
 	if rawjson.IsNull(args) {
@@ -362,19 +363,19 @@ func appendData(out []byte, all [][]byte) []byte {
 		_, _ = rawjson.Object(raw, func(key, value []byte) {
 			switch string(key) {
 			case "data":
-				data = inner(value)
+				data = translate.Inner(value)
 			case "mimeType":
-				kind = inner(value)
+				kind = translate.Inner(value)
 			}
 		})
 		if bytes.HasPrefix(kind, []byte("audio/")) {
-			out = append(member(out, "audio"), `{"id":"`...)
+			out = append(translate.AppendKey(out, "audio"), `{"id":"`...)
 			out = append(fmt.Appendf(out, "audio_%016x", rand.Uint64()), `","expires_at":0,"transcript":"","data":"`...)
 			out = append(append(out, data...), `"}`...)
 			continue
 		}
 		if images == 0 {
-			out = append(member(out, "images"), '[')
+			out = append(translate.AppendKey(out, "images"), '[')
 		} else {
 			out = append(out, ',')
 		}
@@ -402,9 +403,9 @@ func (a *answer) appendMetadata(out []byte) []byte {
 		for j := range a.choices {
 			if raw := a.choices[j].metadata[i]; raw != nil {
 				if !open {
-					open, out = true, append(member(out, metadata[i].to), '[')
+					open, out = true, append(translate.AppendKey(out, metadata[i].to), '[')
 				}
-				out = append(comma(out), raw...)
+				out = append(translate.Comma(out), raw...)
 			}
 		}
 		if open {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 	"pelton/router/protocol"
 )
 
@@ -71,7 +72,7 @@ func modelNames(raw []byte) (names []string) {
 		rawjson.Array(value, func(raw []byte) {
 			_, _ = rawjson.Object(raw, func(key, value []byte) {
 				if string(key) == "name" {
-					names = append(names, string(bytes.TrimPrefix(inner(value), []byte("models/"))))
+					names = append(names, string(bytes.TrimPrefix(translate.Inner(value), []byte("models/"))))
 				}
 			})
 		})

@@ -1,12 +1,10 @@
 package gemini
 
 import (
-	"encoding/base64"
-	"encoding/binary"
-	"math"
 	"strconv"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 	"pelton/router/protocol"
 )
 
@@ -40,7 +38,7 @@ func encodeEmbeddings(out, body []byte, model string, to target) ([]byte, error)
 			r.bad("input", "must be text or an array of texts: Gemini takes no tokens")
 			return
 		}
-		r.out = comma(r.out)
+		r.out = translate.Comma(r.out)
 		texts++
 		if to.vertex {
 			r.out = append(append(r.out, `{"content":`...), text...)
@@ -147,10 +145,10 @@ func decodeEmbeddings(body []byte, model string, reply protocol.Reply) protocol.
 	})
 	out := append(make([]byte, 0, len(reply.Body)+256), `{"object":"list","data":[`...)
 	for i, vector := range e.vectors {
-		out = strconv.AppendInt(append(comma(out), `{"object":"embedding","index":`...), int64(i), 10)
+		out = strconv.AppendInt(append(translate.Comma(out), `{"object":"embedding","index":`...), int64(i), 10)
 		out = append(out, `,"embedding":`...)
 		if packed {
-			out = appendPacked(out, vector)
+			out = translate.AppendPacked(out, vector)
 		} else {
 			out = append(out, vector...)
 		}
@@ -163,14 +161,4 @@ func decodeEmbeddings(body []byte, model string, reply protocol.Reply) protocol.
 	}
 	decoded.Body = append(out, '}')
 	return decoded
-}
-
-// appendPacked writes a vector as OpenAI packs it: base64 of floats of four bytes.
-func appendPacked(out, vector []byte) []byte {
-	var packed []byte
-	rawjson.Array(vector, func(value []byte) {
-		f, _ := strconv.ParseFloat(string(value), 32)
-		packed = binary.LittleEndian.AppendUint32(packed, math.Float32bits(float32(f)))
-	})
-	return append(base64.StdEncoding.AppendEncode(append(out, '"'), packed), '"')
 }

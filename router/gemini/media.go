@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // part is one part of a message's content, as written.
@@ -127,7 +128,7 @@ func resolution(detail []byte) int {
 // appendData writes what a URL stands for: bytes where it holds them, else the
 // address, where the server goes and gets it.
 func (c *conversation) appendData(url, format []byte, field string) {
-	text := inner(url)
+	text := translate.Inner(url)
 	if bytes.IndexByte(text, '\\') >= 0 {
 		text = rawjson.AppendText(nil, url)
 	}
@@ -139,13 +140,13 @@ func (c *conversation) appendData(url, format []byte, field string) {
 			return
 		}
 		kind, _, _ = bytes.Cut(kind, []byte(";"))
-		if named := inner(format); len(named) > 0 {
+		if named := translate.Inner(format); len(named) > 0 {
 			kind = named
 		}
 		c.appendInline(data, kind)
 		return
 	}
-	c.appendAddress(string(text), inner(format), field)
+	c.appendAddress(string(text), translate.Inner(format), field)
 }
 
 func (c *conversation) appendInline(data, kind []byte) {
@@ -207,7 +208,7 @@ func (c *conversation) appendAudio(raw []byte) {
 			format = value
 		}
 	})
-	if !rawjson.IsString(data) || len(inner(format)) == 0 {
+	if !rawjson.IsString(data) || len(translate.Inner(format)) == 0 {
 		c.bad(c.at(".input_audio"), "needs data and a format")
 		return
 	}
@@ -215,7 +216,7 @@ func (c *conversation) appendAudio(raw []byte) {
 	if bytes.IndexByte(format, '/') < 0 {
 		c.out = append(c.out, "audio/"...)
 	}
-	c.out = append(append(c.out, inner(format)...), `"}}`...)
+	c.out = append(append(c.out, translate.Inner(format)...), `"}}`...)
 }
 
 // appendFile writes a document: its bytes, or where it lies.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // turn is what the parts that are being written belong to.
@@ -238,18 +239,10 @@ func firstSignature(own []byte) (signature []byte) {
 
 func isEmpty(array []byte) bool { return len(bytes.TrimSpace(array[1:])) == 1 }
 
-// inner is a string as written, without its quotes.
-func inner(raw []byte) []byte {
-	if !rawjson.IsString(raw) {
-		return nil
-	}
-	return raw[1 : len(raw)-1]
-}
-
 // result writes what a tool gave back.
 func (c *conversation) result(m *message) {
-	id := plainID(inner(m.callID))
-	name := inner(m.name)
+	id := plainID(translate.Inner(m.callID))
+	name := translate.Inner(m.name)
 	for i := len(c.made) - 1; i >= 0 && m.callID != nil; i-- {
 		if bytes.Equal(c.made[i].id, id) {
 			name = c.made[i].name
@@ -293,7 +286,7 @@ func (c *conversation) resultParts(content []byte) (said, media []byte) {
 		c.part++
 		p := partOf(raw)
 		if string(p.kind) == `"text"` {
-			said = append(said, inner(p.text)...)
+			said = append(said, translate.Inner(p.text)...)
 			return
 		}
 		if len(c.out) > 0 {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -228,7 +229,7 @@ func (s *stream) contentChunk() []byte {
 			continue
 		}
 		any = true
-		out = strconv.AppendInt(append(comma(out), `{"index":`...), int64(piece.index), 10)
+		out = strconv.AppendInt(append(translate.Comma(out), `{"index":`...), int64(piece.index), 10)
 		out = append(out, `,"delta":{`...)
 		for len(s.role) <= at {
 			s.role = append(s.role, false)
@@ -238,7 +239,7 @@ func (s *stream) contentChunk() []byte {
 			out = append(out, `"role":"assistant"`...)
 		}
 		if piece.hasText && len(piece.text) > 0 {
-			out = append(append(append(member(out, "content"), '"'), piece.text...), '"')
+			out = append(append(append(translate.AppendKey(out, "content"), '"'), piece.text...), '"')
 		}
 		out = append(s.appendDelta(out, piece, at), '}')
 		if piece.logprobs != nil {
@@ -261,9 +262,9 @@ func (s *stream) appendDelta(out []byte, piece *choice, at int) []byte {
 		return s.event.appendMessage(out, piece, false)
 	}
 	made := s.total.choices[at].calls
-	out = append(member(out, "tool_calls"), '[')
+	out = append(translate.AppendKey(out, "tool_calls"), '[')
 	for i := len(made) - len(piece.calls); i < len(made); i++ {
-		out = strconv.AppendInt(append(comma(out), `{"index":`...), int64(i), 10)
+		out = strconv.AppendInt(append(translate.Comma(out), `{"index":`...), int64(i), 10)
 		out = s.event.appendCall(out, &made[i])
 	}
 	out = append(out, ']')
@@ -280,7 +281,7 @@ func (s *stream) finishChunk() []byte {
 			continue
 		}
 		whole := s.total.choices[s.total.choiceAt(s.event.choices[i].index)]
-		out = strconv.AppendInt(append(comma(out), `{"index":`...), int64(whole.index), 10)
+		out = strconv.AppendInt(append(translate.Comma(out), `{"index":`...), int64(whole.index), 10)
 		whole.logprobs = nil
 		out = whole.appendEnd(append(out, `,"delta":{}`...))
 	}

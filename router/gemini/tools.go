@@ -4,6 +4,7 @@ import (
 	"bytes"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // toolCall is a call in the history, as written.
@@ -60,15 +61,15 @@ func (c *conversation) functionCall(t toolCall, where string, first bool) {
 			own = value
 		}
 	})
-	if len(inner(name)) == 0 {
+	if len(translate.Inner(name)) == 0 {
 		c.bad(where, "a call has no name")
 		return
 	}
-	id := plainID(inner(t.id))
-	c.made = append(c.made, call{id, inner(name)})
+	id := plainID(translate.Inner(t.id))
+	c.made = append(c.made, call{id, translate.Inner(name)})
 	c.open(modelTurn)
 	c.out = append(c.out, `{"function_call":{"name":`...)
-	c.appendName(inner(name))
+	c.appendName(translate.Inner(name))
 	c.out = append(c.out, `,"args":`...)
 	before := len(c.out)
 	if rawjson.IsObject(arguments) {
@@ -81,7 +82,7 @@ func (c *conversation) functionCall(t toolCall, where string, first bool) {
 	case len(bytes.TrimSpace(c.out[before:])) == 0:
 		c.out = append(c.out[:before], "{}"...)
 	default:
-		c.bad(where, "the arguments of the call of %s are no JSON object", inner(name))
+		c.bad(where, "the arguments of the call of %s are no JSON object", translate.Inner(name))
 		return
 	}
 	if c.three && len(id) > 0 {
@@ -105,7 +106,7 @@ func signatureOf(c *toolCall, inFunction []byte) (signature []byte) {
 		if raw != nil && signature == nil {
 			_, _ = rawjson.Object(raw, func(key, value []byte) {
 				if string(key) == "thought_signature" {
-					signature = inner(value)
+					signature = translate.Inner(value)
 				}
 			})
 		}
@@ -119,7 +120,7 @@ func signatureOf(c *toolCall, inFunction []byte) (signature []byte) {
 			}
 		})
 	}
-	if _, after, ok := bytes.Cut(inner(c.id), []byte(signatureMark)); ok && signature == nil {
+	if _, after, ok := bytes.Cut(translate.Inner(c.id), []byte(signatureMark)); ok && signature == nil {
 		signature = after
 	}
 	if len(signature) == 0 {
@@ -221,37 +222,26 @@ func (t *tools) tool(raw []byte, number int, declare, other func(raw []byte)) {
 // into parameters where Google's own kind of schema has all that is in it, else
 // as the JSON Schema that it is.
 func (t *tools) declare(function []byte) (strict bool) {
-	var name, description, parameters []byte
-	_, _ = rawjson.Object(function, func(key, value []byte) {
-		switch string(key) {
-		case "name":
-			name = value
-		case "description":
-			description = value
-		case "parameters":
-			parameters = value
-		case "strict":
-			strict = string(value) == "true"
-		}
-	})
-	if len(inner(name)) == 0 {
+	var f translate.Tool
+	f.ReadFunction(function)
+	if len(translate.Inner(f.Name)) == 0 {
 		t.bad("tools", "a function has no name")
 		return false
 	}
 	t.out = append(t.out, `{"name":`...)
-	t.appendName(inner(name))
-	if rawjson.IsString(description) {
-		t.out = append(append(t.out, `,"description":`...), description...)
+	t.appendName(translate.Inner(f.Name))
+	if rawjson.IsString(f.Description) {
+		t.out = append(append(t.out, `,"description":`...), f.Description...)
 	}
 	switch {
-	case rawjson.IsNull(parameters):
-	case isSubset(parameters):
-		t.out = append(append(t.out, `,"parameters":`...), parameters...)
+	case rawjson.IsNull(f.Parameters):
+	case isSubset(f.Parameters):
+		t.out = append(append(t.out, `,"parameters":`...), f.Parameters...)
 	default:
-		t.out = append(append(t.out, `,"parametersJsonSchema":`...), parameters...)
+		t.out = append(append(t.out, `,"parametersJsonSchema":`...), f.Parameters...)
 	}
 	t.out = append(t.out, '}')
-	return strict
+	return string(f.Strict) == "true"
 }
 
 // isSubset reports whether a JSON Schema is one that Google's own kind of schema
@@ -341,11 +331,11 @@ func (t *tools) namedChoice(choice []byte) (mode string, named []byte) {
 	defer func() { t.out = written }()
 	if allowed == nil {
 		names(function)
-		if len(inner(name)) == 0 {
+		if len(translate.Inner(name)) == 0 {
 			t.bad("tool_choice", "must be auto, none, required, or name a function")
 			return "", nil
 		}
-		t.appendName(inner(name))
+		t.appendName(translate.Inner(name))
 		return "ANY", t.out
 	}
 	var how []byte
@@ -363,7 +353,7 @@ func (t *tools) namedChoice(choice []byte) (mode string, named []byte) {
 				if len(t.out) > 0 {
 					t.out = append(t.out, ',')
 				}
-				t.appendName(inner(name))
+				t.appendName(translate.Inner(name))
 			})
 		}
 	})

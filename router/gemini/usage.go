@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 	"pelton/router/protocol"
 )
 
@@ -131,18 +132,5 @@ func (m modalities) append(out []byte) []byte {
 }
 
 func number(out []byte, name string, n int64) []byte {
-	return strconv.AppendInt(member(out, name), n, 10)
-}
-
-// member begins another member of an object.
-func member(out []byte, name string) []byte {
-	return append(append(append(comma(out), '"'), name...), `":`...)
-}
-
-// comma parts members of objects and of arrays.
-func comma(out []byte) []byte {
-	if c := out[len(out)-1]; c != '{' && c != '[' {
-		out = append(out, ',')
-	}
-	return out
+	return strconv.AppendInt(translate.AppendKey(out, name), n, 10)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // Drop returns body without the parameters at paths: names, or as LiteLLM writes
@@ -56,14 +57,9 @@ func dropNames(body []byte, names []string) []byte {
 	}
 	out := append(make([]byte, 0, len(body)), '{')
 	_, _ = rawjson.Object(body, func(key, value []byte) {
-		if has(rawjson.Key(key)) {
-			return
+		if !has(rawjson.Key(key)) {
+			out = translate.AppendMember(out, key, value)
 		}
-		if len(out) > 1 {
-			out = append(out, ',')
-		}
-		out = append(append(append(out, '"'), key...), '"', ':')
-		out = append(out, value...)
 	})
 	return append(out, '}')
 }

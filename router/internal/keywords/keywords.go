@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pelton/internal/rawjson"
+	"pelton/router/internal/translate"
 )
 
 // Keywords are what a body says to the router. The zero value says nothing.
@@ -111,11 +112,7 @@ func Take(body []byte) ([]byte, Keywords, error) {
 			}
 			value = left
 		}
-		if len(rest) > 1 {
-			rest = append(rest, ',')
-		}
-		rest = append(append(append(rest, '"'), key...), '"', ':')
-		rest = append(rest, value...)
+		rest = translate.AppendMember(rest, key, value)
 	})
 	if bad != nil {
 		return nil, Keywords{}, bad

@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"bytes"
+
 	"pelton/router/protocol"
 	"pelton/schema"
 )
@@ -33,4 +35,31 @@ func (r *Refusals) LeaveOut(param, why string) {
 	if !r.Drop.Out(param, why) {
 		r.Unsupported(param, why)
 	}
+}
+
+// Foreign deals with those parameters of OpenAI's that no server of another form has a
+// place for, and reports whether it is one. What asks for no more than OpenAI does by
+// itself is left out.
+func (r *Refusals) Foreign(name string, value []byte) bool {
+	switch name {
+	case "n":
+		if string(value) != "1" { // not by drop_params: one answer is less than was paid for
+			r.Unsupported("n", "it gives one answer per request")
+		}
+	case "verbosity":
+		if string(value) != `"medium"` {
+			r.LeaveOut(name, "")
+		}
+	case "modalities":
+		if bytes.Contains(value, []byte(`"audio"`)) {
+			r.LeaveOut(name, "it answers with text alone")
+		}
+	case "functions", "function_call":
+		if protocol.Present(value) {
+			r.Unsupported(name, "write tools and tool_choice instead")
+		}
+	default:
+		return false
+	}
+	return true
 }
