@@ -99,14 +99,7 @@ func TestCallbackIsTriedAgain(t *testing.T) {
 	pause := 20 * time.Millisecond
 	e := hooked(t, r, pause, pause, pause, pause, pause)
 	e.Worker(defaultQueue)
-	nc := e.Conn()
-	told, err := nc.SubscribeSync("app.ended")
-	if err == nil {
-		err = nc.Flush()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	told := e.Listen("app.ended")
 	h, err := e.Client().Submit(e.Ctx(), schema.Job{Requests: testenv.Chats(3), Callback: "done", Notify: "app.ended"})
 	if err != nil {
 		t.Fatal(err)

@@ -214,14 +214,7 @@ func awaitListeners(t *testing.T, e *testenv.Env, subject string) {
 // job's events: who publishes after that is heard after it.
 func awaitListen(t *testing.T, e *testenv.Env, h *jobs.Handle) func() {
 	t.Helper()
-	nc := e.Conn()
-	sub, err := nc.SubscribeSync(e.Set.Names.Listen(h.Queue(), h.ID()))
-	if err == nil {
-		err = nc.Flush()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	sub := e.Listen(e.Set.Names.Listen(h.Queue(), h.ID()))
 	return func() {
 		if _, err := sub.NextMsgWithContext(e.Ctx()); err != nil {
 			t.Fatal(err)

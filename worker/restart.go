@@ -138,12 +138,10 @@ func (w *worker) lookUp(ctx context.Context, it *queue.Item) (known *schema.Park
 // spread waits for a part of the time over which the starts after a death are
 // spread: what was not begun yet when the next worker dies has had no part in it.
 func (w *worker) spread(ctx context.Context, starts int) error {
-	select {
-	case <-time.After(rand.N(spread << starts)):
-		return nil
-	case <-ctx.Done():
+	if retry.Sleep(ctx, rand.N(spread<<starts)) != nil {
 		return errGivenUp
 	}
+	return nil
 }
 
 // trial is a time in which a suspected request is begun here.

@@ -154,14 +154,7 @@ func gone(t *testing.T, e *testenv.Env, job schema.Job, final *schema.State) {
 	// Published again it is the same job still, and nothing runs. Who listens at
 	// the reply that it has now is told how it ended.
 	calls := e.LLM.Stats().Calls
-	nc := e.Conn()
-	answers, err := nc.SubscribeSync("my.answers")
-	if err == nil {
-		err = nc.Flush()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	answers := e.Listen("my.answers")
 	again, err := client.Submit(e.Ctx(), job)
 	if err != nil {
 		t.Fatal(err)

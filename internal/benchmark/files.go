@@ -57,9 +57,7 @@ const PlainCommand = "bench-plain"
 func (r *run) filePrograms() []fileProgram {
 	pelton := func(command func(context.Context, ...string) *exec.Cmd) func(context.Context, FileSetting, string, string) *exec.Cmd {
 		return func(ctx context.Context, s FileSetting, in, out string) *exec.Cmd {
-			cmd := command(ctx, "run", "--local", "--progress", "none", "--concurrency", strconv.Itoa(s.InFlight), in, "-o", out)
-			cmd.Env = append(withoutSettings(cmd.Environ()), "OPENAI_BASE_URL="+r.model.url, "OPENAI_API_KEY=none", "TMPDIR="+r.dir)
-			return cmd
+			return r.runOf(ctx, command, "--concurrency", strconv.Itoa(s.InFlight), in, "-o", out)
 		}
 	}
 	list := []fileProgram{

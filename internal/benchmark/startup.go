@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -22,11 +20,7 @@ func (r *run) startup(ctx context.Context, report *Report) error {
 	}
 	r.Say(fmt.Sprintf("%d starts of the command", r.Startup))
 	file := filepath.Join(r.dir, "ten.jsonl")
-	text, err := io.ReadAll(Requests{0, startLines}.Lines())
-	if err == nil {
-		err = os.WriteFile(file, text, 0o600)
-	}
-	if err != nil {
+	if err := writeRequests(file, startLines); err != nil {
 		return err
 	}
 	var first, whole, help []float64
@@ -55,8 +49,7 @@ func (r *run) startRun(ctx context.Context, file string) (call, end time.Duratio
 	if _, err := r.model.ask(ctx, task{Do: doLatency}); err != nil {
 		return 0, 0, err
 	}
-	cmd := r.Command(ctx, "run", "--local", "--progress", "none", file)
-	cmd.Env = append(withoutSettings(cmd.Environ()), "OPENAI_BASE_URL="+r.model.url, "OPENAI_API_KEY=none", "TMPDIR="+r.dir)
+	cmd := r.runOf(ctx, r.Command, file)
 	start := time.Now()
 	out, err := output(cmd)
 	end = time.Since(start)
@@ -81,6 +74,13 @@ func (r *run) startHelp(ctx context.Context) (time.Duration, error) {
 	start := time.Now()
 	_, err := output(cmd)
 	return time.Since(start), err
+}
+
+// runOf is pelton run of a build, with the upstream's address and nothing else set.
+func (r *run) runOf(ctx context.Context, command func(context.Context, ...string) *exec.Cmd, args ...string) *exec.Cmd {
+	cmd := command(ctx, append([]string{"run", "--local", "--progress", "none"}, args...)...)
+	cmd.Env = append(withoutSettings(cmd.Environ()), "OPENAI_BASE_URL="+r.model.url, "OPENAI_API_KEY=none", "TMPDIR="+r.dir)
+	return cmd
 }
 
 // output runs a command and returns what it wrote; an error holds what it said.

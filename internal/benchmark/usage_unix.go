@@ -31,10 +31,15 @@ func peakMemory() int64 {
 	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
 		return 0
 	}
+	return rssBytes(int64(u.Maxrss)) //nolint:unconvert // its type depends on the system
+}
+
+// rssBytes is what a rusage says of memory, in bytes: its unit depends on the system.
+func rssBytes(most int64) int64 {
 	if runtime.GOOS == "darwin" || runtime.GOOS == "ios" {
-		return int64(u.Maxrss) //nolint:unconvert // its type depends on the system
+		return most
 	}
-	return int64(u.Maxrss) << 10 //nolint:unconvert // as above
+	return most << 10
 }
 
 // childPeak is the most that a process which has ended had in memory.
@@ -43,10 +48,7 @@ func childPeak(state *os.ProcessState) int64 {
 	if !ok {
 		return 0
 	}
-	if runtime.GOOS == "darwin" || runtime.GOOS == "ios" {
-		return int64(u.Maxrss) //nolint:unconvert // its type depends on the system
-	}
-	return int64(u.Maxrss) << 10 //nolint:unconvert // as above
+	return rssBytes(int64(u.Maxrss)) //nolint:unconvert // its type depends on the system
 }
 
 func highWater() int64 {
